@@ -1,0 +1,163 @@
+"""What a data set is once it is in memory: images, labels, and the names of the classes.
+
+Nothing here knows of files or formats. The loaders build these two classes, and whoever trains a
+network reads them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from data_loaders.errors import DataError
+
+__all__ = ["Dataset", "Split"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Labelled images: the training half or the test half of a data set.
+
+    Images stay integers, a quarter of the memory that float32 would take; `pixels` turns the rows
+    of one batch into floats when they are needed.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, H, W, C), uint8
+        Channels last, 0 is black.
+    labels : ndarray of shape (N,), int64
+        The class of every image, counted from 0.
+
+    Raises
+    ------
+    DataError
+        If dtype or shape is another, the counts differ, or a label is negative.
+
+    Examples
+    --------
+    >>> split = Split(np.zeros((2, 28, 28, 1), np.uint8), np.array([7, 2]))
+    >>> split
+    Split(2 images of 28x28x1)
+    >>> split[:1].labels
+    array([7])
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        _require_array("images", self.images, "uint8", "(N, H, W, C)")
+        _require_array("labels", self.labels, "int64", "(N,)")
+        if 0 in self.images.shape[1:]:
+            raise DataError(f"images: expected height, width and channels of at least 1, got shape {self.images.shape}")
+        if len(self.images) != len(self.labels):
+            raise DataError(f"labels: expected {len(self.images)}, one for each image, got {len(self.labels)}")
+        if len(self.labels) and self.labels.min() < 0:
+            raise DataError(f"labels: expected 0 or greater, got {self.labels.min()}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: slice | ArrayLike) -> "Split":
+        """Return the split of these rows: a slice (a view) or an array of indices (a copy)."""
+        selection = _row_selection(rows)
+        return Split(self.images[selection], self.labels[selection])
+
+    def __repr__(self) -> str:
+        height, width, channels = self.images.shape[1:]
+        return f"Split({len(self)} images of {height}x{width}x{channels})"
+
+    def pixels(self, rows: slice | ArrayLike = slice(None), dtype: DTypeLike = "float32") -> NDArray[np.floating]:
+        """Return images as floats between 0 and 1, ready for a network.
+
+        Parameters
+        ----------
+        rows : slice or array of indices
+            Which images; all of them by default.
+        dtype : floating-point dtype
+            The division by 255 is carried out in this precision.
+
+        Returns
+        -------
+        ndarray of shape (len(rows), H, W, C)
+            A new array: writing into it leaves the split as it was.
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is not a floating-point type.
+        """
+        dtype = np.dtype(dtype)
+        if not np.issubdtype(dtype, np.floating):
+            raise TypeError(f"pixels: expected a floating-point dtype, got {dtype}")
+        return np.divide(self.images[_row_selection(rows)], dtype.type(255), dtype=dtype)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """A training split, a test split, and the names of their classes.
+
+    Parameters
+    ----------
+    name : str
+        Short name, as in ``"mnist"``.
+    train, test : Split
+        Images of one shape in both.
+    class_names : tuple of str
+        The name of class i stands at place i.
+    source : str
+        Where the images come from, in words.
+
+    Raises
+    ------
+    DataError
+        If the image shapes differ, there is no class, or a label has no class name.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.class_names, tuple) or not all(isinstance(name, str) for name in self.class_names):
+            raise DataError(f"class_names: expected a tuple of str, got {self.class_names!r}")
+        if not self.class_names:
+            raise DataError("class_names: expected at least one, got none")
+        expected, found = self.train.images.shape[1:], self.test.images.shape[1:]
+        if expected != found:
+            raise DataError(f"{self.name}: expected test images of shape {expected}, as in training, got {found}")
+        for part, split in (("train", self.train), ("test", self.test)):
+            if len(split) and split.labels.max() >= len(self.class_names):
+                raise DataError(
+                    f"{self.name}: expected {part} labels below {len(self.class_names)}, "
+                    f"the number of class names, got {split.labels.max()}"
+                )
+
+    def __repr__(self) -> str:
+        height, width, channels = self.train.images.shape[1:]
+        return (
+            f"Dataset({self.name!r}, {len(self.train)} train + {len(self.test)} test images "
+            f"of {height}x{width}x{channels}, {len(self.class_names)} classes)"
+        )
+
+
+def _require_array(name: str, array: object, dtype: str, shape: str) -> None:
+    ndim = shape.count(",") + (not shape.endswith(",)"))
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{name}: expected an ndarray of {dtype}, shape {shape}, got {type(array).__name__}")
+    if array.dtype != dtype or array.ndim != ndim:
+        raise DataError(f"{name}: expected {dtype}, shape {shape}, got {array.dtype}, shape {array.shape}")
+
+
+def _row_selection(rows: slice | ArrayLike) -> slice | NDArray[np.generic]:
+    if isinstance(rows, slice):
+        return rows
+    selection = np.asarray(rows)
+    if selection.ndim != 1:
+        # A single number would drop the first axis, and a network wants a batch even of one.
+        raise TypeError(
+            f"rows: expected a slice or an array of indices with one axis, got {rows!r}; one image is split[i:i + 1]"
+        )
+    return selection.astype(np.int64) if selection.size == 0 else selection

@@ -1,0 +1,191 @@
+"""The project's own file layout, for a data set of one's own or a part of a known one.
+
+One HDF5 file holds ``/train/images`` (uint8, of shape (N, H, W, C)), ``/train/labels`` (int64, of
+shape (N,)), ``/test/images`` and ``/test/labels`` alike, and the attributes ``name``,
+``class_names`` and, if known, ``source``. HDF5 can do far more: links into other files, data kept
+elsewhere, arrays that exist only by declaration. A data set needs none of it, and it is refused.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_loaders.dataset import Dataset, Split
+from data_loaders.errors import DataError
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["MAX_BYTES", "load_hdf5", "save_hdf5"]
+
+MAX_BYTES = 1 << 30
+"""The largest array that is read, 1 GiB: six times CIFAR-10's training images."""
+
+_DEFLATE_RATIO = 1032
+"""zlib cannot make data smaller than by this factor; what claims to be was never written."""
+
+
+def load_hdf5(path: str | Path) -> Dataset:
+    """Load a data set from an HDF5 file in the project's layout.
+
+    Parameters
+    ----------
+    path : path of the file
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataError
+        If it is not an HDF5 file, is damaged, lacks a member, or has one of another dtype or
+        shape, too large, or not stored in this very file.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected an HDF5 file, found none")
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path}: expected an HDF5 file, found another format")
+    try:
+        with h5py.File(path, "r") as file:
+            name = _text(file, "name")
+            class_names = _texts(file, "class_names")
+            source = _text(file, "source") if "source" in file.attrs else ""
+            train, test = (_read_split(file, part) for part in ("train", "test"))
+            return Dataset(name, train, test, class_names, source)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
+        raise DataError(f"{path}: expected a sound HDF5 file, found damage: {error}") from error
+
+
+def save_hdf5(path: str | Path, dataset: Dataset) -> None:
+    """Save a data set as an HDF5 file in the project's layout.
+
+    The file is written under a temporary name in the same folder and moved into place when it is
+    whole: whoever reads `path` finds the old file or the new one, never a part.
+
+    Parameters
+    ----------
+    path : path of the file
+        A file that is already there is replaced.
+    dataset : Dataset
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    import h5py
+
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["name"] = dataset.name
+            file.attrs["class_names"] = list(dataset.class_names)
+            file.attrs["source"] = dataset.source
+            for part, split in (("train", dataset.train), ("test", dataset.test)):
+                _write_split(file, part, split)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_split(file: "h5py.File", part: str, split: Split) -> None:
+    compression = {}
+    if len(split):
+        # A chunk is what one read decompresses, about a batch.
+        chunks = (min(len(split), 250), *split.images.shape[1:])
+        compression = {"compression": "gzip", "chunks": chunks}
+    file.create_dataset(f"{part}/images", data=split.images, **compression)
+    file.create_dataset(f"{part}/labels", data=split.labels)
+
+
+def _read_split(file: "h5py.File", part: str) -> Split:
+    import h5py
+
+    group = _member(file, part, h5py.Group)
+    images = _read_array(group, "images", np.dtype("uint8"), 4)
+    labels = _read_array(group, "labels", np.dtype("int64"), 1)
+    if len(images) != len(labels):
+        raise DataError(f"expected {len(images)} labels in /{part}/labels, one for each image, found {len(labels)}")
+    return Split(images, labels)
+
+
+def _member(group: "h5py.Group", name: str, kind: type) -> "h5py.HLObject":
+    import h5py
+
+    where = f"{group.name.rstrip('/')}/{name}"
+    link = group.get(name, getlink=True)
+    if link is None:
+        raise DataError(f"expected {where}, found {sorted(group)}")
+    if not isinstance(link, h5py.HardLink):
+        raise DataError(f"expected {where} itself, found a {type(link).__name__}")
+    member = group[name]
+    if not isinstance(member, kind):
+        raise DataError(f"expected {where} to be a {kind.__name__}, found a {type(member).__name__}")
+    return member
+
+
+def _read_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int) -> NDArray[Any]:
+    import h5py
+
+    dataset = _member(group, name, h5py.Dataset)
+    where = dataset.name
+    if dataset.dtype != dtype or len(dataset.shape or ()) != ndim:
+        raise DataError(
+            f"{where}: expected {dtype} with {ndim} dimension{'s' * (ndim > 1)}, "
+            f"found {dataset.dtype}, shape {dataset.shape}"
+        )
+    if dataset.external or dataset.is_virtual:
+        raise DataError(f"{where}: expected data inside the file, found a reference to other files")
+    chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dtype.itemsize
+    if max(dataset.nbytes, chunk_bytes) > MAX_BYTES:
+        raise DataError(
+            f"{where}: expected at most {MAX_BYTES} bytes, found shape {dataset.shape}, chunks {dataset.chunks}"
+        )
+    if dataset.nbytes > _DEFLATE_RATIO * dataset.id.get_storage_size():
+        raise DataError(
+            f"{where}: expected data for shape {dataset.shape}, found {dataset.id.get_storage_size()} bytes in the file"
+        )
+    return dataset[...]
+
+
+def _texts(file: "h5py.File", name: str) -> tuple[str, ...]:
+    texts = np.asarray(_text_attribute(file, name))
+    if texts.ndim != 1:
+        raise DataError(f"expected the attribute {name} to be a list of text")
+    return tuple(_decoded(text) for text in texts.tolist())
+
+
+def _text(file: "h5py.File", name: str) -> str:
+    text = _text_attribute(file, name)
+    if not isinstance(text, str | bytes):
+        raise DataError(f"expected the attribute {name} to be one text, found {text!r}")
+    return _decoded(text)
+
+
+def _decoded(text: str | bytes) -> str:
+    # Text of a fixed length, which other programs write, arrives as bytes; text that is no UTF-8
+    # as a str with surrogates, which nothing could print.
+    return (text if isinstance(text, bytes) else text.encode(errors="surrogateescape")).decode()
+
+
+def _text_attribute(file: "h5py.File", name: str) -> object:
+    import h5py
+
+    if name not in file.attrs:
+        raise DataError(f"expected the attribute {name}, found {sorted(file.attrs)}")
+    dtype = file.attrs.get_id(name).dtype
+    if h5py.check_string_dtype(dtype) is None:
+        raise DataError(f"expected the attribute {name} to be text, found {dtype}")
+    return file.attrs[name]

@@ -1,0 +1,236 @@
+"""SVHN: photographed house numbers, cropped to one digit each, 32 x 32, in colour.
+
+The files are in MATLAB's format, version 5: a header of 128 bytes, then one element per variable,
+each a tag (type, number of bytes) and its content, mostly compressed by zlib. A general reader
+builds whatever objects such a file asks for, of whatever size. The few lines here read the two
+numeric arrays of which SVHN consists and refuse everything else.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_loaders.dataset import Dataset, Split
+from data_loaders.download import RemoteFile
+from data_loaders.errors import DataError
+from data_loaders.search import Source, find_files
+
+__all__ = ["MAX_BYTES", "SOURCE", "load_svhn", "read_svhn_file"]
+
+SOURCE = Source(
+    title="SVHN",
+    folder="svhn",
+    files=(
+        RemoteFile(
+            "train_32x32.mat",
+            size=182_040_794,
+            checksum="sha256:435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        ),
+        RemoteFile(
+            "test_32x32.mat",
+            size=64_275_384,
+            checksum="sha256:cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+        ),
+    ),
+    addresses=("http://ufldl.stanford.edu/housenumbers/",),
+)
+
+MAX_BYTES = 1 << 28
+"""The largest file and the largest array that are read, 256 MiB; the training images take 215."""
+
+# Codes of the format: the type of an element ("mi") and the class of an array ("mx").
+_MI_MATRIX, _MI_COMPRESSED = 14, 15
+_MI_INT8, _MI_INT32, _MI_UINT32 = 1, 5, 6
+_MI_NUMBERS: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<i1"),
+    2: np.dtype("<u1"),
+    3: np.dtype("<i2"),
+    4: np.dtype("<u2"),
+    5: np.dtype("<i4"),
+    6: np.dtype("<u4"),
+    7: np.dtype("<f4"),
+    9: np.dtype("<f8"),
+    12: np.dtype("<i8"),
+    13: np.dtype("<u8"),
+}
+_MX_NUMBERS = range(6, 16)
+_COMPLEX_FLAG = 0x0800
+
+
+def load_svhn(folder: str | Path | None = None, download: bool = True) -> Dataset:
+    """Load SVHN, cropped digits: 73,257 training and 26,032 test images.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where ``train_32x32.mat`` and ``test_32x32.mat`` lie, or the folder around ``svhn/``. By
+        default the places that `data_loaders.search` names are searched.
+    download : bool
+        Whether to download the files (246 MB) into the user's cache if they are nowhere.
+
+    Returns
+    -------
+    Dataset
+        Images of shape (N, 32, 32, 3), uint8; the digit 0, which the files call 10, is class 0.
+
+    Raises
+    ------
+    DataNotFoundError
+        If the files are nowhere and cannot be downloaded.
+    DataError
+        If a file is not what it should be.
+
+    References
+    ----------
+    Netzer, Wang, Coates, Bissacco, Wu and Ng, "Reading digits in natural images with unsupervised
+    feature learning", NIPS workshop on deep learning, 2011. For non-commercial use only.
+    """
+    train, test = (read_svhn_file(path) for path in find_files(SOURCE, folder, download))
+    return Dataset("svhn", train, test, tuple("0123456789"), "SVHN (Netzer et al. 2011)")
+
+
+def read_svhn_file(path: str | Path) -> Split:
+    """Read one of SVHN's files of cropped digits.
+
+    Parameters
+    ----------
+    path : path of a MATLAB file, version 5, with the variables ``X``, uint8 of shape
+        (32, 32, 3, N), and ``y``, whole numbers from 1 to 10 of shape (N, 1)
+
+    Returns
+    -------
+    Split
+        Images of shape (N, 32, 32, 3); label 10 has become 0.
+
+    Raises
+    ------
+    DataError
+        If the file is of another format, truncated, corrupt, too large, or holds anything else.
+    OSError
+        If the file cannot be opened or read.
+    """
+    path = Path(path)
+    variables: dict[str, NDArray[Any]] = {}
+    for name, values in _variables(_read_bytes(path), path):
+        if name in variables or name not in ("X", "y"):
+            raise DataError(f"{path}: expected the variables X and y, once each, found {name}")
+        variables[name] = values
+    if len(variables) != 2:
+        raise DataError(f"{path}: expected the variables X and y, found {sorted(variables)}")
+    images, labels = variables["X"], variables["y"]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[:3] != (32, 32, 3):
+        raise DataError(
+            f"{path}: expected X of uint8, shape (32, 32, 3, N), found {images.dtype}, shape {images.shape}"
+        )
+    if labels.shape != (images.shape[3], 1) or labels.size == 0:
+        raise DataError(
+            f"{path}: expected y of shape ({images.shape[3]}, 1), a label for each of one or more "
+            f"images, found shape {labels.shape}"
+        )
+    if not np.isin(labels, np.arange(1, 11)).all():
+        raise DataError(f"{path}: expected labels from 1 to 10, found {labels.min()} to {labels.max()}")
+    return Split(
+        np.ascontiguousarray(images.transpose(3, 0, 1, 2)),
+        labels[:, 0].astype(np.int64) % 10,
+    )
+
+
+def _read_bytes(path: Path) -> memoryview:
+    """Return what follows the header of the file."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise DataError(f"{path}: expected at most {MAX_BYTES} bytes, found {size}")
+    content = path.read_bytes()
+    if not content.startswith(b"MATLAB 5.0 MAT-file") or content[124:128] != b"\x00\x01IM":
+        raise DataError(
+            f"{path}: expected a MATLAB file, version 5, little-endian, "
+            f"found the beginning {content[:19]!r} and the version {content[124:128]!r}"
+        )
+    return memoryview(content)[128:]
+
+
+def _variables(content: memoryview, path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield name and array of every variable in the file."""
+    while content:
+        kind, element, content = _split_element(content, path)
+        if kind == _MI_COMPRESSED:
+            kind, element, rest = _split_element(_decompress(element, path), path)
+            if rest:
+                raise DataError(f"{path}: expected one variable per element, found more")
+        if kind != _MI_MATRIX:
+            raise DataError(f"{path}: expected an array (type {_MI_MATRIX}), found type {kind}")
+        yield _parse_matrix(element, path)
+
+
+def _split_element(content: memoryview, path: Path) -> tuple[int, memoryview, memoryview]:
+    """Split off the first element; return its type, its content, and what follows it."""
+    if len(content) < 8:
+        raise DataError(f"{path}: truncated: expected a tag of 8 bytes, found {len(content)}")
+    kind, size = struct.unpack_from("<II", content)
+    if kind >> 16:
+        # The short form: type and size share four bytes, and up to four bytes of content follow.
+        kind, size, start, end = kind & 0xFFFF, kind >> 16, 4, 8
+        if size > 4:
+            raise DataError(f"{path}: expected at most 4 bytes in a short element, found {size}")
+    else:
+        start, end = 8, 8 + size
+        if kind != _MI_COMPRESSED:
+            end += -size % 8
+    if end > len(content):
+        raise DataError(f"{path}: truncated: expected an element of {end} bytes, found {len(content)}")
+    return kind, content[start : start + size], content[end:]
+
+
+def _decompress(compressed: memoryview, path: Path) -> memoryview:
+    """Decompress one element: never more than its own tag declares, nor more than `MAX_BYTES`."""
+    try:
+        # A small piece of the input is more than enough for the first eight bytes.
+        tag = zlib.decompressobj().decompress(compressed[:1024], 8)
+        if len(tag) < 8:
+            raise DataError(f"{path}: truncated: expected a tag of 8 bytes, found {len(tag)}")
+        declared = 8 + struct.unpack("<II", tag)[1]
+        if declared > MAX_BYTES:
+            raise DataError(f"{path}: expected arrays of at most {MAX_BYTES} bytes, found {declared}")
+        stream = zlib.decompressobj()
+        content = stream.decompress(compressed, declared + 1)
+    except zlib.error as error:
+        raise DataError(f"{path}: expected sound compressed data, found damage: {error}") from error
+    if len(content) != declared or not stream.eof:
+        found = "more, or no end" if len(content) >= declared else len(content)
+        raise DataError(f"{path}: expected {declared} decompressed bytes, found {found}")
+    return memoryview(content)
+
+
+def _parse_matrix(content: memoryview, path: Path) -> tuple[str, NDArray[Any]]:
+    """Return the name and the values of a real numeric array."""
+    flags, content = _typed(content, _MI_UINT32, "array flags", path)
+    sizes, content = _typed(content, _MI_INT32, "sizes", path)
+    letters, content = _typed(content, _MI_INT8, "a name", path)
+    name = letters.tobytes().decode("ascii", errors="backslashreplace")
+    if len(flags) != 2 or flags[0] & 0xFF not in _MX_NUMBERS or flags[0] & _COMPLEX_FLAG:
+        raise DataError(f"{path}: expected {name} to be real numbers, found flags {flags.tolist()}")
+    if len(sizes) < 2 or sizes.min() < 0:
+        raise DataError(f"{path}: expected two or more sizes for {name}, found {sizes.tolist()}")
+    kind, data, rest = _split_element(content, path)
+    if kind not in _MI_NUMBERS or rest:
+        raise DataError(f"{path}: expected {name} to hold numbers only, found type {kind}")
+    shape, dtype = tuple(sizes.tolist()), _MI_NUMBERS[kind]
+    if math.prod(shape) * dtype.itemsize != len(data) or max(shape) > MAX_BYTES:
+        raise DataError(
+            f"{path}: expected {math.prod(shape) * dtype.itemsize} bytes for {name} of shape {shape}, found {len(data)}"
+        )
+    return name, np.frombuffer(data, dtype).reshape(shape, order="F")
+
+
+def _typed(content: memoryview, kind: int, what: str, path: Path) -> tuple[NDArray[Any], memoryview]:
+    found, element, rest = _split_element(content, path)
+    dtype = _MI_NUMBERS[kind]
+    if found != kind or len(element) % dtype.itemsize:
+        raise DataError(f"{path}: expected {what} (type {kind}), found type {found}, {len(element)} bytes")
+    return np.frombuffer(element, dtype), rest

@@ -1,0 +1,204 @@
+"""CUDA through CuPy: the kernels of `NumpyBackend`, with those replaced that a plain expression would make slow.
+
+A small network's step is bound by the number of kernel launches, not by arithmetic.  So the chains of elementwise
+operations (sigmoid, Adam) become one launch each, and what would be many (pooling, col2im, softmax cross entropy) is
+written in CUDA C++, in ``kernels.cu``.  CuPy is imported when the backend is made, not before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from typing import Any
+
+import numpy
+
+from minirobust.backend.errors import BackendError
+from minirobust.backend.numpy_backend import Array, NumpyBackend, Padding, Pair, output_size
+
+# name: (inputs, outputs, what happens to one element).  T is float or double.
+ELEMENTWISE = {
+    "sigmoid": (
+        "T net, T temperature",
+        "T y",
+        """
+        T e = exp((net < 0 ? net : -net) / temperature);
+        y = (net >= 0 ? T(1) : e) / (1 + e);
+        """,
+    ),
+    "sigmoid_derivative": (
+        "T net, T temperature",
+        "T y",
+        """
+        T e = exp((net < 0 ? net : -net) / temperature);
+        y = e / (temperature * (1 + e) * (1 + e));
+        """,
+    ),
+    "adam_step": (
+        "T grad, T lr, T beta1, T beta2, T epsilon, T correction1, T correction2",
+        "T value, T m, T v",
+        """
+        m = beta1 * m + (1 - beta1) * grad;
+        v = beta2 * v + (1 - beta2) * grad * grad;
+        value -= lr * (m / correction1) / (sqrt(v / correction2) + epsilon);
+        """,
+    ),
+}
+
+KERNELS = ("softmax_cross_entropy", "col2im", "max_pool", "max_pool_gradient")
+THREADS = 256  # per block
+
+
+def kernel_source() -> str:
+    """The CUDA C++ text of the kernels named in `KERNELS`."""
+    return resources.files("minirobust.backend").joinpath("kernels.cu").read_text(encoding="utf-8")
+
+
+class CupyBackend(NumpyBackend):
+    """CUDA through CuPy, on CuPy's current device.
+
+    Raises
+    ------
+    BackendError
+        If CuPy is not installed or no CUDA device answers.
+    """
+
+    name = "cupy"
+    piece_bytes = 256 << 20  # a GPU wants few large launches, and has the memory for them
+
+    def __init__(self) -> None:
+        try:
+            import cupy
+        except ImportError:
+            raise BackendError(
+                "backend 'cupy': CuPy is not installed (pip install 'minirobust[cuda13]' or 'minirobust[cuda12]')"
+            ) from None
+        try:
+            # That an import worked says nothing: let the device compute.
+            if int(cupy.arange(4).sum()) != 6:
+                raise RuntimeError("the device computed a wrong sum")
+        except Exception as error:  # CuPy, the driver and the compiler each have errors of their own
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BackendError(f"backend 'cupy': no CUDA device answers ({reason})") from None
+        self.xp = cupy
+
+    def describe(self) -> str:
+        """The library and the device in a few words."""
+        device = self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.Device().id)["name"]
+        return f"CuPy {self.xp.__version__} on {device.decode()}"
+
+    def to_numpy(self, array: Array) -> numpy.ndarray:
+        """`array` as a NumPy array on the host: the one place where data leaves the device."""
+        return array.get() if self.owns(array) else numpy.asarray(array)
+
+    def random(self, shape: Sequence[int], key: Sequence[int], dtype: Any) -> Array:
+        """Uniform numbers in [0, 1), drawn on the device, a function of `key` alone."""
+        seed = int(numpy.random.SeedSequence(key).generate_state(1, "uint64")[0])
+        generator = self.xp.random.Generator(self.xp.random.Philox4x3210(seed))
+        return generator.random(tuple(shape), dtype=dtype)
+
+    @cached_property
+    def _elementwise(self) -> dict[str, Any]:
+        return {
+            name: self.xp.ElementwiseKernel(inputs, outputs, body, f"minirobust_{name}")
+            for name, (inputs, outputs, body) in ELEMENTWISE.items()
+        }
+
+    @cached_property
+    def _module(self) -> Any:
+        names = [f"{name}<{kind}>" for name in KERNELS for kind in ("float", "double")]
+        return self.xp.RawModule(code=kernel_source(), options=("-std=c++17",), name_expressions=names)
+
+    def _launch(self, name: str, dtype: Any, size: int, *arguments: Any) -> None:
+        """Runs a kernel of ``kernels.cu`` with one thread for each of `size` elements."""
+        kind = {"f": "float", "d": "double"}[numpy.dtype(dtype).char]
+        blocks = max(1, math.ceil(size / THREADS))
+        kernel = self._module.get_function(f"{name}<{kind}>")
+        kernel((blocks,), (THREADS,), (numpy.int64(size), *arguments))
+
+    # The kernels: see `NumpyBackend` for what each of them computes.
+
+    def sigmoid(self, net: Array, temperature: float) -> Array:
+        """f(net) = 1 / (1 + exp(-net/T))."""
+        return self._elementwise["sigmoid"](net, temperature)
+
+    def sigmoid_derivative(self, net: Array, temperature: float) -> Array:
+        """f'(net) = e / (T (1 + e)²) with e = exp(-|net|/T)."""
+        return self._elementwise["sigmoid_derivative"](net, temperature)
+
+    def softmax_cross_entropy(self, logits: Array, y: Array) -> tuple[Array, Array]:
+        """Per-sample loss (N,) and its gradient with respect to the logits (N, K)."""
+        xp = self.xp
+        logits, y = (
+            xp.ascontiguousarray(logits),
+            xp.ascontiguousarray(y.astype("int64", copy=False)),
+        )
+        samples, classes = logits.shape
+        loss, gradient = xp.empty(samples, dtype=logits.dtype), xp.empty_like(logits)
+        self._launch(
+            "softmax_cross_entropy",
+            logits.dtype,
+            samples,
+            *(numpy.int32(classes), logits, y, loss, gradient),
+        )
+        return loss, gradient
+
+    def col2im(self, columns: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding) -> Array:
+        """The transpose of `im2col`."""
+        (top, bottom), (left, right) = padding
+        padded = (shape[1] + top + bottom, shape[2] + left + right)
+        out = output_size(padded, kernel, stride)
+        x = self.xp.empty(tuple(shape), dtype=columns.dtype)
+        geometry = map(numpy.int32, (*shape[1:], *out, *kernel, *stride, top, left))
+        columns = self.xp.ascontiguousarray(columns)
+        self._launch("col2im", x.dtype, x.size, *geometry, columns, x)
+        return x
+
+    def max_pool(self, x: Array, window: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
+        """The maximum of every window, and where in its window it stood."""
+        (top, bottom), (left, right) = padding
+        padded = (x.shape[1] + top + bottom, x.shape[2] + left + right)
+        out = output_size(padded, window, stride)
+        y = self.xp.empty((len(x), *out, x.shape[3]), dtype=x.dtype)
+        index = self.xp.empty(y.shape, dtype="int32")
+        geometry = map(numpy.int32, (*x.shape[1:], *out, *window, *stride, top, left))
+        border = x.dtype.type(-math.inf)
+        x = self.xp.ascontiguousarray(x)
+        self._launch("max_pool", x.dtype, y.size, *geometry, border, x, y, index)
+        return y, index
+
+    def max_pool_gradient(
+        self,
+        grad_y: Array,
+        index: Array,
+        shape: Sequence[int],
+        window: Pair,
+        stride: Pair,
+        padding: Padding,
+    ) -> Array:
+        """Sends each window's gradient to where its maximum stood."""
+        (top, _), (left, _) = padding
+        grad_x = self.xp.empty(tuple(shape), dtype=grad_y.dtype)
+        geometry = map(numpy.int32, (*shape[1:], *grad_y.shape[1:3], *window, *stride, top, left))
+        grad_y = self.xp.ascontiguousarray(grad_y)
+        self._launch("max_pool_gradient", grad_x.dtype, grad_x.size, *geometry, grad_y, index, grad_x)
+        return grad_x
+
+    def adam_step(
+        self,
+        value: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        *,
+        lr: float | Array,
+        beta1: float,
+        beta2: float,
+        epsilon: float | Array,
+        t: int,
+    ) -> None:
+        """Step `t` of Adam in place, in one launch."""
+        corrections = (1 - beta1**t, 1 - beta2**t)
+        self._elementwise["adam_step"](grad, lr, beta1, beta2, epsilon, *corrections, value, m, v)

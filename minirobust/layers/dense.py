@@ -1,0 +1,51 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from minirobust.backend import Array
+from minirobust.layers.initializers import Initializer
+from minirobust.layers.layer import Layer, Parameter, Shape
+from minirobust.validation import positive_int
+
+
+class Dense(Layer):
+    """y = x W + b.
+
+    Parameters
+    ----------
+    units : int
+        Width of the output.
+    initializer : str or callable, default "glorot_uniform"
+        Of the weight; the bias starts at zero.
+
+    Attributes
+    ----------
+    weight : Parameter of shape (inputs, units)
+    bias : Parameter of shape (units,)
+    x : ndarray of shape (N, inputs)
+        The last input.
+    """
+
+    weight: Parameter
+    bias: Parameter
+
+    def __init__(self, units: int, initializer: str | Initializer = "glorot_uniform") -> None:
+        self.units = positive_int("Dense", "units", units)
+        self.initializer = initializer
+
+    def build(self, input_shape: Shape) -> Shape:
+        self.expect(len(input_shape) == 1, "a flat input (features,): put Flatten() before it", input_shape)
+        self.add_parameter("weight", (input_shape[0], self.units), self.initializer)
+        self.add_parameter("bias", (self.units,), "zeros")
+        return (self.units,)
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return x @ self.weight.value + self.bias.value
+
+    def input_gradient(self, grad_y: Array) -> Array:
+        return grad_y @ self.weight.value.T
+
+    def parameter_gradients(self, grad_y: Array) -> None:
+        self.xp.matmul(self.x.T, grad_y, out=self.weight.grad)
+        grad_y.sum(axis=0, out=self.bias.grad)

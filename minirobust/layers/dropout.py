@@ -1,0 +1,36 @@
+"""Dropout, the one layer that behaves differently in training."""
+
+from __future__ import annotations
+
+from minirobust.backend import Array
+from minirobust.layers.layer import Layer
+from minirobust.validation import number
+
+
+class Dropout(Layer):
+    """Sets each input to zero with probability `rate` in training and scales the others by 1 / (1 - rate) to keep the
+    expected value; outside training y = x (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    Attributes
+    ----------
+    scale : ndarray or None
+        What the last input was multiplied with: 0 or 1 / (1 - rate); None outside training.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = number("Dropout", "rate", rate, low=0, high=1, include_low=True)
+
+    def forward(self, x: Array) -> Array:
+        self.scale = None
+        if not self.training:
+            return x
+        self.scale = (self.random(x.shape) >= self.rate).astype(x.dtype) / (1 - self.rate)
+        return x * self.scale
+
+    def input_gradient(self, grad_y: Array) -> Array:
+        return grad_y if self.scale is None else grad_y * self.scale

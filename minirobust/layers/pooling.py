@@ -1,0 +1,97 @@
+"""Pooling: one number for every window of an image, channel by channel."""
+
+from __future__ import annotations
+
+from minirobust.backend import Array
+from minirobust.backend.numpy_backend import output_size, window_positions
+from minirobust.layers.layer import Layer, Shape
+from minirobust.validation import Size, pair, size
+
+
+class MaxPool2D(Layer):
+    """The maximum of every window.
+
+    Of equal values the first one, row by row, is the maximum and gets the whole gradient.  What does not divide is
+    dropped.
+
+    Parameters
+    ----------
+    window : int or (int, int)
+        Height and width.
+    stride : int or (int, int), optional
+        The window's size if not given.
+    padding : int or (int, int), default 0
+        Border of -inf, at most half a window, so that no window lies in the border alone.
+
+    Attributes
+    ----------
+    index : ndarray of int, shape of the output
+        Where in its window each maximum stood.
+    """
+
+    def __init__(self, window: Size, stride: Size | None = None, padding: Size = 0) -> None:
+        self.window = size("MaxPool2D", "window", window)
+        self.stride = stride if stride is None else size("MaxPool2D", "stride", stride)
+        self.padding = size("MaxPool2D", "padding", padding, least=0)
+        if any(2 * p > w for p, w in zip(pair(padding), pair(window), strict=True)):
+            raise ValueError(f"MaxPool2D: expected padding of at most half the window {window}, got {padding}")
+
+    def build(self, input_shape: Shape) -> Shape:
+        self.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)
+        height, width, channels = input_shape
+        down, across = pair(self.padding)
+        window = pair(self.window)
+        self._geometry = window, pair(self.stride or self.window), ((down, down), (across, across))
+        padded = (height + 2 * down, width + 2 * across)
+        self.expect(
+            window[0] <= padded[0] and window[1] <= padded[1],
+            f"images of at least {window}",
+            input_shape,
+        )
+        return (*output_size(padded, window, self._geometry[1]), channels)
+
+    def forward(self, x: Array) -> Array:
+        y, self.index = self.backend.max_pool(x, *self._geometry)
+        return y
+
+    def input_gradient(self, grad_y: Array) -> Array:
+        shape = (len(grad_y), *self.input_shape)
+        return self.backend.max_pool_gradient(grad_y, self.index, shape, *self._geometry)
+
+
+class AvgPool2D(Layer):
+    """The mean of every window.  What does not divide is dropped.
+
+    Parameters
+    ----------
+    window : int or (int, int)
+        Height and width.
+    stride : int or (int, int), optional
+        The window's size if not given.
+    """
+
+    def __init__(self, window: Size, stride: Size | None = None) -> None:
+        self.window = size("AvgPool2D", "window", window)
+        self.stride = stride if stride is None else size("AvgPool2D", "stride", stride)
+
+    def build(self, input_shape: Shape) -> Shape:
+        self.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)
+        height, width, channels = input_shape
+        window, stride = pair(self.window), pair(self.stride or self.window)
+        self.expect(window[0] <= height and window[1] <= width, f"images of at least {window}", input_shape)
+        out = output_size((height, width), window, stride)
+        self._positions = [slices for _, slices in window_positions(window, stride, out)]
+        return (*out, channels)
+
+    def forward(self, x: Array) -> Array:
+        total = self.xp.zeros((len(x), *self.output_shape), dtype=x.dtype)
+        for rows, columns in self._positions:
+            total += x[:, rows, columns]
+        return total / len(self._positions)
+
+    def input_gradient(self, grad_y: Array) -> Array:
+        share = grad_y / len(self._positions)
+        grad_x = self.xp.zeros((len(grad_y), *self.input_shape), dtype=grad_y.dtype)
+        for rows, columns in self._positions:
+            grad_x[:, rows, columns] += share
+        return grad_x

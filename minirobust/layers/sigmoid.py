@@ -1,0 +1,37 @@
+"""The logistic sigmoid with a temperature, the layer that the study turns on."""
+
+from __future__ import annotations
+
+from minirobust.backend import Array
+from minirobust.layers.layer import Layer
+from minirobust.validation import number
+
+
+class TemperatureSigmoid(Layer):
+    """y = 1 / (1 + exp(-net/T)): a threshold as T → 0, nearly linear for large T.
+
+    Its derivative is e / (T (1 + e)²) with e = exp(-|net|/T), in that symmetric form (see
+    `NumpyBackend.sigmoid_derivative` for why not y (1 - y) / T).  Mind the factor 1/T: at T = 1 nobody misses it.
+
+    Parameters
+    ----------
+    temperature : float
+        T > 0.
+
+    Attributes
+    ----------
+    net : ndarray
+        The last input.
+    """
+
+    is_activation = True
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = number("TemperatureSigmoid", "temperature", temperature, low=0)
+
+    def forward(self, x: Array) -> Array:
+        self.net = x
+        return self.backend.sigmoid(x, self.temperature)
+
+    def input_gradient(self, grad_y: Array) -> Array:
+        return grad_y * self.backend.sigmoid_derivative(self.net, self.temperature)

@@ -1,0 +1,137 @@
+"""What users hand in: each check returns the value to go on with, or says what was expected and what came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy
+
+from minirobust.backend import Array, Backend
+
+Size = int | tuple[int, int]
+
+
+def positive_int(owner: str, name: str, value: int) -> int:
+    """A whole number from 1 upwards."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{owner}: expected {name} to be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def size(owner: str, name: str, value: Size, least: int = 1) -> Size:
+    """A whole number or a pair (down, across) of them, from `least` upwards."""
+    values = value if isinstance(value, tuple | list) else (value, value)
+    whole = all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in values)
+    if len(values) != 2 or not whole:
+        raise ValueError(
+            f"{owner}: expected {name} to be a whole number of at least {least} or a pair of them, got {value!r}"
+        )
+    return value
+
+
+def pair(value: Size) -> tuple[int, int]:
+    """(down, across) of a size that is the same both ways or given for each."""
+    return (int(value[0]), int(value[1])) if isinstance(value, tuple | list) else (int(value), int(value))
+
+
+def number(
+    owner: str, name: str, value: float, low: float, high: float = math.inf, *, include_low: bool = False
+) -> float:
+    """A finite number between `low` and `high`, which do not belong unless `include_low`."""
+    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not real or not (value > low or (include_low and value == low)) or not value < high:
+        bracket = "[" if include_low else "("
+        raise ValueError(f"{owner}: expected {name} in {bracket}{low:g}, {high:g}), got {value!r}")
+    return value
+
+
+def check_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """The shape of one sample: at least one axis, every size a whole number from 1 upwards."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not sizes or not all(isinstance(n, int | numpy.integer) and n > 0 for n in sizes):
+        raise ValueError(f"expected input_shape (height, width, channels) or (features,), got {shape!r}")
+    return tuple(int(n) for n in sizes)
+
+
+def check_dtype(dtype: Any) -> str:
+    """ "float32" or "float64"."""
+    name = numpy.dtype(dtype).name
+    if name not in ("float32", "float64"):
+        raise ValueError(f"expected dtype 'float32' or 'float64', got {dtype!r}")
+    return name
+
+
+def check_seed(seed: int) -> int:
+    """A whole number from 0 upwards."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"expected seed to be a whole number from 0 upwards, got {seed!r}")
+    return int(seed)
+
+
+def check_range(bounds: tuple[float, float]) -> tuple[float, float]:
+    """A finite low and a finite high above it."""
+    low, high = (float(bound) for bound in bounds)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"expected input_range (low, high) with low < high, got {bounds!r}")
+    return low, high
+
+
+def check_batch(x: object, shape: tuple[int, ...], name: str, home: Backend) -> Array:
+    """`x` on the backend `home`, if it is a batch of float samples of that shape.
+
+    Finiteness is checked of host arrays only: a look at a device array would stop the device.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is empty, of another shape or kind, not finite, or of a foreign library; `name` opens the message.
+    """
+    on_device = home.owns(x) and not isinstance(x, numpy.ndarray)
+    try:
+        batch = home.asarray(x)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+    if tuple(batch.shape[1:]) != shape or len(batch.shape) != len(shape) + 1:
+        expected = ", ".join(map(str, ("N", *shape)))
+        raise ValueError(f"{name}: expected shape ({expected}), got {tuple(batch.shape)}")
+    if len(batch) == 0:
+        raise ValueError(f"{name}: expected at least one sample, got an empty batch {tuple(batch.shape)}")
+    if batch.dtype.kind in "iub":
+        raise TypeError(f"{name}: expected float numbers, got {batch.dtype} (images from 0 to 255? divide by 255)")
+    if batch.dtype.kind != "f":
+        raise TypeError(f"{name}: expected float numbers, got {batch.dtype}")
+    if not on_device and not numpy.isfinite(numpy.asarray(x)).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    return batch
+
+
+def check_labels(y: object, shape: tuple[int, ...], home: Backend) -> Array:
+    """`y` on the backend `home`, if it labels logits of that shape.
+
+    The range is checked where the labels are on the host.  Labels on a device are taken as they are: looking at them
+    would stop the device at every training step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the labels are not integers in [0, K) of shape (N,).
+    """
+    if len(shape) != 2:
+        raise ValueError(f"logits: expected shape (N, classes), got {shape}")
+    labels: Array = numpy.asarray(y) if isinstance(y, list | tuple) else y
+    on_device = home.owns(labels) and not isinstance(labels, numpy.ndarray)
+    try:
+        moved = home.asarray(labels)
+    except TypeError as error:
+        raise TypeError(f"labels: {error}") from None
+    if moved.dtype.kind not in "iu":
+        raise TypeError(f"labels: expected integers, got {moved.dtype}")
+    if tuple(moved.shape) != (shape[0],):
+        raise ValueError(f"labels: expected shape ({shape[0]},), one for each sample, got {tuple(moved.shape)}")
+    if not on_device and len(labels) and not (labels.min() >= 0 and labels.max() < shape[1]):
+        wrong = labels[(labels < 0) | (labels >= shape[1])][0]
+        raise ValueError(f"labels: expected classes 0 to {shape[1] - 1}, got {wrong}")
+    return moved

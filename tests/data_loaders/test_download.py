@@ -1,0 +1,167 @@
+"""A download is resumed, checked, tried at every mirror, and never leaves half a file behind."""
+
+import hashlib
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from data_loaders import download
+from data_loaders.download import DownloadError, RemoteFile, download_files
+
+if TYPE_CHECKING:
+    from conftest import Server
+
+CONTENT = bytes(range(256)) * 1000
+FILE = RemoteFile("digits.gz", size=len(CONTENT), checksum=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}")
+
+
+@pytest.fixture
+def server(make_server: "Callable[[], Server]") -> "Server":
+    server = make_server()
+    server.files["digits.gz"] = CONTENT
+    return server
+
+
+@pytest.fixture
+def dead_address() -> str:
+    """Return the address of a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_the_file_arrives_whole_and_alone(tmp_path: Path, server: "Server") -> None:
+    download_files([FILE], [server.address], tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder" / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path / "new" / "folder") == ["digits.gz"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_goes_on_where_an_earlier_one_stopped(tmp_path: Path, server: "Server", ranges: bool) -> None:
+    server.ranges = ranges
+    (tmp_path / "digits.gz.part").write_bytes(CONTENT[:100_000])
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads == ["bytes=100000-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_a_connection_that_is_cut_is_taken_up_again(tmp_path: Path, server: "Server") -> None:
+    server.cut_after = 100_000
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads == ["bytes=0-", "bytes=100000-", "bytes=200000-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+
+
+def test_an_interrupted_download_leaves_no_file_but_its_part(tmp_path: Path, server: "Server") -> None:
+    server.cut_after = 1000
+    with pytest.raises(DownloadError, match="connection lost after 5000 of 256000 bytes"):
+        download_files([FILE], [server.address], tmp_path)
+    assert names(tmp_path) == ["digits.gz.part"]
+
+    server.cut_after = None
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads[-1] == "bytes=5000-"
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_whole_needs_only_the_check(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / "digits.gz.part").write_bytes(CONTENT)
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads == []
+    assert names(tmp_path) == ["digits.gz"]
+
+
+@pytest.mark.parametrize("part", [b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 1)])
+def test_a_spoilt_part_is_thrown_away(tmp_path: Path, server: "Server", part: bytes) -> None:
+    (tmp_path / "digits.gz.part").write_bytes(part)
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads[-1] == "bytes=0-"
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_is_refused_and_nothing_stays(tmp_path: Path, server: "Server") -> None:
+    server.files["digits.gz"] = CONTENT[:-1] + b"x"
+    with pytest.raises(DownloadError, match="wrong checksum: expected sha256:"):
+        download_files([FILE], [server.address], tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("announce", [True, False])
+@pytest.mark.parametrize("content", [b"<html>Log in first</html>", CONTENT + b"more"])
+def test_another_file_is_refused_and_nothing_stays(
+    tmp_path: Path, server: "Server", content: bytes, announce: bool
+) -> None:
+    server.files["digits.gz"], server.announce = content, announce
+    with pytest.raises(DownloadError, match="expected"):
+        download_files([FILE], [server.address], tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("fault", ["absent", "spoilt", "short", "cut", "dead"])
+def test_the_next_mirror_steps_in(
+    tmp_path: Path,
+    make_server: "Callable[[], Server]",
+    server: "Server",
+    dead_address: str,
+    fault: str,
+) -> None:
+    first = make_server()
+    first.files["digits.gz"] = {"spoilt": b"x" * len(CONTENT), "short": b"<html>"}.get(fault, CONTENT)
+    if fault == "absent":
+        first.files.clear()
+    if fault == "cut":
+        first.cut_after = 1000
+    addresses = [dead_address if fault == "dead" else first.address, server.address]
+    download_files([FILE], addresses, tmp_path)
+    assert names(tmp_path) == ["digits.gz"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+
+
+def test_mirrors_are_asked_in_their_order(
+    tmp_path: Path, make_server: "Callable[[], Server]", server: "Server"
+) -> None:
+    unneeded = make_server()
+    unneeded.files["digits.gz"] = CONTENT
+    download_files([FILE], [server.address, unneeded.address], tmp_path)
+    assert server.downloads == ["bytes=0-"]
+    assert unneeded.downloads == []
+
+
+def test_every_address_is_named_with_what_came_of_it(
+    tmp_path: Path, make_server: "Callable[[], Server]", dead_address: str
+) -> None:
+    empty = make_server()
+    with pytest.raises(DownloadError) as caught:
+        download_files([FILE], [dead_address, empty.address], tmp_path / "folder")
+    dead, absent = sorted(caught.value.attempts, key=lambda attempt: "404" in attempt)
+    assert re.match(f"{re.escape(dead_address)}digits.gz: .*refused", dead)
+    assert absent.startswith(f"{empty.address}digits.gz: 404")
+
+
+def test_with_no_network_nothing_is_made(tmp_path: Path, dead_address: str) -> None:
+    with pytest.raises(DownloadError):
+        download_files([FILE], [dead_address], tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_network_that_swallows_everything_costs_one_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # it never accepts
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(DownloadError, match=r"no answer within 0.2 seconds|timed out"):
+            download_files([FILE], [address] * 3, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DownloadError, match=re.escape(f"{server.address}digits.gz: ")):
+        download_files([FILE], [server.address], tmp_path / "file")

@@ -1,0 +1,215 @@
+"""The project's own layout goes through a file unchanged; HDF5's other abilities are refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from data_loaders import DataError, Dataset, load_hdf5, save_hdf5
+from data_loaders.hdf5 import MAX_BYTES
+
+
+def write(path: Path, change: Callable[[h5py.File], object] = lambda file: None) -> Path:
+    """Write a sound file of five and two images by h5py alone, then change it."""
+    with h5py.File(path, "w") as file:
+        file.attrs["name"] = "tiny"
+        file.attrs["class_names"] = ["cat", "dog"]
+        file.attrs["source"] = "made by hand"
+        for part, count in (("train", 5), ("test", 2)):
+            images = np.arange(count * 12, dtype=np.uint8).reshape(count, 2, 2, 3)
+            file[f"{part}/images"] = images
+            file[f"{part}/labels"] = np.arange(count, dtype=np.int64) % 2
+        change(file)
+    return path
+
+
+def replace(name: str, **arguments: object) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file.create_dataset(name, **arguments)
+
+    return change
+
+
+def test_a_file_in_the_layout_is_read(tmp_path: Path) -> None:
+    dataset = load_hdf5(write(tmp_path / "a.h5"))
+    assert dataset.name == "tiny"
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.source == "made by hand"
+    assert dataset.train.images.shape == (5, 2, 2, 3)
+    assert dataset.train.images.ravel().tolist() == list(range(60))
+    assert dataset.test.labels.tolist() == [0, 1]
+
+
+def test_the_source_may_be_absent(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", lambda file: file.attrs.pop("source"))
+    assert load_hdf5(path).source == ""
+
+
+def test_text_may_have_a_fixed_length(tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file.attrs["name"] = np.bytes_("tiny")
+        file.attrs["class_names"] = np.array(["cat", "dog"], "S")
+
+    dataset = load_hdf5(write(tmp_path / "a.h5", change))
+    assert dataset.name == "tiny"
+    assert dataset.class_names == ("cat", "dog")
+
+
+def test_a_saved_file_has_the_layout(tmp_path: Path) -> None:
+    save_hdf5(tmp_path / "b.h5", load_hdf5(write(tmp_path / "a.h5")))
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert file.attrs["name"] == "tiny"
+        assert list(file.attrs["class_names"]) == ["cat", "dog"]
+        assert file.attrs["source"] == "made by hand"
+        assert file["train/images"].dtype == np.uint8
+        assert file["train/images"][:].ravel().tolist() == list(range(60))
+        assert file["test/labels"].dtype == np.int64
+        assert file["test/labels"][:].tolist() == [0, 1]
+    assert load_hdf5(tmp_path / "b.h5").class_names == ("cat", "dog")
+
+
+def test_an_empty_split_can_be_saved(tmp_path: Path) -> None:
+    dataset = load_hdf5(write(tmp_path / "a.h5"))
+    save_hdf5(tmp_path / "b.h5", Dataset("x", dataset.train, dataset.test[:0], ("a", "b")))
+    assert len(load_hdf5(tmp_path / "b.h5").test) == 0
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.h5")
+    dataset, before = load_hdf5(path), path.read_bytes()
+
+    def full_disk(*args: object, **kwargs: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_hdf5(path, dataset)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="expected an HDF5 file, found none"):
+        load_hdf5(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n", b"PK\x03\x04" + bytes(600)])
+def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(DataError, match="expected an HDF5 file, found another format"):
+        load_hdf5(tmp_path / "a.h5")
+
+
+def link_elsewhere(file: h5py.File) -> None:
+    del file["test"]
+    file["test"] = h5py.ExternalLink("other.h5", "/test")
+
+
+def link_softly(file: h5py.File) -> None:
+    del file["test/images"]
+    file["test/images"] = h5py.SoftLink("/train/images")
+
+
+def make_virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((5, 2, 2, 3), "uint8")
+    layout[:] = h5py.VirtualSource("other.h5", "/train/images", (5, 2, 2, 3))
+    del file["train/images"]
+    file.create_virtual_dataset("train/images", layout)
+
+
+def store_outside(file: h5py.File) -> None:
+    replace("train/images", shape=(5, 2, 2, 3), dtype="uint8", external=[("/etc/passwd", 0, 60)])(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: file.attrs.pop("name"), "expected the attribute name, found ['class_names'"),
+        (lambda file: file.attrs.pop("class_names"), "expected the attribute class_names, found"),
+        (lambda file: file.attrs.create("name", 7), "expected the attribute name to be text"),
+        (lambda file: file.attrs.create("name", ["a", "b"]), "name to be one text, found array"),
+        (lambda file: file.attrs.create("class_names", [1, 2]), "class_names to be text, found in"),
+        (lambda file: file.attrs.create("class_names", "cat"), "class_names to be a list of text"),
+        (lambda file: file.attrs.create("class_names", ["cat"]), "expected train labels below 1"),
+        (lambda file: file.pop("test"), "expected /test, found ['train']"),
+        (lambda file: file["train"].pop("labels"), "expected /train/labels, found ['images']"),
+        (replace("test", data=[1]), "expected /test to be a Group, found a Dataset"),
+        (lambda file: file.attrs.create("name", b"\xff\xfe"), "expected a sound HDF5 file, found damage"),
+        (lambda file: file.attrs.create("name", h5py.Empty("S4")), "name to be one text, found Empty"),
+        (replace("train/labels", data=[0, 1]), "expected 5 labels in /train/labels, one for each"),
+        (
+            replace("train/labels", data=np.zeros(5)),
+            "/train/labels: expected int64 with 1 dimension, found float64",
+        ),
+        (replace("train/labels", data=np.full(5, -1)), "expected 0 or greater, got -1"),
+        (
+            replace("train/images", data=np.zeros((5, 2, 2, 3))),
+            "/train/images: expected uint8 with 4 dimensions, found float64, shape (5, 2, 2, 3)",
+        ),
+        (replace("train/images", data=np.zeros((5, 4), np.uint8)), "found uint8, shape (5, 4)"),
+        (replace("train/images", dtype=h5py.Empty("u1").dtype, shape=None), "expected uint8 with"),
+        (replace("test/images", data=np.zeros((2, 3, 3, 3), np.uint8)), "as in training, got"),
+        (link_elsewhere, "expected /test itself, found a ExternalLink"),
+        (link_softly, "expected /test/images itself, found a SoftLink"),
+        (make_virtual, "/train/images: expected data inside the file, found a reference to other"),
+        (store_outside, "/train/images: expected data inside the file, found a reference to oth"),
+        (
+            replace("train/images", shape=(10**6, 99, 99, 99), dtype="u1", chunks=(1, 9, 9, 9)),
+            f"/train/images: expected at most {MAX_BYTES} bytes, found shape (1000000, 99, 99, 99)",
+        ),
+        (
+            replace("train/images", shape=(5, 999, 999, 99), dtype="u1", chunks=(1, 9, 9, 9)),
+            "/train/images: expected data for shape (5, 999, 999, 99), found 0 bytes in the file",
+        ),
+        (
+            replace(
+                "train/images",
+                shape=(1, 1, 1, 3),
+                maxshape=(None, None, None, 3),
+                dtype="u1",
+                chunks=(1000, 1000, 1000, 3),
+            ),
+            f"expected at most {MAX_BYTES} bytes, found shape (1, 1, 1, 3), chunks (1000, 1000",
+        ),
+    ],
+)
+def test_anything_else_is_refused(tmp_path: Path, change: Callable[[h5py.File], object], message: str) -> None:
+    path = write(tmp_path / "a.h5", change)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        load_hdf5(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_real_files_in_the_layout_are_read(real_data: Path) -> None:
+    cifar = load_hdf5(real_data / "cifar10-25k.h5")
+    assert cifar.train.images.shape == (20000, 32, 32, 3)
+    assert cifar.test.images.shape == (5000, 32, 32, 3)
+    assert cifar.class_names[:2] == ("airplane", "automobile")
+    # CIFAR-10's first training image is a frog, the second a truck.
+    assert [cifar.class_names[label] for label in cifar.train.labels[:2]] == ["frog", "truck"]
+    svhn = load_hdf5(real_data / "svhn-1083.h5")
+    assert (len(svhn.train), len(svhn.test)) == (883, 200)
+    # SVHN's first training image shows a 1, the second a 9.
+    assert svhn.train.labels[:2].tolist() == [1, 9]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_cut_and_mutated_files_are_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "a.h5"
+    content = bytearray(write(path).read_bytes())
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
+    path.write_bytes(bytes(content[:cut]))
+    try:
+        outcome = repr(load_hdf5(path))
+    except DataError as error:
+        outcome = str(error)
+    assert re.match(r"Dataset\(.*, 5 train \+ 2 test images of 2x2x3, ", outcome) or str(path) in outcome
