@@ -195,7 +195,14 @@ class _Probe:
         self.step = step
         self.generator = generator
         self.draws = [layer.draws for layer in network.layers]
+        places = [self._contract(layer) for layer in network.layers]
         self.output = self._forward()
+        for layer, place in zip(network.layers, places, strict=True):
+            for name, mine in self._contract(layer).items():
+                if mine is not place[name]:
+                    raise ValueError(
+                        f"gradcheck: {layer!r}: forward overwrites self.{name}, which is the library's own"
+                    )
         expected = (len(x), *network.output_shape)
         if tuple(self.output.shape) != expected:
             raise ValueError(
@@ -203,6 +210,11 @@ class _Probe:
                 f"forward returned {tuple(self.output.shape)}"
             )
         self.cotangent = network.backend.asarray(generator.standard_normal(expected))
+
+    @staticmethod
+    def _contract(layer: Layer) -> dict[str, Any]:
+        """The attributes by which a layer stands in its network."""
+        return {name: getattr(layer, name) for name in Layer.__annotations__ if name not in ("is_activation", "draws")}
 
     def _forward(self) -> Array:
         for layer, draws in zip(self.network.layers, self.draws, strict=True):
@@ -291,10 +303,11 @@ def _compare(
     chosen = numpy.arange(size) if size <= limit else numpy.sort(probe.generator.choice(size, limit, replace=False))
     numeric = numpy.array([probe.slope(array, int(index)) for index in chosen])
     a = analytic.reshape(-1)[chosen]
-    difference = abs(a - numeric)
+    difference = numpy.where(numpy.isfinite(a), abs(a - numeric), numpy.inf)
     # Where all gradients vanish, rounding must not count as an error.
-    scale = max(abs(a).max(), abs(numeric).max(), probe.noise() / tolerance)
-    worst = int(numpy.where(numpy.isfinite(difference), difference, numpy.inf).argmax())
+    rounding = max(probe.noise() / tolerance, float(numpy.finfo("float64").tiny))
+    scale = max(abs(a[numpy.isfinite(a)]).max(initial=0), abs(numeric).max(), rounding)
+    worst = int(difference.argmax())
     error = float(difference[worst] / scale)
     cause = ""
     if not error <= tolerance:
@@ -397,9 +410,8 @@ def _constant_ratio(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstanc
                 f"every value is {ratio:g} times what it should be, which is {name}: a factor of 1 over it is missing"
             )
         if math.isclose(ratio, 1 / constant, rel_tol=1e-6):
-            return (
-                f"every value is {ratio:g} of what it should be, 1 over {name}: a mean for a sum, or a factor too much"
-            )
+            slip = "a mean for a sum, or a factor too many"
+            return f"every value is {ratio:g} times what it should be, which is 1 over {name}: {slip}"
     return f"every value is {ratio:.6g} times what it should be (off by {abs(ratio - 1):.2%}): a constant factor"
 
 

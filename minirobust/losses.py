@@ -6,6 +6,7 @@ underflow.  Training divides by the batch size itself.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 from minirobust import backend
@@ -92,5 +93,5 @@ class Margin:
         if len(logits.shape) == 2 and logits.shape[1] < 2:
             raise ValueError(f"Margin: expected at least two classes, got logits of shape {logits.shape}")
         y = check_labels(y, logits.shape, home)
-        others = home.xp.where(home.xp.arange(logits.shape[1]) == y[:, None], -home.xp.inf, logits)
+        others = home.xp.where(home.xp.arange(logits.shape[1]) == y[:, None], -math.inf, logits)
         return y, others.argmax(axis=1)

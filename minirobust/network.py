@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
@@ -170,11 +170,16 @@ class Network:
             for layer in reversed(self.layers):
                 grad = layer.backward(grad)
             return grad
-        lowest, *above = [layer for layer in self.layers if layer.index >= self._lowest_with_parameters()]
+        lowest, *above = self._layers_that_training_needs()
         for layer in reversed(above):
             grad = layer.backward(grad)
         lowest.parameter_gradients(grad)
         return None
+
+    def _layers_that_training_needs(self) -> tuple[Layer, ...]:
+        """From the first layer with parameters upwards; the last one alone if none has any."""
+        below = list(takewhile(lambda layer: not layer.parameters, self.layers[:-1]))
+        return self.layers[len(below) :]
 
     def input_gradient(self, x: Array, y: Array, loss: Loss | None = None) -> Array:
         """∂L/∂x for every sample, in chunks; parameters' gradients are neither computed nor touched.
@@ -352,11 +357,8 @@ class Network:
                 f"{last}: expected a network that ends in logits, the loss has a softmax of its own: remove it"
             )
         if len(self.output_shape) != 1:
-            raise ValueError(f"{last}: expected an output of logits (N, classes), got (N, {self.output_shape})")
-
-    def _lowest_with_parameters(self) -> int:
-        with_parameters = [layer.index for layer in self.layers if layer.parameters]
-        return with_parameters[0] if with_parameters else len(self.layers) - 1
+            shape = ", ".join(map(str, ("N", *self.output_shape)))
+            raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
 
 
 def chunks(samples: int) -> Iterator[slice]:

@@ -67,11 +67,10 @@ class Optimizer:
         return {"t": self.t, **averages}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` gave, moved to the network's backend and dtype."""
+        """Takes over a copy of what `state` gave, moved to the network's backend and dtype."""
         self.t = int(state["t"])
         for name in self.averages if self.t else ():
-            average = numpy.asarray(state[name]).astype(self.network.dtype)
-            setattr(self, name, self.network.backend.asarray(average))
+            setattr(self, name, self.network.backend.asarray(state[name]).astype(self.network.dtype))
 
 
 class SGD(Optimizer):

@@ -113,7 +113,9 @@ def _epochs(run: _Run, start: int, epochs: int, checkpoint: str | Path | None, p
         begin = perf_counter()
         run.network.training = True
         try:
-            mean_loss = run.epoch(epoch, _bar(progress, epoch))
+            # NumPy would warn of the first NaN and go on; the run looks for them itself, and stops.
+            with numpy.errstate(all="ignore"):
+                mean_loss = run.epoch(epoch, _bar(progress, epoch))
         finally:
             run.network.training = False
             run.network.forget()
@@ -141,6 +143,8 @@ class _Samples:
                 raise ValueError(f"fit: expected images of shape {network.input_shape}, got {split.images.shape[1:]}")
             x, y = network.backend.asarray(split.images), split.labels
         else:
+            if not isinstance(split, tuple | list) or len(split) != 2:
+                raise TypeError(f"fit: expected a Dataset, a Split or (x, y), got {type(split).__name__}")
             x, y = split
             x = check_batch(x, network.input_shape, "fit: x", network.backend)
             x = x.astype(network.dtype, copy=False)
@@ -178,7 +182,7 @@ class _Run:
         for step in bar(range(len(starts))):
             total += self._step(order[starts[step] : starts[step] + self.batch_size])
             if (step + 1) % WATCH == 0 or step + 1 == len(starts):
-                if not numpy.isfinite(home.to_numpy(total)):
+                if not self._finite(total):
                     self._name_the_step_at_fault(epoch, order, before)
                 before = self._snapshot(step + 1)
         return float(home.to_numpy(total)) / len(order)
@@ -191,6 +195,11 @@ class _Run:
         self.network.backward(gradient / len(x), input_gradient=False)
         self.optimizer.step()
         return value.sum()
+
+    def _finite(self, total: Array) -> bool:
+        """Whether the losses so far and every parameter are finite, in a single look: 0 · NaN and 0 · inf are NaN."""
+        look = total + 0 * self.network.parameters.sum(dtype="float64")
+        return bool(numpy.isfinite(self.network.backend.to_numpy(look)))
 
     def _loss(self, logits: Array, y: Array) -> tuple[Array, Array]:
         if isinstance(self.loss, SoftmaxCrossEntropy):

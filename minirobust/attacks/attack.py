@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minirobust import backend
 from minirobust.backend import Array
 from minirobust.network import Network
 from minirobust.validation import check_labels
@@ -58,7 +59,8 @@ class Attack:
         )
 
     def __repr__(self) -> str:
-        return f"<Attack on {len(self.images)} images, epsilon={self.epsilon:g}, {int(self.fooled.sum())} fooled>"
+        fooled = int(backend.of(self.fooled).to_numpy(self.fooled).sum())
+        return f"<Attack on {len(self.images)} images, epsilon={self.epsilon:g}, {fooled} fooled>"
 
 
 def check_samples(network: Network, x: Array, y: Array) -> tuple[Array, Array]:

@@ -11,7 +11,12 @@ __global__ void softmax_cross_entropy(long long samples, int classes, const T *l
     if (n >= samples) return;
     const T *z = logits + n * classes;
     T *g = gradient + n * classes;
-    int y = (int)labels[n];
+    long long y = labels[n];
+    if (y < 0 || y >= classes) {  // nobody looks at labels on the device: a NaN shows, foreign memory would not
+        loss[n] = T(nan(""));
+        for (int j = 0; j < classes; ++j) g[j] = loss[n];
+        return;
+    }
 
     T largest = z[0];
     for (int j = 1; j < classes; ++j)

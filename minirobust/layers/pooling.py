@@ -25,7 +25,7 @@ class MaxPool2D(Layer):
 
     Attributes
     ----------
-    index : ndarray of int, shape of the output
+    winner : ndarray of int, shape of the output
         Where in its window each maximum stood.
     """
 
@@ -51,12 +51,12 @@ class MaxPool2D(Layer):
         return (*output_size(padded, window, self._geometry[1]), channels)
 
     def forward(self, x: Array) -> Array:
-        y, self.index = self.backend.max_pool(x, *self._geometry)
+        y, self.winner = self.backend.max_pool(x, *self._geometry)
         return y
 
     def input_gradient(self, grad_y: Array) -> Array:
         shape = (len(grad_y), *self.input_shape)
-        return self.backend.max_pool_gradient(grad_y, self.index, shape, *self._geometry)
+        return self.backend.max_pool_gradient(grad_y, self.winner, shape, *self._geometry)
 
 
 class AvgPool2D(Layer):

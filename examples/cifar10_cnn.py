@@ -1,0 +1,107 @@
+"""Trains the study's convolutional network on CIFAR-10, looks at it after every epoch, attacks it, and draws it.
+
+python examples/cifar10_cnn.py
+python examples/cifar10_cnn.py --data my-images.h5 --temperature 0.25 --epochs 20
+
+Without CIFAR-10 and without a file of your own (in the project's HDF5 layout) it trains on coloured digits.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import minirobust as mr
+from data_loaders import DataNotFoundError, load_cifar10, load_colour_digits, load_hdf5
+
+
+def main():
+    options = parse_options()
+    data = load_images(options.data)
+    test = data.test[: options.evaluate]  # an attack on all of CIFAR-10 takes longer than an epoch
+    x, y = test.pixels(), test.labels
+
+    net = mr.models.cnn(
+        options.temperature,
+        data.train.images.shape[1:],
+        classes=len(data.class_names),
+        backend=options.backend,
+        seed=options.seed,
+    )
+    optimizer = mr.Adam(net, lr=1e-3)
+    print(f"{data.name}: {len(data.train)} training images, evaluated on {len(test)} test images, on {net.backend}")
+    print(net.summary())
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    saved = options.output / "cifar10_cnn.h5"
+    history = []
+    for record in mr.fit(
+        net, optimizer, data, options.epochs, batch_size=64, seed=options.seed, checkpoint=saved, progress=True
+    ):
+        regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
+        attack = mr.attacks.fgsm(net, x, y, options.epsilon)
+        accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
+        robustness = mr.robustness.network_robustness(attack.fooled, y, len(data.class_names))
+        history.append({"loss": record.loss, "accuracy": accuracy, "robustness": robustness, **regimes._asdict()})
+        print(
+            f"epoch {record.epoch:3}  loss {record.loss:.4f}  test accuracy {accuracy:.4f}  "
+            f"linear {regimes.linear:.3f}  nonlinear {regimes.nonlinear:.3f}  saturated {regimes.saturated:.3f}  "
+            f"FGSM robustness {robustness:.4f}",
+            flush=True,
+        )
+
+    print(f"\nrobustness against FGSM at epsilon = {options.epsilon:g}")
+    for name, share in zip(
+        data.class_names, mr.robustness.by_class(attack.fooled, y, len(data.class_names)), strict=True
+    ):
+        print(f"  {name:<10}  {share:6.3f}")
+    print(f"  {'network':<10}  {robustness:6.3f}")
+
+    picture = options.output / "cifar10_cnn.png"
+    title = f"{data.name}, T = {options.temperature:g}, ε = {options.epsilon:g}"
+    draw(picture, net, x, attack, history, data.class_names, title)
+    print(f"\nnetwork saved in {saved}, picture in {picture}")
+
+
+def draw(path, net, x, attack, history, names, title):
+    """Eight images that the network knew before the attack and no longer knows after it, beside the curves."""
+    home = net.backend.to_numpy
+    shown = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0][:8]
+    if not len(shown):
+        shown = range(8)
+    images, adversarials = x[shown], home(attack.images)[shown]
+    before = [f"{names[p.argmax()]} ({p.max():.0%})" for p in home(net.predict_proba(images))]
+    after = [f"{names[p.argmax()]} ({p.max():.0%})" for p in home(net.predict_proba(adversarials))]
+    figure = Figure(figsize=(11, 8))
+    mr.plots.training_story(figure, history, images, adversarials, before, after, title)
+    figure.savefig(path, dpi=100)
+
+
+def load_images(path):
+    """A file in the project's layout, or CIFAR-10 where it can be had, or the coloured digits."""
+    if path is not None and Path(path).is_file():
+        return load_hdf5(path)
+    try:
+        return load_cifar10(path)
+    except DataNotFoundError:
+        print("CIFAR-10 is not here and cannot be downloaded: training on coloured digits instead")
+        return load_colour_digits()
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--temperature", type=float, default=0.25, metavar="T", help="of the sigmoids (default 0.25)")
+    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default 5")
+    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
+    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--data", metavar="PATH", help="an .h5 file, or a folder with CIFAR-10")
+    parser.add_argument("--evaluate", type=int, default=1000, metavar="N", help="test images to attack (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
+    main()

@@ -1,0 +1,95 @@
+"""Trains a network on MNIST, looks at it after every epoch, attacks it, and draws what happened.
+
+python examples/mnist_mlp.py
+python examples/mnist_mlp.py --temperature 0.015625 --epochs 30
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import minirobust as mr
+from data_loaders import DataNotFoundError, load_mnist
+
+
+def main():
+    options = parse_options()
+    data = load_digits(options)
+    x, y = data.test.pixels(), data.test.labels
+
+    net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
+    optimizer = mr.Adam(net, lr=1e-3)
+    print(f"{data.name}: {len(data.train)} training and {len(data.test)} test images, on {net.backend}")
+    print(net.summary())
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    saved = options.output / "mnist_mlp.h5"
+    history = []
+    for record in mr.fit(
+        net, optimizer, data, options.epochs, batch_size=64, seed=options.seed, checkpoint=saved, progress=True
+    ):
+        regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
+        attack = mr.attacks.fgsm(net, x, y, options.epsilon)
+        accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
+        robustness = mr.robustness.network_robustness(attack.fooled, y)
+        history.append({"loss": record.loss, "accuracy": accuracy, "robustness": robustness, **regimes._asdict()})
+        print(
+            f"epoch {record.epoch:3}  loss {record.loss:.4f}  test accuracy {accuracy:.4f}  "
+            f"linear {regimes.linear:.3f}  nonlinear {regimes.nonlinear:.3f}  saturated {regimes.saturated:.3f}  "
+            f"FGSM robustness {robustness:.4f}",
+            flush=True,
+        )
+
+    print(f"\nrobustness against FGSM at epsilon = {options.epsilon:g}")
+    for digit, share in enumerate(mr.robustness.by_class(attack.fooled, y)):
+        print(f"  digit {digit}  {share:6.3f}")
+    print(f"  network  {robustness:6.3f}")
+
+    picture = options.output / "mnist_mlp.png"
+    draw(picture, net, x, y, attack, history, f"{data.name}, T = {options.temperature:g}, ε = {options.epsilon:g}")
+    print(f"\nnetwork saved in {saved}, picture in {picture}")
+
+
+def draw(path, net, x, y, attack, history, title):
+    """Eight digits that the network knew before the attack and no longer knows after it, beside the curves."""
+    home = net.backend.to_numpy
+    shown = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0][:8]
+    if not len(shown):
+        shown = range(8)
+    images, adversarials = x[shown], home(attack.images)[shown]
+    before = [f"{p.argmax()} ({p.max():.0%})" for p in home(net.predict_proba(images))]
+    after = [f"{p.argmax()} ({p.max():.0%})" for p in home(net.predict_proba(adversarials))]
+    figure = Figure(figsize=(11, 8))
+    mr.plots.training_story(figure, history, images, adversarials, before, after, title)
+    figure.savefig(path, dpi=100)
+
+
+def load_digits(options):
+    """MNIST; where it cannot be had, the 5,000 digits that are shipped."""
+    if options.mini:
+        return load_mnist(mini=True)
+    try:
+        return load_mnist(options.data)
+    except DataNotFoundError:
+        print("MNIST is not here and cannot be downloaded: training on the 5,000 digits that are shipped instead")
+        return load_mnist(mini=True)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the sigmoid (default 1)")
+    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="default 10")
+    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
+    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--mini", action="store_true", help="train on the 5,000 digits that are shipped")
+    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
+    main()

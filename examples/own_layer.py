@@ -1,0 +1,55 @@
+"""Writes a layer of one's own and checks its gradients: first with a mistake in it, then without.
+
+python examples/own_layer.py
+"""
+
+import numpy as np
+
+import minirobust as mr
+
+
+class Swish(mr.Layer):
+    """y = x · σ(βx), with a learned β for every feature (Ramachandran et al., 2017)."""
+
+    def build(self, input_shape):
+        self.add_parameter("beta", input_shape, lambda generator, shape: generator.uniform(0.5, 1.5, shape))
+        return input_shape
+
+    def forward(self, x):
+        self.x = x
+        self.s = 1 / (1 + self.xp.exp(-self.beta.value * x))
+        return x * self.s
+
+    def input_gradient(self, grad_y):
+        # The product rule, with σ' = β σ (1 - σ).
+        return grad_y * (self.s + self.x * self.beta.value * self.s * (1 - self.s))
+
+    def parameter_gradients(self, grad_y):
+        self.beta.grad[...] = (grad_y * self.x**2 * self.s * (1 - self.s)).mean(axis=0)
+
+
+class CorrectedSwish(Swish):
+    """β acts on every sample of the batch, so its gradient is a sum over them, not a mean."""
+
+    def parameter_gradients(self, grad_y):
+        self.beta.grad[...] = (grad_y * self.x**2 * self.s * (1 - self.s)).sum(axis=0)
+
+
+def main():
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    print("The layer as first written:\n")
+    try:
+        mr.gradcheck(Swish(), x)
+    except mr.GradientError as error:
+        print(error)
+
+    print("\nCorrected:\n")
+    print(mr.gradcheck(CorrectedSwish(), x))
+
+    print("\nAnd inside a network:\n")
+    net = mr.Network([mr.Dense(5), CorrectedSwish(), mr.Dense(2)], input_shape=(3,))
+    print(mr.gradcheck(net, x))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Three layers and two samples, small enough to hold every number in view: made to be stepped through.
+
+python -m pdb examples/step_through_backprop.py
+(Pdb) break 30
+(Pdb) continue
+(Pdb) step          and again: through `Network.backward` into each layer's gradients, from the last to the first
+(Pdb) p self.x      what the layer kept;  self.weight.value, grad_y, ... are plain arrays
+"""
+
+import numpy as np
+
+import minirobust as mr
+
+np.set_printoptions(precision=4, suppress=True)
+
+x = np.array([[0.2, 0.9], [0.7, 0.1]])
+y = np.array([0, 1])
+
+net = mr.Network(
+    [mr.Dense(3), mr.TemperatureSigmoid(0.5), mr.Dense(2)],
+    input_shape=(2,),
+    dtype="float64",
+    seed=1,
+)
+loss = mr.SoftmaxCrossEntropy()
+
+logits = net.forward(x)
+grad_logits = loss.gradient(logits, y)
+
+grad_x = net.backward(grad_logits)
+
+print("logits\n", logits)
+print("∂L/∂logits\n", grad_logits)
+for layer in net.layers:
+    for parameter in layer.parameters:
+        print(f"∂L/∂{parameter.name} of {layer}\n", parameter.grad)
+print("∂L/∂x\n", grad_x)
