@@ -7,6 +7,8 @@ elsewhere, arrays that exist only by declaration. A data set needs none of it, a
 """
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,13 @@ __all__ = ["MAX_BYTES", "load_hdf5", "save_hdf5"]
 
 MAX_BYTES = 1 << 30
 """The largest array that is read, 1 GiB: six times CIFAR-10's training images."""
+
+REHEARSAL_SECONDS = 20.0
+"""How long reading a small file may take, once a process has started; half a second is usual."""
+
+_SLOWEST_BYTES_PER_SECOND = 5e6
+_REFUSED = 3
+"""The exit status by which the child process says that its last words are the error."""
 
 _DEFLATE_RATIO = 1032
 """zlib cannot make data smaller than by this factor; what claims to be was never written."""
@@ -46,25 +55,17 @@ def load_hdf5(path: str | Path) -> Dataset:
     DataError
         If it is not an HDF5 file, is damaged, lacks a member, or has one of another dtype or
         shape, too large, or not stored in this very file.
-    """
-    import h5py
 
+    Notes
+    -----
+    The file is read twice, first in a child process, because a damaged one can hang or crash the
+    HDF5 library.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected an HDF5 file, found none")
-    if not h5py.is_hdf5(path):
-        raise DataError(f"{path}: expected an HDF5 file, found another format")
-    try:
-        with h5py.File(path, "r") as file:
-            name = _text(file, "name")
-            class_names = _texts(file, "class_names")
-            source = _text(file, "source") if "source" in file.attrs else ""
-            train, test = (_read_split(file, part) for part in ("train", "test"))
-            return Dataset(name, train, test, class_names, source)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
-        raise DataError(f"{path}: expected a sound HDF5 file, found damage: {error}") from error
+    _rehearse(path)
+    return _read(path)
 
 
 def save_hdf5(path: str | Path, dataset: Dataset) -> None:
@@ -108,6 +109,67 @@ def _write_split(file: "h5py.File", part: str, split: Split) -> None:
         compression = {"compression": "gzip", "chunks": chunks}
     file.create_dataset(f"{part}/images", data=split.images, **compression)
     file.create_dataset(f"{part}/labels", data=split.labels)
+
+
+def _rehearse(path: Path) -> None:
+    """Read the file in a child process first, and raise DataError unless that ends well.
+
+    HDF5 believes what a file says of lengths and links. One wrong byte, and it allocates gigabytes
+    or follows a chain in a circle for ever, out of reach of Ctrl-C (found by fuzzing HDF5 2.0). A
+    child process can be killed, and if it crashes, it crashes alone.
+    """
+    seconds = REHEARSAL_SECONDS + path.stat().st_size / _SLOWEST_BYTES_PER_SECOND
+    code = "import sys; from data_loaders import hdf5; hdf5._rehearsal(sys.argv[1])"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+    }
+    try:
+        child = subprocess.run(
+            [sys.executable, "-P", "-c", code, str(path)],  # -P: no imports from the current folder
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"{path}: expected a sound HDF5 file, found no end after {seconds:.0f} seconds") from error
+    if child.returncode == _REFUSED:
+        raise DataError(child.stderr.strip())
+    if child.returncode != 0:
+        last_words = child.stderr.strip().splitlines()[-1:]
+        raise DataError(
+            f"{path}: expected a sound HDF5 file, but reading it crashed with exit status "
+            f"{child.returncode} {' '.join(last_words)}"
+        )
+
+
+def _rehearsal(path: str) -> None:
+    """Read the file and forget it: what the child process does."""
+    try:
+        _read(Path(path))
+    except DataError as error:
+        print(error, file=sys.stderr)
+        sys.exit(_REFUSED)
+
+
+def _read(path: Path) -> Dataset:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path}: expected an HDF5 file, found another format")
+    try:
+        with h5py.File(path, "r") as file:
+            name, class_names = _text(file, "name"), _text_list(file, "class_names")
+            source = _text(file, "source") if "source" in file.attrs else ""
+            train, test = (_read_split(file, part) for part in ("train", "test"))
+            return Dataset(name, train, test, class_names, source)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
+        raise DataError(f"{path}: expected a sound HDF5 file, found damage: {error}") from error
 
 
 def _read_split(file: "h5py.File", part: str) -> Split:
@@ -160,32 +222,35 @@ def _read_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int)
     return dataset[...]
 
 
-def _texts(file: "h5py.File", name: str) -> tuple[str, ...]:
-    texts = np.asarray(_text_attribute(file, name))
-    if texts.ndim != 1:
-        raise DataError(f"expected the attribute {name} to be a list of text")
-    return tuple(_decoded(text) for text in texts.tolist())
-
-
 def _text(file: "h5py.File", name: str) -> str:
     text = _text_attribute(file, name)
-    if not isinstance(text, str | bytes):
+    if not isinstance(text, str):
         raise DataError(f"expected the attribute {name} to be one text, found {text!r}")
-    return _decoded(text)
+    return text
+
+
+def _text_list(file: "h5py.File", name: str) -> tuple[str, ...]:
+    texts = _text_attribute(file, name)
+    if not isinstance(texts, list):
+        raise DataError(f"expected the attribute {name} to be a list of text, found {texts!r}")
+    return tuple(texts)
+
+
+def _text_attribute(file: "h5py.File", name: str) -> str | list[str]:
+    import h5py
+
+    if name not in file.attrs:
+        raise DataError(f"expected the attribute {name}, found {sorted(file.attrs)}")
+    dtype = file.attrs.get_id(name).dtype
+    value = file.attrs[name] if h5py.check_string_dtype(dtype) else None
+    if isinstance(value, str | bytes):
+        return _decoded(value)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return [_decoded(text) for text in value.tolist()]
+    raise DataError(f"expected the attribute {name} to be text or a list of text, found {dtype}")
 
 
 def _decoded(text: str | bytes) -> str:
     # Text of a fixed length, which other programs write, arrives as bytes; text that is no UTF-8
     # as a str with surrogates, which nothing could print.
     return (text if isinstance(text, bytes) else text.encode(errors="surrogateescape")).decode()
-
-
-def _text_attribute(file: "h5py.File", name: str) -> object:
-    import h5py
-
-    if name not in file.attrs:
-        raise DataError(f"expected the attribute {name}, found {sorted(file.attrs)}")
-    dtype = file.attrs.get_id(name).dtype
-    if h5py.check_string_dtype(dtype) is None:
-        raise DataError(f"expected the attribute {name} to be text, found {dtype}")
-    return file.attrs[name]

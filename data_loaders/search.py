@@ -121,12 +121,14 @@ def _find(place: Path, file: RemoteFile) -> Path | None:
     # Only regular files count: a pipe under the right name would block whoever opens it.
     if (place / file.name).is_file():
         return place / file.name
+    if not file.unpacked:
+        return None
     unpacked = place / file.unpacked
-    if file.unpacked.endswith("/"):
-        if place.name == unpacked.name:
-            return place
-        return unpacked if unpacked.is_dir() else None
-    return unpacked if unpacked.is_file() else None
+    if not file.unpacked.endswith("/"):
+        return unpacked if unpacked.is_file() else None
+    if place.name == unpacked.name and place.is_dir():
+        return place
+    return unpacked if unpacked.is_dir() else None
 
 
 def _reason(place: Path, missing: list[str]) -> str:

@@ -3,15 +3,21 @@
 The file holds numbers and JSON, and loading it executes nothing: layers are looked up by name among the library's own
 and those handed to `load`.  It is written under a temporary name and moved into place, so that a path holds the old
 checkpoint or the new one and never half of either.
+
+In front of the HDF5 data, in what that format calls the user block, stands a line with a name, a version and the
+SHA-256 of everything behind it.  A file that was cut, damaged or made by somebody else is told by that line, before the
+HDF5 library, which a single wrong bit can send into an endless loop, sees any of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +32,7 @@ from minirobust.optimizers import Optimizer
 
 FORMAT = "minirobust checkpoint"
 VERSION = 1
+SEAL = 512  # bytes of the user block; HDF5 asks for a power of two from 512
 
 
 class CheckpointError(ValueError):
@@ -72,14 +79,12 @@ def save(path: str | Path, network: Network, optimizer: Optimizer | None = None,
     arrays = _arrays(network, optimizer)
     import h5py
 
-    with _replacing(Path(path)) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
-        file.attrs["description"] = json.dumps(description)
-        for name, array in arrays.items():
-            # The filter stores a checksum with every chunk: a flipped bit is an error, not another network.
-            checked = {"fletcher32": True, "chunks": True} if array.size else {}
-            file.create_dataset(name, data=array, **checked)
+    with _replacing(Path(path)) as temporary:
+        with h5py.File(temporary, "w", userblock_size=SEAL) as file:
+            file.attrs["description"] = json.dumps(description)
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array)
+        _seal(temporary)
 
 
 def load(
@@ -115,9 +120,11 @@ def load(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"checkpoint: no file at {path}")
-    description, arrays = _read(path)
     try:
+        description, arrays = _read(path)
         return _rebuild(description, arrays, backend, dtype, layers)
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"checkpoint {path}: cannot be rebuilt: {error}") from error
 
@@ -208,29 +215,50 @@ def _umask() -> int:
     return current
 
 
+# The line in front
+
+
+def _seal(path: Path) -> None:
+    """Writes the line that says what the file is, and that it is whole."""
+    with path.open("r+b") as file:
+        line = f"{FORMAT} {VERSION} {_digest(file)}\n"
+        file.seek(0)
+        file.write(line.encode("ascii"))
+
+
+def _digest(file: BufferedReader | BufferedRandom) -> str:
+    """The SHA-256 of everything behind the user block."""
+    file.seek(SEAL)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_seal(path: Path) -> None:
+    """Raises CheckpointError unless the file is a whole checkpoint of a version that is known."""
+    with path.open("rb") as file:
+        line = file.read(SEAL).split(b"\n")[0].decode("ascii", errors="replace")
+        name, _, rest = line.partition(f"{FORMAT} ")
+        version, _, digest = rest.partition(" ")
+        if name or not version.isdecimal():
+            raise CheckpointError(f"checkpoint {path}: expected a {FORMAT}, got another kind of file")
+        if int(version) > VERSION:
+            raise CheckpointError(
+                f"checkpoint {path}: expected version {VERSION} or older, got {version}: update minirobust"
+            )
+        if digest != _digest(file):
+            raise CheckpointError(f"checkpoint {path}: truncated or damaged: its checksum does not fit")
+
+
 # What is read
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, numpy.ndarray]]:
+    _check_seal(path)
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise CheckpointError(f"checkpoint {path}: expected a {FORMAT}, got another HDF5 file")
-            version = int(file.attrs["version"])
-            if version > VERSION:
-                raise CheckpointError(
-                    f"checkpoint {path}: expected version {VERSION} or older, got {version}: update minirobust"
-                )
-            description = json.loads(file.attrs["description"])
-            names: list[str] = []
-            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-            return description, {name: file[name][...] for name in names}
-    except CheckpointError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path}: truncated, damaged or not HDF5 ({error})") from None
+    with h5py.File(path, "r") as file:
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        return json.loads(file.attrs["description"]), {name: file[name][...] for name in names}
 
 
 def _rebuild(
@@ -274,7 +302,7 @@ def _rebuild_optimizer(
         return None
     name, numbers, t = description["optimizer"]
     if name not in ("SGD", "Momentum", "Adam"):
-        raise CheckpointError(f"optimizer {name} is not known here")
+        raise CheckpointError(f"checkpoint: optimizer {name} is not known here")
     kind = getattr(own_optimizers, name)
     saved = {key.removeprefix("optimizer/"): value for key, value in arrays.items() if key.startswith("optimizer/")}
     rates = {argument: saved[argument] for argument in kind.arguments if argument in saved}

@@ -113,7 +113,7 @@ def training_story(
     """
     figure.set_layout_engine("constrained")
     figure.suptitle(title)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(3, 2))
+    upper, lower = figure.subfigures(2, 1, height_ratios=(3, 2), squeeze=False).ravel()
     left, right = upper.subplots(1, 2)
     series = {name: [epoch[name] for epoch in history] for name in history[0]}
     learning_curve(left, series["loss"], series["accuracy"], series["robustness"])
@@ -122,4 +122,6 @@ def training_story(
 
 
 def _whole_epochs(axes: Axes) -> None:
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -85,7 +85,7 @@ class DeviceArray:
     def __getitem__(self, key):
         key = to_host(key)
         for part in key if isinstance(key, tuple) else (key,):
-            if getattr(part, "dtype", None) == bool:
+            if isinstance(part, numpy.ndarray) and part.dtype.kind == "b":
                 raise TypeError("implicit transfer from the device: the shape of x[mask] depends on the mask")
         return to_device(self._host[key])
 

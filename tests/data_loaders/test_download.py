@@ -136,6 +136,14 @@ def test_mirrors_are_asked_in_their_order(
     assert unneeded.downloads == []
 
 
+def test_a_web_page_does_not_replace_what_has_arrived(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / "digits.gz.part").write_bytes(CONTENT[:100_000])
+    server.files["digits.gz"], server.ranges = b"<html>Log in first</html>", False
+    with pytest.raises(DownloadError, match="expected 256000 bytes to come, the server announced 25"):
+        download_files([FILE], [server.address], tmp_path)
+    assert (tmp_path / "digits.gz.part").read_bytes() == CONTENT[:100_000]
+
+
 def test_every_address_is_named_with_what_came_of_it(
     tmp_path: Path, make_server: "Callable[[], Server]", dead_address: str
 ) -> None:

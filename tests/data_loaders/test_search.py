@@ -67,12 +67,14 @@ def test_the_places_are_searched_in_order(
         assert place_of(source) == place
 
 
-@pytest.mark.parametrize("place", ["given", "given/tiny"])
-def test_a_given_folder_comes_before_all(source: Source, tmp_path: Path, cache: Path, place: str) -> None:
+def test_a_given_folder_comes_before_all_and_its_subfolder_before_itself(
+    source: Source, tmp_path: Path, cache: Path
+) -> None:
     put(cache / "tiny")
-    put(tmp_path / place)
-    assert place_of(source, folder=tmp_path / "given") == tmp_path / place
-    assert place_of(source, folder=str(tmp_path / "given")) == tmp_path / place
+    for place in (tmp_path / "given", tmp_path / "given/tiny"):
+        put(place)
+        assert place_of(source, folder=tmp_path / "given") == place
+        assert place_of(source, folder=str(tmp_path / "given")) == place
 
 
 def test_a_given_folder_is_the_only_one(
@@ -168,6 +170,16 @@ def test_the_error_names_every_place_every_address_and_the_remedy(
         f"that folder in the environment variable {ENVIRONMENT_VARIABLE}.",
         "Or draw it yourself.",
     ]
+
+
+@pytest.mark.parametrize("name", ["train_32x32.mat", "cifar-10-batches-bin"])
+@pytest.mark.parametrize("load", [load_mnist, load_svhn, load_cifar10])
+def test_a_file_or_nothing_in_place_of_the_folder_is_not_the_set(load: Callable, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataNotFoundError, match="no such folder"):
+        load(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataNotFoundError, match="not a folder"):
+        load(tmp_path / name)
 
 
 @pytest.mark.parametrize("load", [load_mnist, load_fashion_mnist, load_svhn, load_cifar10])

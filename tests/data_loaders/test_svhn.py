@@ -39,8 +39,9 @@ def matrix(name: bytes, sizes: list[int], data: bytes, kind: int = 2, flags: int
     )
 
 
-def compressed(content: bytes) -> bytes:
+def compressed(content: bytes, cut: int = 0) -> bytes:
     packed = zlib.compress(content)
+    packed = packed[: len(packed) - cut]
     return struct.pack("<II", 15, len(packed)) + packed
 
 
@@ -114,6 +115,8 @@ def test_other_content_is_refused(tmp_path: Path, variables: dict[str, Any], mes
         (FILE_HEADER + X + Y + b"\0\0\0", "truncated: expected a tag of 8 bytes, found 3"),
         (FILE_HEADER + compressed(X)[:-4] + compressed(Y), "damage"),
         (FILE_HEADER + compressed(X)[:-4], "truncated"),
+        (FILE_HEADER + compressed(X, cut=4) + Y, "found more, or no end"),
+        (FILE_HEADER + compressed(X, cut=12) + Y, "expected 3144 decompressed bytes, found"),
         (FILE_HEADER + compressed(X[:-8]), "expected 3144 decompressed bytes, found 3136"),
         (FILE_HEADER + compressed(X + Y), "expected 3144 decompressed bytes, found more"),
         (FILE_HEADER + compressed(b"\0\0"), "truncated: expected a tag of 8 bytes, found 2"),

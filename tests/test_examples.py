@@ -1,0 +1,88 @@
+"""Every example runs to its end on the shipped data and leaves what it promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minirobust as mr
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(name, *arguments):
+    result = subprocess.run(
+        [sys.executable, ROOT / "examples" / name, *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 20_000
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A machine that has no data and no network."""
+    monkeypatch.delenv("MINIROBUST_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+
+
+def test_mnist_mlp(tmp_path):
+    output = run("mnist_mlp.py", "--mini", "--epochs", "2", "--temperature", "0.25", "--output", tmp_path)
+    epochs = re.findall(
+        r"^epoch +(\d+)  loss [\d.]+  test accuracy ([\d.]+)  linear [\d.]+  nonlinear [\d.]+  saturated [\d.]+  "
+        r"FGSM robustness ([\d.]+)$",
+        output,
+        re.MULTILINE,
+    )
+    assert [epoch for epoch, _, _ in epochs] == ["1", "2"]
+    assert float(epochs[-1][1]) > 0.8
+    assert len(re.findall(r"^  digit \d  +[01]\.\d+$", output, re.MULTILINE)) == 10
+    assert is_png(tmp_path / "mnist_mlp.png")
+    network, optimizer, epoch = mr.load(tmp_path / "mnist_mlp.h5")
+    assert (epoch, optimizer.t) == (2, 2 * 63)
+    assert network.layers[2].temperature == 0.25
+
+
+def test_mnist_mlp_without_mnist_says_so_and_trains_on_the_shipped_digits(nowhere, tmp_path):
+    output = run("mnist_mlp.py", "--epochs", "1", "--output", tmp_path)
+    assert output.splitlines()[0].startswith("MNIST is not here and cannot be downloaded")
+    assert "mnist-mini: 4000 training and 1000 test images" in output
+
+
+@pytest.mark.slow
+def test_cifar10_cnn_without_cifar_trains_on_coloured_digits(nowhere, tmp_path):
+    output = run("cifar10_cnn.py", "--epochs", "1", "--evaluate", "200", "--output", tmp_path)
+    assert output.splitlines()[0].startswith("CIFAR-10 is not here and cannot be downloaded")
+    assert is_png(tmp_path / "cifar10_cnn.png")
+
+
+def test_cifar10_cnn_on_a_file_of_ones_own(tmp_path):
+    from data_loaders import Dataset, load_colour_digits, save_hdf5
+
+    digits = load_colour_digits()
+    few = Dataset("few", digits.train[:200], digits.test[:50], digits.class_names)
+    save_hdf5(tmp_path / "few.h5", few)
+    output = run("cifar10_cnn.py", "--data", tmp_path / "few.h5", "--epochs", "1", "--output", tmp_path)
+    assert output.startswith("few: 200 training images, evaluated on 50 test images")
+    assert is_png(tmp_path / "cifar10_cnn.png")
+    assert mr.load(tmp_path / "cifar10_cnn.h5").epoch == 1
+
+
+def test_own_layer_finds_the_mistake_and_then_none():
+    output = run("own_layer.py")
+    assert "1 over the batch size N = 4: a mean for a sum" in output
+    assert output.count("every gradient is right") == 2
+
+
+def test_step_through_backprop_breaks_where_its_text_says():
+    source = (ROOT / "examples" / "step_through_backprop.py").read_text().splitlines()
+    line = int(re.search(r"break (\d+)", "\n".join(source)).group(1))
+    assert "net.backward(" in source[line - 1]
+    assert "∂L/∂x" in run("step_through_backprop.py")

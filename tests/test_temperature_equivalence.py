@@ -1,0 +1,78 @@
+"""Temperature is initial scale and learning rate in disguise: a test of the whole stack, bit for bit.
+
+A sigmoid at temperature T with weights W and biases b before it computes what one at T = 1 does with W/T and b/T.  Under
+Adam, whose step ignores the gradient's scale (epsilon apart), training at T with learning rate a equals training at 1
+with a/T and epsilon·T on those weights and biases.  For T a power of two no scaling rounds, so the two runs are equal to
+the last bit.  At another T rounding alone drives them apart, and there is nothing to test.
+"""
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from data_loaders import Dataset, load_colour_digits
+
+LR, EPSILON = 1e-3, 1e-8
+
+
+def before_sigmoids(network):
+    """For each of the network's parameters, whether it belongs to a layer that feeds a sigmoid."""
+    mask = np.zeros(network.parameters.size, dtype=bool)
+    start = 0
+    for layer, above in zip(network.layers, network.layers[1:], strict=False):
+        mask[start : start + layer.size] = isinstance(above, mr.TemperatureSigmoid)
+        start += layer.size
+    return mask
+
+
+def twins(model, temperature, **settings):
+    """A network at T, one at T = 1 that computes the same, and by how much the parameters of the first are larger."""
+    network, twin = model(temperature, **settings), model(1, **settings)
+    factor = np.where(before_sigmoids(network), temperature, 1).astype(network.dtype)
+    assert 0 < (factor != 1).sum() < factor.size
+    twin.parameters /= twin.backend.asarray(factor)
+    return network, twin, factor
+
+
+def trained(network, lr, epsilon, data, epochs):
+    """Trains, and returns on the host what there is to compare: losses, parameters, logits."""
+    optimizer = mr.Adam(network, lr=lr, epsilon=epsilon)
+    losses = [record.loss for record in mr.fit(network, optimizer, data, epochs=epochs)]
+    logits = network.forward(data.test.pixels(slice(200), dtype=network.dtype))
+    return losses, network.backend.to_numpy(network.parameters), network.backend.to_numpy(logits)
+
+
+def assert_runs_are_equal(network, twin, factor, data, epochs, rates):
+    start = network.backend.to_numpy(network.parameters).copy()
+    losses, parameters, logits = trained(network, *rates, data, epochs)
+    # In float64: a rate divided by a power of two is exact in either dtype.
+    double = factor.astype(np.float64)
+    twin_losses, twin_parameters, twin_logits = trained(twin, LR / double, EPSILON * double, data, epochs)
+    assert np.array_equal(twin_parameters * factor, parameters)
+    assert np.array_equal(twin_logits, logits)
+    assert twin_losses == losses
+    # Two networks that stood still would be equal too.
+    assert (parameters != start).mean() > 0.5
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("temperature", [1 / 64, 1 / 4, 4])
+def test_training_the_mlp_at_t_is_training_it_at_one(temperature, dtype, digits, backend):
+    network, twin, factor = twins(mr.models.mlp, temperature, hidden=64, dtype=dtype, backend=backend)
+    rates = np.full(factor.size, LR), np.full(factor.size, EPSILON)
+    assert_runs_are_equal(network, twin, factor, digits, epochs=4, rates=rates)  # 252 steps
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_rate_for_all_is_an_array_of_that_rate(dtype, digits, backend):
+    network, twin, factor = twins(mr.models.mlp, 1 / 8, hidden=64, dtype=dtype, backend=backend)
+    assert_runs_are_equal(network, twin, factor, digits, epochs=2, rates=(LR, EPSILON))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_it_holds_for_every_sigmoid_of_the_cnn(dtype, backend):
+    data = load_colour_digits()
+    few = Dataset(data.name, data.train[:640], data.test, data.class_names)
+    network, twin, factor = twins(mr.models.cnn, 1 / 4, dtype=dtype, backend=backend)
+    assert_runs_are_equal(network, twin, factor, few, epochs=2, rates=(LR, EPSILON))

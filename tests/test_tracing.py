@@ -1,0 +1,117 @@
+"""`trace`: what it records is what went through, and the first NaN is found where it was born."""
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+
+
+@pytest.fixture
+def net(backend):
+    layers = [mr.Dense(5), mr.ReLU(), mr.Dense(3)]
+    return mr.Network(layers, input_shape=(4,), backend=backend, dtype="float64", seed=2)
+
+
+def test_statistics_are_those_of_the_arrays(net, rng):
+    x = rng.standard_normal((6, 4))
+    home = net.backend.to_numpy
+    with mr.trace(net) as record:
+        logits = net.forward(x)
+        net.backward(logits)
+    assert [(row.layer, row.what) for row in record.rows] == [
+        (0, "output"),
+        (1, "output"),
+        (2, "output"),
+        (2, "∂L/∂output"),
+        (2, "∂L/∂weight"),
+        (2, "∂L/∂bias"),
+        (1, "∂L/∂output"),
+        (0, "∂L/∂output"),
+        (0, "∂L/∂weight"),
+        (0, "∂L/∂bias"),
+        (0, "∂L/∂input"),
+    ]
+    row, hidden = record.rows[1], np.maximum(home(net.hidden(x)), 0)
+    assert row.shape == (6, 5)
+    expected = (hidden.min(), hidden.max(), hidden.mean(), hidden.std(), (hidden == 0).mean(), 0)
+    actual = (row.minimum, row.maximum, row.mean, row.std, row.zeros, row.nonfinite)
+    np.testing.assert_allclose(actual, expected, rtol=1e-12)
+    assert 0.2 < row.zeros < 0.8
+    assert record.origin() is None
+
+
+def test_the_table_has_a_line_for_every_array(net, rng):
+    with mr.trace(net) as record:
+        for _ in range(2):
+            net.forward(rng.standard_normal((6, 4)))
+    lines = record.table().splitlines()
+    assert lines[0].split() == ["layer", "what", "shape", "min", "max", "mean", "std", "zeros", "non-finite"]
+    assert len(lines) == 2 + 3
+    assert lines[3].startswith("layer 1, ReLU()")
+    assert str(record) == record.table()
+
+
+def test_nothing_is_left_of_it(net, rng):
+    x = rng.standard_normal((6, 4))
+    with mr.trace(net) as record:
+        net.predict(x)
+        net.input_gradient(x, np.zeros(6, int))
+    assert not any(name in vars(layer) for layer in net.layers for name in ("forward", "input_gradient", "x"))
+    seen = len(record.rows)
+    net.backward(net.forward(x))
+    assert len(record.rows) == seen
+
+
+def test_a_nan_in_a_parameter_is_named(net, rng):
+    net.layers[2].weight.value[1, 1] = np.nan
+    with mr.trace(net) as record:
+        net.forward(rng.standard_normal((6, 4)))
+    assert record.origin().startswith("layer 2, Dense(3): output is the first with NaN or infinity")
+    assert record.origin().endswith("its parameter weight is not finite either")
+    assert record.origin() in str(record)
+    assert record.rows[2].nonfinite > 0
+    assert np.isfinite(record.rows[2].mean)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_an_overflow_is_found_where_it_happens_not_where_it_shows(backend):
+    class Exp(mr.Layer):
+        def forward(self, x):
+            return self.xp.exp(x)
+
+    net = mr.Network([mr.ReLU(), Exp(), mr.Tanh(), mr.Dense(2)], input_shape=(2,), backend=backend)
+    with mr.trace(net) as record:
+        net.forward(np.array([[1.0, 200.0]]))
+    assert record.origin().startswith("layer 1, Exp(): output is the first")
+    assert "50.00%" in record.origin()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_gradient_that_breaks_on_the_way_back(net, rng):
+    class Breaks(mr.Tanh):
+        def input_gradient(self, grad_y):
+            return super().input_gradient(grad_y) * np.inf
+
+    net = mr.Network([mr.Dense(5), Breaks(), mr.Dense(3)], input_shape=(4,), backend=net.backend)
+    with mr.trace(net) as record:
+        net.backward(net.forward(rng.standard_normal((6, 4))))
+    assert record.origin().startswith("layer 1, Breaks(): ∂L/∂input is the first")
+
+
+def test_a_gradient_that_came_broken(net, rng):
+    with mr.trace(net) as record:
+        logits = net.forward(rng.standard_normal((6, 4)))
+        with np.errstate(invalid="ignore"):
+            net.backward(logits * np.inf)
+    assert record.origin().startswith("layer 2, Dense(3): ∂L/∂output is the first")
+    assert record.origin().endswith("it came so from the loss or the caller")
+
+
+def test_tracing_twice_at_once_is_refused(net):
+    with mr.trace(net), pytest.raises(RuntimeError, match="being traced already"), mr.trace(net):
+        pass
+
+
+def test_only_networks_are_traced():
+    with pytest.raises(TypeError, match="expected a Network, got Dense"):
+        mr.trace(mr.Dense(2))
