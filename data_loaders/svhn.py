@@ -3,7 +3,11 @@
 The files are in MATLAB's format, version 5: a header of 128 bytes, then one element per variable,
 each a tag (type, number of bytes) and its content, mostly compressed by zlib. A general reader
 builds whatever objects such a file asks for, of whatever size. The few lines here read the two
-numeric arrays of which SVHN consists and refuse everything else.
+numeric arrays of which SVHN consists and refuse everything else. SciPy's reader (1.17.1) was
+measured in their place, behind checks of the header and of all that ``whosmat`` lists: 31 of 3,000
+files with one to three bytes changed ended the interpreter with a segmentation fault or a bus
+error, because the type code of the numbers is used unchecked as an index, and a file of 2 MB took
+4 GB of memory while ``whosmat`` was still reading a name.
 """
 
 import math

@@ -12,7 +12,6 @@ from itertools import accumulate, takewhile
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
 from minirobust.layers import Layer, Softmax
-from minirobust.layers.initializers import draw
 from minirobust.losses import Loss, SoftmaxCrossEntropy
 from minirobust.validation import (
     check_batch,
@@ -81,27 +80,27 @@ class Network:
         self.input_range = check_range(input_range)
         self.backend = backends.get(backend)
         self.xp = self.backend.xp
-        self._join_layers()
-        self._allocate()
+        self._allocate(self._join_layers())
         self.training = False
         self._batch: int | None = None  # how many samples the last forward saved something of
 
-    def _join_layers(self) -> None:
-        shape = self.input_shape
+    def _join_layers(self) -> list[Array]:
+        """Infers all sizes; returns the first values of each layer's parameters."""
+        shape, drawn = self.input_shape, []
         for index, layer in enumerate(self.layers):
             try:
-                layer.join(index, shape, self.backend, self.dtype, self.seed)
+                drawn.append(layer.join(index, shape, self.backend, self.dtype, self.seed))
             except Exception:
                 for joined in self.layers[:index]:
                     del joined.index  # nothing came of this network: its layers are free again
                 raise
             shape = layer.output_shape
         self.output_shape = shape
+        return drawn
 
-    def _allocate(self) -> None:
-        """Draws all parameters into one flat array and gives every layer views into it."""
-        drawn = [draw(layer.declared, (self.seed, layer.index), self.dtype) for layer in self.layers]
-        ends = list(accumulate(len(values) for values in drawn))
+    def _allocate(self, drawn: list[Array]) -> None:
+        """Puts all parameters into one flat array and gives every layer views into it."""
+        ends = list(accumulate(map(len, drawn)))
         self.parameters = self.xp.empty(ends[-1], dtype=self.dtype)
         self.gradients = self.xp.zeros(ends[-1], dtype=self.dtype)
         for layer, values, end in zip(self.layers, drawn, ends, strict=True):

@@ -45,7 +45,8 @@ def number(
     if not real or not (value > low or (include_low and value == low)) or not value < high:
         bracket = "[" if include_low else "("
         raise ValueError(f"{owner}: expected {name} in {bracket}{low:g}, {high:g}), got {value!r}")
-    return value
+    # A Python number takes on the dtype of the arrays that it meets; a numpy.float64 would make float32 wider.
+    return value.item() if isinstance(value, numpy.generic) else value
 
 
 def check_shape(shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -110,6 +110,13 @@ def test_an_unknown_initializer_is_named():
         mr.Network([mr.Dense(2, initializer="xavier")], input_shape=(3,))
 
 
+def test_an_initializer_of_another_shape_is_refused_and_the_layer_stays_free():
+    dense = mr.Dense(2, initializer=lambda generator, shape: np.zeros(shape[::-1]))
+    with pytest.raises(ValueError, match=r"initializer of weight: expected values of shape \(3, 2\), got \(2, 3\)"):
+        mr.Network([dense], input_shape=(3,))
+    mr.Network([dense], input_shape=(2,))
+
+
 def test_repr_is_the_constructor_call():
     net = mr.Network([mr.Conv2D(2, (3, 2), padding="same"), mr.Flatten(), mr.Dense(3)], (5, 5, 1), seed=4)
     twin = eval(repr(net), {name: getattr(mr, name) for name in mr.__all__})
@@ -491,6 +498,14 @@ def test_a_layer_that_loses_its_arguments_is_told_so():
 
     with pytest.raises(TypeError, match="Scale must keep its constructor's arguments .* no attribute 'factor'"):
         repr(Scale(2))
+
+
+@pytest.mark.parametrize("layer", [mr.TemperatureSigmoid(np.float64(0.5)), mr.Dropout(np.float64(0.5))])
+def test_a_numpy_number_as_hyperparameter_does_not_widen_float32(layer, backend):
+    net = mr.Network([layer], input_shape=(4,), backend=backend)
+    net.training = True
+    y = net.forward(np.ones((2, 4)))
+    assert y.dtype == net.backward(y).dtype == "float32"
 
 
 # Dropout is the one layer with a mode and a random stream

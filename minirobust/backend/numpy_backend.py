@@ -198,7 +198,7 @@ class NumpyBackend:
         grad_x = self.xp.zeros((samples, height + top + bottom, width + left + right, channels), dtype=grad_y.dtype)
         out = grad_y.shape[1:3]
         for (i, j), (rows, cols) in window_positions(window, stride, out):
-            grad_x[:, rows, cols] += grad_y * (index == i * window[1] + j)
+            grad_x[:, rows, cols] += self.xp.where(index == i * window[1] + j, grad_y, 0)
         return grad_x[:, top : top + height, left : left + width]
 
     # The optimizer's step

@@ -71,5 +71,10 @@ def find_initializer(initializer: str | Initializer) -> Initializer:
 def draw(declared: Sequence[tuple[str, tuple[int, ...], Initializer]], key: Sequence[int], dtype: str) -> numpy.ndarray:
     """First values of a layer's declared parameters (name, shape, initializer), one after the other in a flat array."""
     generator = numpy.random.default_rng(key)
-    drawn = [initializer(generator, shape).ravel() for _, shape, initializer in declared]
-    return numpy.concatenate(drawn, dtype=dtype) if drawn else numpy.empty(0, dtype)
+    values = [numpy.empty(0)]
+    for name, shape, initializer in declared:
+        drawn = initializer(generator, shape)
+        if drawn.shape != shape:
+            raise ValueError(f"initializer of {name}: expected values of shape {shape}, got {drawn.shape}")
+        values.append(drawn.ravel())
+    return numpy.concatenate(values, dtype=dtype)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from minirobust.backend import Array, Backend
-from minirobust.layers.initializers import Initializer, find_initializer
+from minirobust.layers.initializers import Initializer, draw, find_initializer
 
 Shape = tuple[int, ...]
 
@@ -184,8 +184,8 @@ class Layer:
 
     # What the network calls while it is being built
 
-    def join(self, index: int, input_shape: Shape, backend: Backend, dtype: str, seed: int) -> None:
-        """Takes the layer's place in a network and infers its sizes.
+    def join(self, index: int, input_shape: Shape, backend: Backend, dtype: str, seed: int) -> Array:
+        """Takes the layer's place in a network and infers its sizes; returns its parameters' first values, flat.
 
         Raises
         ------
@@ -196,17 +196,19 @@ class Layer:
             raise ValueError(
                 f"{self} is in a network already: a layer belongs to one network, make a new {type(self).__name__}"
             )
-        self.declared: list[tuple[str, Shape, Initializer]] = []
         self.index = index
+        self.declared: list[tuple[str, Shape, Initializer]] = []
         try:
             self.output_shape = tuple(self.build(input_shape))
-            if not all(isinstance(size, int) and size > 0 for size in self.output_shape):
-                raise ValueError(f"{self}: nothing is left of input {input_shape}, output would be {self.output_shape}")
+            fits = all(isinstance(size, int) and size > 0 for size in self.output_shape)
+            self.expect(fits, "an output of at least one number", self.output_shape)
+            values = draw(self.declared, (seed, index), dtype)
         except Exception:
             del self.index  # the caller may mend the stack and use the layer again
             raise
         self.input_shape = input_shape
         self.backend, self.xp, self.dtype, self.seed = backend, backend.xp, dtype, seed
+        return values
 
     @property
     def size(self) -> int:

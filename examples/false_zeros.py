@@ -1,0 +1,63 @@
+"""Attacks one network twice with FGSM: with the textbook's gradient of cross entropy, and with the stable one.
+
+python examples/mnist_mlp.py --epochs 30 && python examples/false_zeros.py
+python examples/false_zeros.py --mini
+
+Softmax's probability of a confident sample's own class rounds to 1 in float32, and the textbook's p_y - 1 to 0.  What
+remains of the gradient points elsewhere, the attack misses, and the network looks more robust than it is.
+"""
+
+import argparse
+from pathlib import Path
+
+import minirobust as mr
+from data_loaders import load_mnist
+
+
+class Textbook:
+    """The gradient as most books have it: p - onehot(y)."""
+
+    def gradient(self, logits, y):
+        home = mr.backend.of(logits)
+        onehot = (home.xp.arange(logits.shape[1]) == y[:, None]).astype(logits.dtype)
+        return home.softmax(logits) - onehot
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", type=Path, default=Path("results/mnist_mlp.h5"), help="saved by mnist_mlp.py")
+    parser.add_argument("--mini", action="store_true", help="train a small one on the shipped digits instead")
+    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
+    parser.add_argument("--epsilon", type=float, default=0.1)
+    options = parser.parse_args()
+
+    data = load_mnist(options.data, mini=options.mini)
+    x, y = data.test.pixels(), data.test.labels
+    net = train(data) if options.mini else mr.load(options.network).network
+
+    exact = net.to(net.backend, dtype="float64")
+    reference = sign(exact.input_gradient(x.astype("float64"), y))
+    print(f"{len(y)} test images of {data.name}, {net!r}\n")
+    print("gradient                 wrong signs   samples affected   FGSM robustness")
+    for name, loss in (("textbook, p_y - 1", Textbook()), ("stable, -Σ of the others", mr.SoftmaxCrossEntropy())):
+        wrong = sign(net.input_gradient(x, y, loss)) != reference
+        fooled = mr.attacks.fgsm(net, x, y, options.epsilon, loss=loss).fooled
+        robustness = mr.robustness.network_robustness(fooled, y)
+        print(f"{name:<24} {wrong.mean():10.2%} {wrong.any(axis=(1, 2, 3)).mean():17.1%} {robustness:17.4f}")
+    fooled = mr.attacks.fgsm(exact, x.astype("float64"), y, options.epsilon).fooled
+    print(f"{'in float64, for truth':<24} {mr.robustness.network_robustness(fooled, y):46.4f}")
+
+
+def train(data):
+    net = mr.models.mlp(1.0)
+    for _ in mr.fit(net, mr.Adam(net, lr=3e-3), data, epochs=30):
+        pass
+    return net
+
+
+def sign(gradient):
+    return (gradient > 0).astype("int8") - (gradient < 0).astype("int8")
+
+
+if __name__ == "__main__":
+    main()

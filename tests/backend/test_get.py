@@ -1,0 +1,175 @@
+"""`backend.get`, `of` and `available`: names, "auto", and one sentence where a backend cannot run."""
+
+import array
+import importlib.util
+import logging
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from strict_backend import StrictBackend
+
+import minirobust as mr
+from minirobust.backend import BackendError, NumpyBackend
+
+
+@pytest.fixture(autouse=True)
+def none_made(monkeypatch):
+    """No backend is in use yet, and none that a test makes stays."""
+    monkeypatch.setattr(mr.backend, "_made", {})
+
+
+def fake_cupy(monkeypatch, arange):
+    """A module `cupy` that does nothing but `arange`."""
+    cupy = ModuleType("cupy")
+    cupy.__version__ = "13.99"
+    cupy.arange = arange
+    cupy.ndarray = type("ndarray", (), {})
+    runtime = SimpleNamespace(getDeviceProperties=lambda device: {"name": b"Fake GPU"})
+    cupy.cuda = SimpleNamespace(runtime=runtime, Device=lambda: SimpleNamespace(id=0))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+
+
+def without_a_driver(monkeypatch):
+    def arange(size):
+        raise RuntimeError(
+            "cudaErrorInsufficientDriver: the driver is too old\n  at line 1 of a long trace\n  at line 2"
+        )
+
+    fake_cupy(monkeypatch, arange)
+
+
+def without_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+def test_a_backend_is_found_by_name_and_made_once():
+    numpy_backend = mr.backend.get("numpy")
+    assert type(numpy_backend) is NumpyBackend
+    assert mr.backend.get("numpy") is numpy_backend
+    assert numpy_backend.name == "numpy"
+    assert repr(numpy_backend) == f"<backend numpy: NumPy {np.__version__} on the CPU>"
+
+
+def test_a_backend_is_returned_as_it_is():
+    own = NumpyBackend()
+    assert mr.backend.get(own) is own
+
+
+@pytest.mark.parametrize("name", ["torch", "NumPy", "", None, 3])
+def test_an_unknown_name_is_refused_with_those_there_are(name):
+    with pytest.raises(BackendError, match=rf"expected one of 'cupy', 'numpy', .*'auto', got {name!r}"):
+        mr.backend.get(name)
+
+
+def test_auto_takes_cupy_where_a_device_answers_and_says_so(monkeypatch, caplog):
+    fake_cupy(monkeypatch, lambda size: np.arange(size))
+    with caplog.at_level(logging.INFO, "minirobust"):
+        assert mr.backend.get("auto").name == "cupy"
+    assert caplog.messages == ["auto takes <backend cupy: CuPy 13.99 on Fake GPU>"]
+
+
+@pytest.mark.parametrize(
+    ("absent", "reason"), [(without_cupy, "CuPy is not installed"), (without_a_driver, "no CUDA device answers")]
+)
+def test_auto_falls_back_to_numpy_and_says_which_and_why(absent, reason, monkeypatch, caplog):
+    absent(monkeypatch)
+    with caplog.at_level(logging.INFO, "minirobust"):
+        assert mr.backend.get("auto").name == "numpy"
+    [message] = caplog.messages
+    assert message.startswith("auto takes <backend numpy: NumPy")
+    assert reason in message
+
+
+def test_auto_is_the_default(monkeypatch):
+    without_cupy(monkeypatch)
+    assert mr.backend.get() is mr.backend.get("numpy")
+
+
+def test_cupy_not_installed_is_one_sentence_that_says_how_to_install_it(monkeypatch):
+    without_cupy(monkeypatch)
+    with pytest.raises(BackendError) as caught:
+        mr.backend.get("cupy")
+    assert str(caught.value) == (
+        "backend 'cupy': CuPy is not installed (pip install 'minirobust[cuda13]' or 'minirobust[cuda12]')"
+    )
+    assert caught.value.__suppress_context__
+
+
+def test_a_missing_driver_is_one_sentence_and_not_a_stack_of_errors(monkeypatch):
+    without_a_driver(monkeypatch)
+    with pytest.raises(BackendError) as caught:
+        mr.backend.get("cupy")
+    assert str(caught.value) == (
+        "backend 'cupy': no CUDA device answers (cudaErrorInsufficientDriver: the driver is too old)"
+    )
+    assert caught.value.__suppress_context__
+
+
+def test_an_error_without_a_message_is_named_by_its_type(monkeypatch):
+    def arange(size):
+        raise MemoryError
+
+    fake_cupy(monkeypatch, arange)
+    with pytest.raises(BackendError, match=r"no CUDA device answers \(MemoryError\)$"):
+        mr.backend.get("cupy")
+
+
+def test_a_device_that_computes_nonsense_is_no_device(monkeypatch):
+    fake_cupy(monkeypatch, lambda size: np.zeros(size))
+    with pytest.raises(BackendError, match="the device computed a wrong sum"):
+        mr.backend.get("cupy")
+
+
+def test_a_backend_that_failed_is_tried_again(monkeypatch):
+    without_a_driver(monkeypatch)
+    with pytest.raises(BackendError):
+        mr.backend.get("cupy")
+    fake_cupy(monkeypatch, lambda size: np.arange(size))
+    assert mr.backend.get("cupy").name == "cupy"
+
+
+def test_available_says_of_every_backend_what_it_runs_on_or_why_it_does_not(monkeypatch):
+    without_a_driver(monkeypatch)
+    found = mr.backend.available()
+    assert list(found) == list(mr.backend.BACKENDS)
+    assert found["numpy"] == f"NumPy {np.__version__} on the CPU"
+    assert found["cupy"].startswith("backend 'cupy': no CUDA device answers")
+
+
+def test_an_array_leads_to_its_backend():
+    assert mr.backend.of(np.zeros(3)) is mr.backend.get("numpy")
+    strict = mr.backend.get("strict")
+    assert mr.backend.of(strict.asarray([1.0])) is strict
+
+
+def test_an_array_of_a_backend_that_is_not_in_use_is_refused():
+    foreign = StrictBackend().asarray([1.0])
+    with pytest.raises(TypeError, match=r"backends in use \(numpy\), got strict_backend\.DeviceArray"):
+        mr.backend.of(foreign)
+
+
+def test_foreign_arrays_are_refused_by_their_type():
+    with pytest.raises(TypeError, match=r"expected an array of one of the backends in use .*, got array\.array"):
+        mr.backend.of(array.array("d", [1.0]))
+    with pytest.raises(TypeError, match=r"expected a NumPy array or one of the backend 'numpy', got array\.array"):
+        mr.backend.get("numpy").asarray(array.array("d", [1.0]))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_a_torch_tensor_is_refused_with_the_way_to_convert_it():
+    import torch
+
+    tensor = torch.zeros(3)
+    with pytest.raises(TypeError, match=r"backends in use .*, got torch\.Tensor"):
+        mr.backend.of(tensor)
+    with pytest.raises(TypeError, match=r"got torch\.Tensor: convert it first \(.*\.numpy\(\)"):
+        mr.backend.get("numpy").asarray(tensor)
+
+
+def test_importing_minirobust_imports_neither_cupy_nor_numba():
+    code = "import sys, minirobust; print([name for name in ('cupy', 'numba') if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"

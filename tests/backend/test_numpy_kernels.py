@@ -1,0 +1,395 @@
+"""The kernels of `NumpyBackend`, and of every other backend, against closed forms and plain loops written out here."""
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from windows import Windows, small_examples, windows
+
+DTYPES = ("float32", "float64")
+# Just below the |net/T| from which exp(-|net|/T) itself is no longer a number of that dtype, even a subnormal one.
+LAST = {"float32": 103.0, "float64": 744.0}
+# From here on f rounds to 1 and the textbook's f (1 - f) / T to 0.
+FALSE_ZERO = {"float32": 17.5, "float64": 37.5}
+
+
+def eps(dtype):
+    return float(np.finfo(dtype).eps)
+
+
+def least(dtype):
+    return float(np.finfo(dtype).smallest_subnormal)
+
+
+def on(backend, *values, dtype=None):
+    moved = [backend.asarray(np.array(value, dtype=dtype)) for value in values]
+    return moved[0] if len(moved) == 1 else moved
+
+
+# The temperature sigmoid
+
+
+def textbook(net, temperature):
+    """f = 1 / (1 + exp(-net/T)) and f (1 - f) / T, in 400 digits, where the textbook's formula loses nothing."""
+    with localcontext() as context:
+        context.prec = 400
+        f = 1 / (1 + (-Decimal(float(net)) / Decimal(temperature)).exp())
+        return f, f * (1 - f) / Decimal(temperature)
+
+
+def net_values(dtype, temperature, rng):
+    """Net values of all sizes, both signs and both zeros, up to where the derivative underflows."""
+    scaled = [*rng.uniform(-LAST[dtype], LAST[dtype], 40), *rng.uniform(-3, 3, 40), *(0.0, -0.0, 1e-30)]
+    return (np.array(scaled) * temperature).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("temperature", [1 / 64, 0.3, 1, 16])
+def test_sigmoid_and_its_derivative_are_the_textbook_formulas_in_many_digits(backend, dtype, temperature, rng):
+    net = net_values(dtype, temperature, rng)
+    y = backend.to_numpy(backend.sigmoid(on(backend, net), temperature))
+    slope = backend.to_numpy(backend.sigmoid_derivative(on(backend, net), temperature))
+    assert (y.dtype, slope.dtype) == (dtype, dtype)
+    for got_y, got_slope, value in zip(y, slope, net, strict=True):
+        exact_y, exact_slope = map(float, textbook(value, temperature))
+        # The quotient net/T is rounded before exp: its error grows with its size.
+        relative = (8 + abs(float(value)) / temperature) * eps(dtype)
+        assert got_y == pytest.approx(exact_y, rel=relative, abs=2 * least(dtype))
+        assert got_slope == pytest.approx(exact_slope, rel=relative, abs=2 * least(dtype) * max(1, 1 / temperature))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("temperature", [1 / 64, 1 / 4, 1])
+def test_the_derivative_has_no_false_zero_where_the_textbooks_form_has_nothing_else(backend, dtype, temperature):
+    scaled = np.linspace(FALSE_ZERO[dtype], LAST[dtype], 200)
+    net = (scaled * temperature).astype(dtype)
+    f = backend.to_numpy(backend.sigmoid(on(backend, net), temperature))
+    assert (f * (1 - f) / temperature == 0).all()
+    for side in (net, -net):
+        assert (backend.to_numpy(backend.sigmoid_derivative(on(backend, side), temperature)) > 0).all()
+
+
+@pytest.mark.parametrize("temperature", [1 / 4, 3])
+def test_the_derivative_is_symmetric_to_the_last_bit(backend, temperature, rng):
+    net = rng.standard_normal(500).astype("float32") * 20
+    slope, mirrored = (backend.to_numpy(backend.sigmoid_derivative(on(backend, v), temperature)) for v in (net, -net))
+    np.testing.assert_array_equal(slope, mirrored)
+
+
+def test_sigmoid_takes_any_size_without_a_warning_and_lets_nan_through(backend):
+    net = on(backend, [-1e30, -1e4, 1e4, 1e30, np.nan], dtype="float32")
+    np.testing.assert_array_equal(backend.to_numpy(backend.sigmoid(net, 0.5)), [0, 0, 1, 1, np.nan])
+    np.testing.assert_array_equal(backend.to_numpy(backend.sigmoid_derivative(net, 0.5)), [0, 0, 0, 0, np.nan])
+
+
+@pytest.mark.parametrize("temperature", [1 / 8, 2])
+def test_half_the_temperature_is_twice_the_slope(backend, temperature):
+    assert backend.to_numpy(backend.sigmoid_derivative(on(backend, [0.0]), temperature)) == [0.25 / temperature]
+
+
+# Softmax and cross entropy
+
+
+def exact_softmax(row):
+    with localcontext() as context:
+        context.prec = 60
+        e = [Decimal(float(z)).exp() for z in row]
+        return [value / sum(e) for value in e]
+
+
+def exact_cross_entropy(row, y):
+    """-ln p_y = ln(1 + others), others being what exp(z) of the other classes is in terms of the label's."""
+    with localcontext() as context:
+        context.prec = 100
+        others = sum((Decimal(float(z)) - Decimal(float(row[y]))).exp() for j, z in enumerate(row) if j != y)
+        return others if others < Decimal("1e-40") else (1 + others).ln()
+
+
+@st.composite
+def labelled_logits(draw, dtype):
+    """Logits up to ±500, so margins from -1000 to 1000, and a label for each row."""
+    samples, classes = draw(st.integers(1, 3)), draw(st.integers(2, 5))
+    scale = draw(st.sampled_from([1.0, 20.0, 500.0]))
+    numbers = st.floats(-scale, scale, width=32)
+    logits = draw(arrays(dtype, (samples, classes), elements=numbers))
+    return logits, np.array(draw(st.lists(st.integers(0, classes - 1), min_size=samples, max_size=samples)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(data=st.data())
+@small_examples
+def test_softmax_is_its_definition_and_leaves_its_argument_alone(backend, dtype, data):
+    logits, _ = data.draw(labelled_logits(dtype))
+    moved = on(backend, logits)
+    p = backend.to_numpy(backend.softmax(moved))
+    assert p.dtype == dtype
+    exact = np.array([exact_softmax(row) for row in logits], dtype="float64")
+    relative = (16 + float(np.ptp(logits))) * eps(dtype)
+    np.testing.assert_allclose(p, exact, rtol=relative, atol=2 * least(dtype))
+    np.testing.assert_array_equal(backend.to_numpy(moved), logits)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(data=st.data())
+@small_examples
+def test_cross_entropy_and_its_gradient_are_their_definitions_at_any_margin(backend, dtype, data):
+    logits, y = data.draw(labelled_logits(dtype))
+    moved = on(backend, logits)
+    loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(moved, on(backend, y)))
+    assert (loss.dtype, gradient.dtype) == (dtype, dtype)
+    np.testing.assert_array_equal(backend.to_numpy(moved), logits)
+    relative = (16 + float(np.ptp(logits))) * eps(dtype)
+    for row, label, got_loss, got in zip(logits, y, loss, gradient, strict=True):
+        assert got_loss == pytest.approx(float(exact_cross_entropy(row, label)), rel=relative, abs=4 * least(dtype))
+        p = exact_softmax(row)
+        exact = [-sum(p[:j] + p[j + 1 :]) if j == label else p[j] for j in range(len(p))]
+        np.testing.assert_allclose(got, np.array(exact, "float64"), rtol=relative, atol=8 * least(dtype))
+        assert abs(float(got.astype("float64").sum())) <= 8 * eps(dtype) * np.abs(got).max() + 8 * least(dtype)
+
+
+@pytest.mark.parametrize("margin", [-1000, -40, 0, 17, 40, 87, 1000])
+def test_the_labels_gradient_is_minus_the_sum_of_the_others(backend, margin):
+    logits = np.array([[margin, 0.0, -1.0]], "float32")
+    _, gradient = backend.softmax_cross_entropy(on(backend, logits), on(backend, [0]))
+    label, *others = backend.to_numpy(gradient)[0]
+    assert label == pytest.approx(-sum(others), rel=1e-6, abs=2 * least("float32"))
+
+
+def test_a_confident_sample_keeps_its_gradient_and_loss_in_float32_where_p_minus_one_is_zero(backend):
+    logits = np.array([[40.0, 0.0, 0.0]], "float32")
+    assert backend.to_numpy(backend.softmax(on(backend, logits)))[0, 0] - 1 == 0
+    loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(on(backend, logits), on(backend, [0])))
+    assert loss[0] == pytest.approx(2 * math.exp(-40), rel=1e-5)
+    np.testing.assert_allclose(gradient[0], np.array([-2, 1, 1]) * math.exp(-40), rtol=1e-5)
+
+
+def test_a_single_class_has_neither_loss_nor_gradient(backend):
+    logits = on(backend, [[3.0], [-7.0]])
+    loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(logits, on(backend, [0, 0])))
+    assert not loss.any()
+    assert not gradient.any()
+
+
+def test_nan_among_the_logits_makes_its_own_sample_nan_and_no_other(backend):
+    logits = on(backend, [[0.0, np.nan, 1.0], [0.0, 1.0, 2.0]])
+    loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(logits, on(backend, [0, 1])))
+    np.testing.assert_array_equal(np.isnan(loss), [True, False])
+    np.testing.assert_array_equal(np.isnan(gradient), [[True] * 3, [False] * 3])
+
+
+# Patches of an image.  Small whole numbers: every sum is exact, so loops and kernels agree to the last bit.
+
+
+def whole_numbers(shape, seed):
+    return np.random.default_rng(seed).integers(-9, 10, shape).astype("float64")
+
+
+def patch_twin(x, at: Windows):
+    rows = []
+    for (n, _, _), (top, left) in at.corners():
+        patch = []
+        for i, j in at.places():
+            row, column = top + i, left + j
+            patch += [x[n, row, column, c] if at.inside(row, column) else 0.0 for c in range(at.shape[3])]
+        rows.append(patch)
+    return np.array(rows, dtype=x.dtype)
+
+
+def image_twin(columns, at: Windows):
+    """Every number of every patch, added to the pixel from which it came; what came from the border is dropped."""
+    x = np.zeros(at.shape, columns.dtype)
+    for patch, ((n, _, _), (top, left)) in zip(columns, at.corners(), strict=True):
+        numbers = iter(patch)
+        for i, j in at.places():
+            for c in range(at.shape[3]):
+                number = next(numbers)
+                if at.inside(top + i, left + j):
+                    x[n, top + i, left + j, c] += number
+    return x
+
+
+@given(at=windows())
+@small_examples
+def test_im2col_lays_out_every_patch_as_a_row(backend, at):
+    x = whole_numbers(at.shape, 1)
+    columns = backend.im2col(on(backend, x), *at.arguments)
+    np.testing.assert_array_equal(backend.to_numpy(columns), patch_twin(x, at))
+
+
+@given(at=windows())
+@small_examples
+def test_col2im_adds_every_row_back_to_where_its_patch_stood(backend, at):
+    columns = whole_numbers((at.shape[0] * math.prod(at.out), math.prod(at.window) * at.shape[3]), 2)
+    x = backend.col2im(on(backend, columns), at.shape, *at.arguments)
+    np.testing.assert_array_equal(backend.to_numpy(x), image_twin(columns, at))
+
+
+@given(at=windows())
+@small_examples
+def test_col2im_is_the_adjoint_of_im2col(backend, at):
+    x = whole_numbers(at.shape, 3)
+    columns = backend.to_numpy(backend.im2col(on(backend, x), *at.arguments))
+    other = whole_numbers(columns.shape, 4)
+    image = backend.to_numpy(backend.col2im(on(backend, other), at.shape, *at.arguments))
+    assert (columns * other).sum() == (x * image).sum()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_padding_is_a_border_of_one_value_in_the_images_own_dtype(backend, dtype):
+    x = whole_numbers((2, 2, 3, 2), 5).astype(dtype)
+    padded = backend.to_numpy(backend.pad(on(backend, x), ((1, 0), (2, 3)), -math.inf))
+    assert padded.dtype == dtype
+    assert padded.shape == (2, 3, 8, 2)
+    for index, value in np.ndenumerate(padded):
+        n, row, column, c = index
+        inside = row >= 1 and 2 <= column < 5
+        assert value == (x[n, row - 1, column - 2, c] if inside else -math.inf)
+
+
+def test_no_padding_is_the_very_same_array(backend):
+    x = on(backend, np.ones((1, 2, 2, 1)))
+    assert backend.pad(x, ((0, 0), (0, 0)), 0) is x
+
+
+# Pooling
+
+
+def max_pool_twin(x, at: Windows):
+    y = np.empty((at.shape[0], *at.out, at.shape[3]), x.dtype)
+    index = np.zeros(y.shape, "int32")
+    for (n, oh, ow), (top, left) in at.corners():
+        for c in range(at.shape[3]):
+            inside = [
+                (x[n, top + i, left + j, c], i * at.window[1] + j)
+                for i, j in at.places()
+                if at.inside(top + i, left + j)
+            ]
+            best, place = inside[0]
+            for value, where in inside[1:]:
+                if value > best:
+                    best, place = value, where
+            y[n, oh, ow, c], index[n, oh, ow, c] = best, place
+    return y, index
+
+
+def max_pool_gradient_twin(grad_y, index, at: Windows):
+    grad_x = np.zeros(at.shape, grad_y.dtype)
+    for (n, oh, ow), (top, left) in at.corners():
+        for c in range(at.shape[3]):
+            i, j = divmod(int(index[n, oh, ow, c]), at.window[1])
+            grad_x[n, top + i, left + j, c] += grad_y[n, oh, ow, c]
+    return grad_x
+
+
+@given(at=windows(pooling=True), highest=st.sampled_from([9, 1, -1]))
+@small_examples
+def test_max_pool_and_its_gradient_are_their_loops_with_ties_and_negative_images(backend, at, highest):
+    # Of nineteen, eleven or nine whole numbers: most windows hold equals, and with -1 all of the image is negative.
+    x = np.random.default_rng(6).integers(-9, highest + 1, at.shape).astype("float64")
+    y, index = backend.max_pool(on(backend, x), *at.arguments)
+    expected_y, expected_index = max_pool_twin(x, at)
+    np.testing.assert_array_equal(backend.to_numpy(y), expected_y)
+    np.testing.assert_array_equal(backend.to_numpy(index), expected_index)
+    grad_y = whole_numbers(expected_y.shape, 7)
+    grad_x = backend.max_pool_gradient(on(backend, grad_y), index, at.shape, *at.arguments)
+    np.testing.assert_array_equal(backend.to_numpy(grad_x), max_pool_gradient_twin(grad_y, expected_index, at))
+
+
+def test_of_equals_the_first_row_by_row_is_the_maximum(backend):
+    x = on(backend, np.zeros((1, 4, 4, 1)))
+    _, index = backend.max_pool(x, (2, 2), (2, 2), ((0, 0), (0, 0)))
+    assert not backend.to_numpy(index).any()
+    x = on(backend, np.array([[1.0, 5, 5], [5, 5, 0], [0, 0, 0]]).reshape(1, 3, 3, 1))
+    _, index = backend.max_pool(x, (3, 3), (3, 3), ((0, 0), (0, 0)))
+    assert backend.to_numpy(index).item() == 1
+
+
+def test_the_border_of_max_pool_never_wins_even_over_the_most_negative_number(backend):
+    lowest = np.finfo("float32").min
+    x = on(backend, np.full((1, 3, 3, 1), lowest, "float32"))
+    y, _ = backend.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+    np.testing.assert_array_equal(backend.to_numpy(y), np.full((1, 2, 2, 1), lowest))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_nan_comes_through_max_pool_wherever_it_stands(backend, place):
+    window = np.array([3.0, 1.0, 2.0, 4.0])
+    window[place] = np.nan
+    x = on(backend, window.reshape(1, 2, 2, 1))
+    y, _ = backend.max_pool(x, (2, 2), (2, 2), ((0, 0), (0, 0)))
+    assert np.isnan(backend.to_numpy(y)).all()
+
+
+# The optimizer's step
+
+
+def adam_twin(value, gradients, lr, beta1, beta2, epsilon):
+    """Algorithm 1 of Kingma & Ba (2015) for one number, line by line; returns θ, m and v."""
+    m = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
+        value = value - lr * m_hat / (math.sqrt(v_hat) + epsilon)
+    return value, m, v
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-14)])
+@pytest.mark.parametrize("per_parameter", [False, True], ids=["numbers", "arrays"])
+def test_adam_is_the_papers_algorithm_step_by_step(backend, dtype, tolerance, per_parameter, rng):
+    size, steps, beta1, beta2 = 7, 12, 0.8, 0.95
+    start = rng.standard_normal(size).astype(dtype)
+    gradients = (rng.standard_normal((steps, size)) * 10.0 ** rng.integers(-6, 3, size)).astype(dtype)
+    lr, epsilon = rng.uniform(0.01, 0.5, size).astype(dtype), rng.uniform(1e-8, 1e-2, size).astype(dtype)
+    if not per_parameter:
+        lr, epsilon = np.full_like(lr, lr[0]), np.full_like(epsilon, epsilon[0])
+    rates = [on(backend, lr), on(backend, epsilon)] if per_parameter else [float(lr[0]), float(epsilon[0])]
+    value, m, v = (on(backend, array) for array in (start, np.zeros_like(start), np.zeros_like(start)))
+    for t in range(1, steps + 1):
+        grad = on(backend, gradients[t - 1])
+        backend.adam_step(value, grad, m, v, lr=rates[0], beta1=beta1, beta2=beta2, epsilon=rates[1], t=t)
+        np.testing.assert_array_equal(backend.to_numpy(grad), gradients[t - 1])
+        if t not in (1, 2, steps):
+            continue
+        columns = zip(start, gradients[:t].T, lr, epsilon, strict=True)
+        twins = [adam_twin(float(s), g.tolist(), float(a), beta1, beta2, float(b)) for s, g, a, b in columns]
+        # m and v add up terms of both signs and many sizes: the largest of them measures the rounding error.
+        largest = np.abs(gradients).max(axis=0).astype("float64")
+        for got, expected, scale in zip((value, m, v), np.transpose(twins), (2, largest, largest**2), strict=True):
+            assert got.dtype == dtype
+            np.testing.assert_array_less(np.abs(backend.to_numpy(got) - expected), tolerance * scale)
+
+
+def test_the_first_step_of_adam_is_the_learning_rate_whatever_the_gradients_size(backend):
+    grad = on(backend, [1e-4, -1.0, 1e4])
+    value, m, v = (on(backend, np.zeros(3)) for _ in range(3))
+    backend.adam_step(value, grad, m, v, lr=0.01, beta1=0.9, beta2=0.999, epsilon=1e-12, t=1)
+    np.testing.assert_allclose(backend.to_numpy(value), [-0.01, 0.01, -0.01], rtol=1e-7)
+
+
+# Random numbers
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_random_numbers_are_uniform_in_zero_to_one_and_of_the_dtype_asked_for(backend, dtype):
+    numbers = backend.to_numpy(backend.random((50, 40, 10), (1, 2, 3), dtype))
+    assert numbers.shape == (50, 40, 10)
+    assert numbers.dtype == dtype
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    counts = np.histogram(numbers, bins=10, range=(0, 1))[0]
+    np.testing.assert_allclose(counts, 2000, atol=5 * math.sqrt(2000))
+
+
+def test_random_numbers_are_a_function_of_their_key_alone(backend):
+    first = backend.to_numpy(backend.random((100,), (3, 1, 4), "float32"))
+    others = [backend.to_numpy(backend.random((100,), key, "float32")) for key in [(3, 1, 5), (3, 2, 4), (4, 1, 4)]]
+    again = backend.to_numpy(backend.random((100,), (3, 1, 4), "float32"))
+    np.testing.assert_array_equal(first, again)
+    for other in others:
+        assert (first != other).mean() > 0.9

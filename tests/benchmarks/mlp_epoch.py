@@ -1,0 +1,231 @@
+"""How long an epoch of the MLP takes: minirobust against PyTorch, and against autograd and mygrad where installed.
+
+    python tests/benchmarks/mlp_epoch.py --rounds 5
+
+784 - 256 sigmoid - 10, batch 64, Adam at 1e-3, float32, on MNIST, or on random data of its shape if there is none.  All
+contenders run in this one process with the same number of threads, an epoch each, in turn, round after round, so that
+whatever else the machine does meets all of them.  A ratio is the median over the rounds of (contender / minirobust).
+
+Each contender is a generator of mean losses that trains one epoch at every `next`, written the way a competent user of
+that library would, and imports it only when it starts.  Not collected as a test.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+from importlib.metadata import version
+from statistics import median
+from time import perf_counter
+
+BATCH = 64
+LR, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def batches(order):
+    for start in range(0, len(order), BATCH):
+        yield order[start : start + BATCH]
+
+
+def initial_parameters(seed=0):
+    """The weights that all contenders start from, as four arrays: those of `minirobust.models.mlp`."""
+    import minirobust as mr
+
+    network = mr.models.mlp(1, seed=seed)
+    return [parameter.value.copy() for layer in network.layers for parameter in layer.parameters]
+
+
+# The contenders.  x: float32 (N, 784), y: int64 (N,).
+
+
+def minirobust(x, y, temperature):
+    import minirobust as mr
+
+    network = mr.models.mlp(temperature)
+    for record in mr.fit(network, mr.Adam(network, lr=LR), (x.reshape(-1, 28, 28, 1), y), epochs=1_000_000):
+        yield record.loss
+
+
+def pytorch(x, y, temperature, **adam):
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class MLP(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.output = nn.Linear(784, 256), nn.Linear(256, 10)
+
+        def forward(self, x):
+            net = self.hidden(x)
+            return self.output(torch.sigmoid(net if temperature == 1 else net / temperature))
+
+    model = MLP()
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), initial_parameters(), strict=True):
+            parameter.copy_(torch.from_numpy(value.T))
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR, **adam)
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    while True:
+        total = torch.zeros(())
+        for rows in batches(torch.randperm(len(x))):
+            loss = functional.cross_entropy(model(x[rows]), y[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(rows)
+        yield total.item() / len(x)
+
+
+def pytorch_fused(x, y, temperature):
+    return pytorch(x, y, temperature, fused=True)
+
+
+def autograd(x, y, temperature):
+    import autograd.numpy as anp
+    import numpy as np
+    from autograd import value_and_grad
+    from autograd.scipy.special import expit, logsumexp
+
+    def loss(parameters, x, targets):
+        weight1, bias1, weight2, bias2 = parameters
+        net = anp.dot(x, weight1) + bias1
+        logits = anp.dot(expit(net if temperature == 1 else net / temperature), weight2) + bias2
+        return anp.mean(logsumexp(logits, axis=1) - anp.sum(logits * targets, axis=1))
+
+    loss_and_gradient = value_and_grad(loss)
+    targets = np.eye(10, dtype=x.dtype)[y]
+    adam = FlatAdam(initial_parameters())
+    rng = np.random.default_rng(0)
+    while True:
+        total = 0.0
+        for rows in batches(rng.permutation(len(x))):
+            value, gradients = loss_and_gradient(adam.parameters, x[rows], targets[rows])
+            adam.step(gradients)
+            total += value * len(rows)
+        yield total / len(x)
+
+
+def mygrad(x, y, temperature):
+    import mygrad as mg
+    import numpy as np
+    from mygrad.nnet.activations import sigmoid
+    from mygrad.nnet.losses import softmax_crossentropy
+
+    mg.turn_memory_guarding_off()  # a safety net that costs time in every operation
+    adam = FlatAdam(initial_parameters())
+    weight1, bias1, weight2, bias2 = tensors = [mg.tensor(value, copy=False) for value in adam.parameters]
+    rng = np.random.default_rng(0)
+    while True:
+        total = 0.0
+        for rows in batches(rng.permutation(len(x))):
+            net = mg.matmul(x[rows], weight1) + bias1
+            hidden = sigmoid(net if temperature == 1 else net / temperature)
+            loss = softmax_crossentropy(mg.matmul(hidden, weight2) + bias2, y[rows])
+            loss.backward()
+            adam.step([tensor.grad for tensor in tensors])
+            total += loss.item() * len(rows)
+        yield total / len(x)
+
+
+class FlatAdam:
+    """Adam in NumPy for the libraries that bring none: on one flat array, of which `parameters` are views."""
+
+    def __init__(self, values):
+        import numpy as np
+
+        self.flat = np.concatenate([value.ravel() for value in values])
+        ends = np.cumsum([value.size for value in values])[:-1]
+        pieces = np.split(self.flat, ends)
+        self.parameters = [piece.reshape(value.shape) for piece, value in zip(pieces, values, strict=True)]
+        self.m, self.v, self.t = np.zeros_like(self.flat), np.zeros_like(self.flat), 0
+
+    def step(self, gradients):
+        import numpy as np
+
+        self.t += 1
+        gradient = np.concatenate([g.ravel() for g in gradients])
+        self.m *= BETA1
+        self.m += (1 - BETA1) * gradient
+        self.v *= BETA2
+        self.v += (1 - BETA2) * gradient * gradient
+        denominator = np.sqrt(self.v / (1 - BETA2**self.t))
+        denominator += EPSILON
+        self.flat -= (LR / (1 - BETA1**self.t)) * self.m / denominator
+
+
+# Name, contender, and the package it needs.
+CONTENDERS = [
+    ("minirobust (fit)", minirobust, "minirobust"),
+    ("PyTorch, Adam", pytorch, "torch"),
+    ("PyTorch, fused Adam", pytorch_fused, "torch"),
+    ("autograd", autograd, "autograd"),
+    ("mygrad", mygrad, "mygrad"),
+]
+
+
+def load(folder, samples):
+    """(x, y, what they are): MNIST's training images if it lies somewhere, else random numbers."""
+    import numpy as np
+
+    from data_loaders import DataNotFoundError, load_mnist
+
+    try:
+        train = load_mnist(folder, download=False).train[:samples]
+    except DataNotFoundError:
+        rng = np.random.default_rng(0)
+        x = rng.random((samples, 784), dtype=np.float32)
+        return x, rng.integers(0, 10, samples), "random numbers of MNIST's shape"
+    return train.pixels().reshape(len(train), -1), train.labels, train
+
+
+def measure(x, y, temperature, rounds):
+    """Seconds per epoch, and the last epoch's mean loss, of every contender that is installed."""
+    running = {}
+    for name, contender, package in CONTENDERS:
+        if importlib.util.find_spec(package) is None:
+            print(f"{name}: {package} is not installed")
+        else:
+            running[name] = contender(x, y, temperature)
+    losses = {name: next(epochs) for name, epochs in running.items()}  # the first epoch warms up
+    seconds = {name: [] for name in running}
+    for _ in range(rounds):
+        for name, epochs in running.items():
+            begin = perf_counter()
+            losses[name] = next(epochs)
+            seconds[name].append(perf_counter() - begin)
+    return seconds, losses
+
+
+def show(seconds, losses, steps):
+    reference, *_ = seconds.values()
+    print(f"{'':<20}{'s/epoch':>9}{'min':>9}{'max':>9}{'ratio':>8}{'steps/s':>9}{'loss':>8}")
+    for name, times in seconds.items():
+        ratio = median(time / ours for time, ours in zip(times, reference, strict=True))
+        spread = f"{median(times):>9.3f}{min(times):>9.3f}{max(times):>9.3f}"
+        print(f"{name:<20}{spread}{ratio:>8.2f}{steps / median(times):>9.0f}{losses[name]:>8.3f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", metavar="DIR", help="where MNIST's files lie")
+    parser.add_argument("--samples", type=int, default=60_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender; all cores by default")
+    parser.add_argument("--temperature", type=float, default=1.0)
+    arguments = parser.parse_args()
+    # Read when NumPy and PyTorch are loaded, which is why no contender is imported at the top.
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(arguments.threads)))
+
+    x, y, data = load(arguments.data, arguments.samples)
+    packages = [name for name in ("numpy", "torch", "autograd", "mygrad") if importlib.util.find_spec(name)]
+    print(f"{platform.platform()}, {os.cpu_count()} cores, {arguments.threads} threads each")
+    print(f"Python {platform.python_version()}, ", end="")
+    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print(f"{len(x):,} samples: {data}; T = {arguments.temperature:g}; {arguments.rounds} rounds after one to warm up")
+    show(*measure(x, y, arguments.temperature, arguments.rounds), steps=-(-len(x) // BATCH))
+
+
+if __name__ == "__main__":
+    main()
