@@ -229,7 +229,10 @@ def _parse_matrix(content: memoryview, path: Path) -> tuple[str, NDArray[Any]]:
         raise DataError(
             f"{path}: expected {math.prod(shape) * dtype.itemsize} bytes for {name} of shape {shape}, found {len(data)}"
         )
-    return name, np.frombuffer(data, dtype).reshape(shape, order="F")
+    try:
+        return name, np.frombuffer(data, dtype).reshape(shape, order="F")
+    except ValueError as error:
+        raise DataError(f"{path}: expected {name} of a shape that NumPy can hold, found {shape}: {error}") from error
 
 
 def _typed(content: memoryview, kind: int, what: str, path: Path) -> tuple[NDArray[Any], memoryview]:

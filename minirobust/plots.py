@@ -7,7 +7,7 @@ tell apart; lines differ in their dashes too, so that they survive a black-and-w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -35,7 +35,7 @@ def learning_curve(axes: Axes, loss: Sequence[float], accuracy: Sequence[float],
     right = axes.twinx()
     lines += right.plot(epochs, loss, color=GREY, linestyle=":", label="training loss (right)")
     right.set(ylabel="cross entropy [nat]", ylim=(0, None))
-    axes.legend(handles=lines, loc="center right", framealpha=0.9)
+    _legend_below(axes, handles=lines)
     _whole_epochs(axes)
 
 
@@ -62,7 +62,7 @@ def regimes_over_epochs(
         ylim=(0, 1),
         title="Regimes of the last hidden layer",
     )
-    axes.legend(loc="lower left", framealpha=0.9)
+    _legend_below(axes)
     _whole_epochs(axes)
 
 
@@ -119,6 +119,11 @@ def training_story(
     learning_curve(left, series["loss"], series["accuracy"], series["robustness"])
     regimes_over_epochs(right, series["linear"], series["nonlinear"], series["saturated"])
     adversarial_row(lower.subplots(2, len(images), squeeze=False), images, adversarials, before, after)
+
+
+def _legend_below(axes: Axes, **handles: Any) -> None:
+    """A legend under the axes, where it can cover nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False, **handles)
 
 
 def _whole_epochs(axes: Axes) -> None:

@@ -4,6 +4,8 @@ import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,23 @@ def test_links_and_commands_name_what_exists(page):
     named = [ROOT / path for path in re.findall(r"\b((?:examples|tests|docs|minirobust|data_loaders)/[\w/.]+\w)", text)]
     missing = [str(path) for path in [*local, *named] if not path.exists() and "yours" not in path.name]
     assert missing == []
+
+
+def test_the_debugger_session_is_what_a_debugger_says():
+    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", PAGES[0].read_text(), re.MULTILINE | re.DOTALL)
+    script, lines = session[0], session[1].splitlines()
+    commands = [line.removeprefix("(Pdb) ") for line in lines if line.startswith("(Pdb) ")]
+    shown = [line for line in lines if not line.startswith("(Pdb) ")]
+    output = subprocess.run(
+        [sys.executable, "-m", "pdb", script],
+        input="\n".join([*commands, "q"]),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    said = [line.removeprefix("(Pdb) ") for line in output.splitlines()]
+    assert [line for line in shown if line not in said] == []
 
 
 @pytest.mark.parametrize("name", MODULES)

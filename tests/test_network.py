@@ -500,9 +500,9 @@ def test_a_layer_that_loses_its_arguments_is_told_so():
         repr(Scale(2))
 
 
-@pytest.mark.parametrize("layer", [mr.TemperatureSigmoid(np.float64(0.5)), mr.Dropout(np.float64(0.5))])
-def test_a_numpy_number_as_hyperparameter_does_not_widen_float32(layer, backend):
-    net = mr.Network([layer], input_shape=(4,), backend=backend)
+@pytest.mark.parametrize("kind", [mr.TemperatureSigmoid, mr.Dropout])
+def test_a_numpy_number_as_hyperparameter_does_not_widen_float32(kind, backend):
+    net = mr.Network([kind(np.float64(0.5))], input_shape=(4,), backend=backend)
     net.training = True
     y = net.forward(np.ones((2, 4)))
     assert y.dtype == net.backward(y).dtype == "float32"

@@ -129,6 +129,8 @@ def test_other_content_is_refused(tmp_path: Path, variables: dict[str, Any], mes
         (FILE_HEADER + matrix(b"X", [0, 2**31 - 1, 2**31 - 1], b""), "found 0"),
         (FILE_HEADER + matrix(b"X", [1, 1], b"a", kind=16), "hold numbers only, found type 16"),
         (FILE_HEADER + matrix(b"X", [1, 1], b"a", flags=17), "X to be real numbers"),
+        (FILE_HEADER + matrix(b"X", [1] * 65, b"a"), "a shape that NumPy can hold"),
+        (FILE_HEADER + matrix(b"X", [0] + [2**28] * 3, b""), "a shape that NumPy can hold"),
     ],
 )
 def test_a_damaged_or_hostile_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
