@@ -31,14 +31,13 @@ def main():
     )
     optimizer = mr.Adam(net, lr=1e-3)
     print(f"{data.name}: {len(data.train)} training images, evaluated on {len(test)} test images, on {net.backend}")
-    print(net.summary())
+    r1, r2 = mr.regimes.bounds(options.temperature)
+    print(f"{net.summary()}\na sigmoid is linear for |net| ≤ {r1:.4g}, saturated for |net| ≥ {r2:.4g}\n")
 
     options.output.mkdir(parents=True, exist_ok=True)
     saved = options.output / "cifar10_cnn.h5"
     history = []
-    for record in mr.fit(
-        net, optimizer, data, options.epochs, batch_size=64, seed=options.seed, checkpoint=saved, progress=True
-    ):
+    for record in mr.fit(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
         regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
         attack = mr.attacks.fgsm(net, x, y, options.epsilon)
         accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
@@ -67,12 +66,11 @@ def main():
 def draw(path, net, x, attack, history, names, title):
     """Eight images that the network knew before the attack and no longer knows after it, beside the curves."""
     home = net.backend.to_numpy
-    shown = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0][:8]
-    if not len(shown):
-        shown = range(8)
+    fallen = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0]
+    shown = fallen[:8] if len(fallen) else slice(8)
     images, adversarials = x[shown], home(attack.images)[shown]
-    before = [f"{names[p.argmax()]} ({p.max():.0%})" for p in home(net.predict_proba(images))]
-    after = [f"{names[p.argmax()]} ({p.max():.0%})" for p in home(net.predict_proba(adversarials))]
+    said = (home(net.predict_proba(row)) for row in (images, adversarials))
+    before, after = ([f"{names[p.argmax()]} ({p.max():.0%})" for p in row] for row in said)
     figure = Figure(figsize=(11, 8))
     mr.plots.training_story(figure, history, images, adversarials, before, after, title)
     figure.savefig(path, dpi=100)
@@ -85,6 +83,8 @@ def load_images(path):
     try:
         return load_cifar10(path)
     except DataNotFoundError:
+        if path is not None:
+            raise
         print("CIFAR-10 is not here and cannot be downloaded: training on coloured digits instead")
         return load_colour_digits()
 
@@ -104,4 +104,9 @@ def parse_options():
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\ninterrupted: the output folder holds the network as of the last whole epoch") from None
+    except (mr.backend.BackendError, DataNotFoundError) as error:
+        raise SystemExit(str(error)) from None

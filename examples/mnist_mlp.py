@@ -22,14 +22,13 @@ def main():
     net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
     optimizer = mr.Adam(net, lr=1e-3)
     print(f"{data.name}: {len(data.train)} training and {len(data.test)} test images, on {net.backend}")
-    print(net.summary())
+    r1, r2 = mr.regimes.bounds(options.temperature)
+    print(f"{net.summary()}\na sigmoid is linear for |net| ≤ {r1:.4g}, saturated for |net| ≥ {r2:.4g}\n")
 
     options.output.mkdir(parents=True, exist_ok=True)
     saved = options.output / "mnist_mlp.h5"
     history = []
-    for record in mr.fit(
-        net, optimizer, data, options.epochs, batch_size=64, seed=options.seed, checkpoint=saved, progress=True
-    ):
+    for record in mr.fit(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
         regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
         attack = mr.attacks.fgsm(net, x, y, options.epsilon)
         accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
@@ -48,19 +47,18 @@ def main():
     print(f"  network  {robustness:6.3f}")
 
     picture = options.output / "mnist_mlp.png"
-    draw(picture, net, x, y, attack, history, f"{data.name}, T = {options.temperature:g}, ε = {options.epsilon:g}")
+    draw(picture, net, x, attack, history, f"{data.name}, T = {options.temperature:g}, ε = {options.epsilon:g}")
     print(f"\nnetwork saved in {saved}, picture in {picture}")
 
 
-def draw(path, net, x, y, attack, history, title):
+def draw(path, net, x, attack, history, title):
     """Eight digits that the network knew before the attack and no longer knows after it, beside the curves."""
     home = net.backend.to_numpy
-    shown = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0][:8]
-    if not len(shown):
-        shown = range(8)
+    fallen = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0]
+    shown = fallen[:8] if len(fallen) else slice(8)
     images, adversarials = x[shown], home(attack.images)[shown]
-    before = [f"{p.argmax()} ({p.max():.0%})" for p in home(net.predict_proba(images))]
-    after = [f"{p.argmax()} ({p.max():.0%})" for p in home(net.predict_proba(adversarials))]
+    said = (home(net.predict_proba(row)) for row in (images, adversarials))
+    before, after = ([f"{p.argmax()} ({p.max():.0%})" for p in row] for row in said)
     figure = Figure(figsize=(11, 8))
     mr.plots.training_story(figure, history, images, adversarials, before, after, title)
     figure.savefig(path, dpi=100)
@@ -68,11 +66,11 @@ def draw(path, net, x, y, attack, history, title):
 
 def load_digits(options):
     """MNIST; where it cannot be had, the 5,000 digits that are shipped."""
-    if options.mini:
-        return load_mnist(mini=True)
     try:
-        return load_mnist(options.data)
+        return load_mnist(options.data, mini=options.mini)
     except DataNotFoundError:
+        if options.data is not None:
+            raise
         print("MNIST is not here and cannot be downloaded: training on the 5,000 digits that are shipped instead")
         return load_mnist(mini=True)
 
@@ -92,4 +90,9 @@ def parse_options():
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\ninterrupted: the output folder holds the network as of the last whole epoch") from None
+    except (mr.backend.BackendError, DataNotFoundError) as error:
+        raise SystemExit(str(error)) from None

@@ -75,6 +75,25 @@ def test_cifar10_cnn_on_a_file_of_ones_own(tmp_path):
     assert mr.load(tmp_path / "cifar10_cnn.h5").epoch == 1
 
 
+def test_a_folder_without_the_data_is_named_and_nothing_else_is_trained(tmp_path):
+    for name, data_set in (("mnist_mlp.py", "MNIST"), ("cifar10_cnn.py", "CIFAR-10")):
+        command = [sys.executable, ROOT / "examples" / name, "--data", tmp_path / "nowhere", "--output", tmp_path]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert result.returncode == 1
+        assert f"{data_set} was not found. Looked in:\n  {tmp_path / 'nowhere'}" in result.stderr
+        assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_false_zeros_shows_that_the_stable_gradient_is_the_true_one():
+    output = run("false_zeros.py", "--mini")
+    wrong = re.findall(r"^(textbook|stable).* ([\d.]+)% +[\d.]+% ", output, re.MULTILINE)
+    assert [name for name, _ in wrong] == ["textbook", "stable"]
+    assert float(wrong[0][1]) > 0.1
+    assert float(wrong[1][1]) < 0.01
+
+
 def test_own_layer_finds_the_mistake_and_then_none():
     output = run("own_layer.py")
     assert "1 over the batch size N = 4: a mean for a sum" in output

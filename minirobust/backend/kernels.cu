@@ -103,7 +103,7 @@ __global__ void max_pool_gradient(long long size, int height, int width, int cha
             int oh = down / stride_down, ow = across / stride_across;
             if (oh >= out_height || ow >= out_width) continue;
             long long window = ((n * out_height + oh) * out_width + ow) * channels + c;
-            if (index[window] == i * window_width + j) sum += grad_y[window];
+            sum += grad_y[window] * (index[window] == i * window_width + j);
         }
     grad_x[k] = sum;
 }

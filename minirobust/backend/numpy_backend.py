@@ -84,7 +84,8 @@ class NumpyBackend:
         """f(net) = 1 / (1 + exp(-net/T)), from exp(-|net|/T), which cannot overflow."""
         xp = self.xp
         e = xp.exp(xp.abs(net) / -temperature)
-        return xp.where(net >= 0, 1, e) / (1 + e)
+        # Above the fraction stands 1 where net ≥ 0 and e elsewhere; a second exp is several times as fast as a choice.
+        return xp.exp(xp.minimum(net, 0) / temperature) / (1 + e)
 
     def sigmoid_derivative(self, net: Array, temperature: float) -> Array:
         """f'(net) = e / (T (1 + e)²) with e = exp(-|net|/T).
@@ -162,7 +163,7 @@ class NumpyBackend:
         columns = columns.reshape(samples, *out, *kernel, channels)
         x = self.xp.zeros((samples, *padded, channels), dtype=columns.dtype)
         for (i, j), (rows, cols) in window_positions(kernel, stride, out):
-            x[:, rows, cols] += columns[:, :, :, i, j]
+            x[:, rows, cols] += self.xp.ascontiguousarray(columns[:, :, :, i, j])
         return x[:, top : top + height, left : left + width]
 
     # Pooling
@@ -179,7 +180,8 @@ class NumpyBackend:
         index = xp.zeros(y.shape, dtype="int32")
         for (i, j), (rows, cols) in window_positions(window, stride, out):
             candidate = x[:, rows, cols]
-            xp.copyto(index, i * window[1] + j, where=candidate > y)
+            # A later place has a greater number, so the last one that beat all before it stays.
+            xp.maximum(index, (candidate > y) * index.dtype.type(i * window[1] + j), out=index)
             xp.maximum(y, candidate, out=y)
         return y, index
 
@@ -198,7 +200,7 @@ class NumpyBackend:
         grad_x = self.xp.zeros((samples, height + top + bottom, width + left + right, channels), dtype=grad_y.dtype)
         out = grad_y.shape[1:3]
         for (i, j), (rows, cols) in window_positions(window, stride, out):
-            grad_x[:, rows, cols] += self.xp.where(index == i * window[1] + j, grad_y, 0)
+            grad_x[:, rows, cols] += grad_y * (index == i * window[1] + j)
         return grad_x[:, top : top + height, left : left + width]
 
     # The optimizer's step
