@@ -331,7 +331,7 @@ class Network:
         if not 0 <= start < len(self.layers):
             raise ValueError(f"start: expected the index of a layer, 0 to {len(self.layers) - 1}, got {start}")
         layer = self.layers[start]
-        x = check_batch(x, layer.input_shape, f"input of {layer}", self.backend)
+        x = check_batch(x, layer.input_shape, layer, self.backend)
         return x.astype(self.dtype, copy=False)
 
     def _check_gradient(self, grad: Array) -> Array:

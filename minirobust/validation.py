@@ -80,32 +80,41 @@ def check_range(bounds: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def check_batch(x: object, shape: tuple[int, ...], name: str, home: Backend) -> Array:
+def check_batch(x: object, shape: tuple[int, ...], owner: object, home: Backend) -> Array:
     """`x` on the backend `home`, if it is a batch of float samples of that shape.
 
     Finiteness is checked of host arrays only: a look at a device array would stop the device.
 
+    Parameters
+    ----------
+    x : ndarray or nested lists
+    shape : tuple of int
+        Of one sample.
+    owner : object
+        Whose input it is; its `str` opens the message, and is made only then.
+    home : Backend
+
     Raises
     ------
     ValueError, TypeError
-        If it is empty, of another shape or kind, not finite, or of a foreign library; `name` opens the message.
+        If it is empty, of another shape or kind, not finite, or of a foreign library.
     """
     on_device = home.owns(x) and not isinstance(x, numpy.ndarray)
     try:
         batch = home.asarray(x)
     except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+        raise TypeError(f"{owner}: {error}") from None
     if tuple(batch.shape[1:]) != shape or len(batch.shape) != len(shape) + 1:
         expected = ", ".join(map(str, ("N", *shape)))
-        raise ValueError(f"{name}: expected shape ({expected}), got {tuple(batch.shape)}")
+        raise ValueError(f"{owner}: expected shape ({expected}), got {tuple(batch.shape)}")
     if len(batch) == 0:
-        raise ValueError(f"{name}: expected at least one sample, got an empty batch {tuple(batch.shape)}")
+        raise ValueError(f"{owner}: expected at least one sample, got an empty batch {tuple(batch.shape)}")
     if batch.dtype.kind in "iub":
-        raise TypeError(f"{name}: expected float numbers, got {batch.dtype} (images from 0 to 255? divide by 255)")
+        raise TypeError(f"{owner}: expected float numbers, got {batch.dtype} (images from 0 to 255? divide by 255)")
     if batch.dtype.kind != "f":
-        raise TypeError(f"{name}: expected float numbers, got {batch.dtype}")
+        raise TypeError(f"{owner}: expected float numbers, got {batch.dtype}")
     if not on_device and not numpy.isfinite(numpy.asarray(x)).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        raise ValueError(f"{owner}: expected finite numbers, got NaN or infinity")
     return batch
 
 

@@ -218,17 +218,29 @@ class NumpyBackend:
         epsilon: float | Array,
         t: int,
     ) -> None:
-        """Step `t` (from 1) of Adam, in place on `value`, `m` and `v`: Algorithm 1 of Kingma & Ba (2015)."""
+        """Step `t` (from 1) of Adam, in place on `value`, `m` and `v`: Algorithm 1 of Kingma & Ba (2015).
+
+            m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
+            v ← β₂ v + (1 - β₂) g²           v̂ = v / (1 - β₂ᵗ)
+            θ ← θ - lr · m̂ / (√v̂ + ε)
+
+        The arrays are long, so each pass over them counts: all goes through one scratch array.
+        """
         xp = self.xp
+        scratch = (1 - beta1) * grad
         m *= beta1
-        m += (1 - beta1) * grad
+        m += scratch
+
+        xp.multiply(grad, grad, out=scratch)
+        scratch *= 1 - beta2
         v *= beta2
-        v += (1 - beta2) * grad * grad
-        m_hat = m / (1 - beta1**t)
-        v_hat = v / (1 - beta2**t)
-        step = xp.sqrt(v_hat, out=v_hat)
+        v += scratch
+
+        step = xp.sqrt(v, out=scratch)
+        step *= 1 / math.sqrt(1 - beta2**t)
         step += epsilon
-        step = xp.divide(m_hat, step, out=step)
+        step = xp.divide(m, step, out=step)
+        step *= 1 / (1 - beta1**t)
         step *= lr
         value -= step
 

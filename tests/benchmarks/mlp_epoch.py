@@ -82,10 +82,9 @@ def pytorch_fused(x, y, temperature):
     return pytorch(x, y, temperature, fused=True)
 
 
-def autograd(x, y, temperature):
+def autograd_loss(temperature):
+    """Mean cross entropy as a function of the four arrays, a batch and its one-hot labels."""
     import autograd.numpy as anp
-    import numpy as np
-    from autograd import value_and_grad
     from autograd.scipy.special import expit, logsumexp
 
     def loss(parameters, x, targets):
@@ -94,7 +93,38 @@ def autograd(x, y, temperature):
         logits = anp.dot(expit(net if temperature == 1 else net / temperature), weight2) + bias2
         return anp.mean(logsumexp(logits, axis=1) - anp.sum(logits * targets, axis=1))
 
-    loss_and_gradient = value_and_grad(loss)
+    return loss
+
+
+def autograd(x, y, temperature):
+    """With the Adam that comes with it, which starts its averages anew in every epoch."""
+    import numpy as np
+    from autograd import value_and_grad
+    from autograd.misc.optimizers import adam
+
+    loss_and_gradient = value_and_grad(autograd_loss(temperature))
+    targets = np.eye(10, dtype=x.dtype)[y]
+    parameters = initial_parameters()
+    rng = np.random.default_rng(0)
+    while True:
+        order = list(batches(rng.permutation(len(x))))
+        losses = []
+
+        def gradient(parameters, step, order=order, losses=losses):
+            rows = order[step]
+            value, gradients = loss_and_gradient(parameters, x[rows], targets[rows])
+            losses.append(value * len(rows))
+            return gradients
+
+        parameters = adam(gradient, parameters, num_iters=len(order), step_size=LR, b1=BETA1, b2=BETA2, eps=EPSILON)
+        yield sum(losses) / len(x)
+
+
+def autograd_flat(x, y, temperature):
+    import numpy as np
+    from autograd import value_and_grad
+
+    loss_and_gradient = value_and_grad(autograd_loss(temperature))
     targets = np.eye(10, dtype=x.dtype)[y]
     adam = FlatAdam(initial_parameters())
     rng = np.random.default_rng(0)
@@ -108,13 +138,21 @@ def autograd(x, y, temperature):
 
 
 def mygrad(x, y, temperature):
+    return mygrad_with(TextbookAdam, x, y, temperature)
+
+
+def mygrad_flat(x, y, temperature):
+    return mygrad_with(FlatAdam, x, y, temperature)
+
+
+def mygrad_with(optimizer, x, y, temperature):
     import mygrad as mg
     import numpy as np
     from mygrad.nnet.activations import sigmoid
     from mygrad.nnet.losses import softmax_crossentropy
 
     mg.turn_memory_guarding_off()  # a safety net that costs time in every operation
-    adam = FlatAdam(initial_parameters())
+    adam = optimizer(initial_parameters())
     weight1, bias1, weight2, bias2 = tensors = [mg.tensor(value, copy=False) for value in adam.parameters]
     rng = np.random.default_rng(0)
     while True:
@@ -129,8 +167,30 @@ def mygrad(x, y, temperature):
         yield total / len(x)
 
 
+class TextbookAdam:
+    """Adam in NumPy, array by array and as the paper has it: mygrad brings none, so its users write this."""
+
+    def __init__(self, values):
+        self.parameters = values
+        self.m, self.v, self.t = [0 * value for value in values], [0 * value for value in values], 0
+
+    def step(self, gradients):
+        import numpy as np
+
+        self.t += 1
+        for i, gradient in enumerate(gradients):
+            self.m[i] = BETA1 * self.m[i] + (1 - BETA1) * gradient
+            self.v[i] = BETA2 * self.v[i] + (1 - BETA2) * gradient**2
+            m_hat = self.m[i] / (1 - BETA1**self.t)
+            v_hat = self.v[i] / (1 - BETA2**self.t)
+            self.parameters[i] -= LR * m_hat / (np.sqrt(v_hat) + EPSILON)
+
+
 class FlatAdam:
-    """Adam in NumPy for the libraries that bring none: on one flat array, of which `parameters` are views."""
+    """Adam in NumPy, as in minirobust on one flat array, of which `parameters` are views.
+
+    With this one, only the gradients are autograd's and mygrad's.
+    """
 
     def __init__(self, values):
         import numpy as np
@@ -160,8 +220,10 @@ CONTENDERS = [
     ("minirobust (fit)", minirobust, "minirobust"),
     ("PyTorch, Adam", pytorch, "torch"),
     ("PyTorch, fused Adam", pytorch_fused, "torch"),
-    ("autograd", autograd, "autograd"),
-    ("mygrad", mygrad, "mygrad"),
+    ("autograd, its Adam", autograd, "autograd"),
+    ("autograd, flat Adam", autograd_flat, "autograd"),
+    ("mygrad, Adam", mygrad, "mygrad"),
+    ("mygrad, flat Adam", mygrad_flat, "mygrad"),
 ]
 
 
