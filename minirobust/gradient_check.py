@@ -8,7 +8,6 @@ copy: the layer or network handed in stays as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy
 
 from minirobust.backend import Array, Backend
+from minirobust.gradient_causes import Circumstances, probable_cause
 from minirobust.layers import Layer
 from minirobust.network import Network
 from minirobust.validation import check_seed, number, positive_int
@@ -314,7 +314,7 @@ def _compare(
         cause = _kinks(probe, array, chosen, difference, tolerance * scale) or probable_cause(
             a if len(chosen) < size else analytic,
             numeric if len(chosen) < size else numeric.reshape(analytic.shape),
-            _Circumstances.of(probe, name),
+            Circumstances.of(probe.network, name, probe.cotangent, probe.output),
         )
     return TensorCheck(
         name=name,
@@ -338,114 +338,3 @@ def _kinks(probe: _Probe, array: Array, chosen: numpy.ndarray, difference: numpy
         "(a ReLU's input near 0, or nearly equal values in a max-pooling window); "
         "check at another x, or with a smaller step"
     )
-
-
-# What the pattern of errors suggests
-
-
-@dataclass(frozen=True)
-class _Circumstances:
-    """What may have slipped into a gradient, or been left out of it."""
-
-    constants: dict[str, float] = field(default_factory=dict)
-    is_input: bool = False
-    cotangent: numpy.ndarray | None = None
-    output: numpy.ndarray | None = None
-    square_weights: Sequence[tuple[str, numpy.ndarray]] = ()
-
-    @classmethod
-    def of(cls, probe: _Probe, name: str) -> _Circumstances:
-        layers = probe.network.layers
-        constants = {}
-        for layer in layers:
-            for argument, value in layer.arguments().items():
-                if isinstance(value, int | float) and value not in (0, 1):
-                    constants[f"{argument} = {value:g}"] = float(value)
-        constants[f"the batch size N = {len(probe.x)}"] = float(len(probe.x))
-        weights = [p for layer in layers for p in layer.parameters if len(p.value.shape) == 2]
-        return cls(
-            constants,
-            name == "input",
-            probe.home(probe.cotangent),
-            probe.home(probe.output),
-            [(p.name, probe.home(p.value)) for p in weights if p.value.shape[0] == p.value.shape[1]],
-        )
-
-
-def probable_cause(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: _Circumstances) -> str:
-    """The first pattern that explains how a wrong gradient differs from the right one."""
-    if not numpy.isfinite(analytic).all():
-        return "the analytic gradient holds NaN or infinity"
-    if not analytic.any():
-        return "the analytic gradient is zero throughout: a missing term, or none is computed at all"
-    patterns: tuple[Callable[..., str], ...] = (
-        _constant_ratio,
-        _transposed,
-        _displaced,
-        _missing_term,
-    )
-    for pattern in patterns:
-        cause = pattern(analytic, numeric, circumstances)
-        if cause:
-            return cause
-    return "no simple pattern: compare the formula term by term"
-
-
-def _alike(a: numpy.ndarray, b: numpy.ndarray) -> bool:
-    return a.shape == b.shape and bool(abs(a - b).max() <= 1e-6 * abs(b).max())
-
-
-def _constant_ratio(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: _Circumstances) -> str:
-    """A factor too much or too few, the same for all elements."""
-    ratio = float((analytic * numeric).sum() / (numeric**2).sum()) if numeric.any() else 0.0
-    if not ratio or not _alike(analytic, ratio * numeric):
-        return ""
-    if math.isclose(ratio, -1, rel_tol=1e-6):
-        return "the sign is wrong: every value is -1 times what it should be"
-    for name, constant in circumstances.constants.items():
-        if constant == 1:
-            continue
-        if math.isclose(ratio, constant, rel_tol=1e-6):
-            return (
-                f"every value is {ratio:g} times what it should be, which is {name}: a factor of 1 over it is missing"
-            )
-        if math.isclose(ratio, 1 / constant, rel_tol=1e-6):
-            slip = "a mean for a sum, or a factor too many"
-            return f"every value is {ratio:g} times what it should be, which is 1 over {name}: {slip}"
-    return f"every value is {ratio:.6g} times what it should be (off by {abs(ratio - 1):.2%}): a constant factor"
-
-
-def _transposed(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: _Circumstances) -> str:
-    """A matrix taken for its transpose."""
-    if analytic.ndim == 2 and _alike(analytic, numeric.T):
-        return "it is transposed: rows and columns are exchanged"
-    if circumstances.is_input and circumstances.cotangent is not None and circumstances.cotangent.ndim == 2:
-        for name, weight in circumstances.square_weights:
-            if _alike(analytic, circumstances.cotangent @ weight):
-                return f"{name} is transposed: the gradient is grad_y @ {name}, expected grad_y @ {name}.T"
-    return ""
-
-
-def _displaced(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: _Circumstances) -> str:
-    """The right values in the wrong places."""
-    if _alike(numpy.sort(analytic, axis=None), numpy.sort(numeric, axis=None)):
-        return "the right values in the wrong places: an index or an order is off (an argmax, a reshape, a stride)"
-    return ""
-
-
-def _missing_term(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: _Circumstances) -> str:
-    """Something left out: for some elements, for each sample alike, or in proportion to the output."""
-    missing = numeric - analytic
-    wrong = abs(missing) > 1e-6 * abs(numeric).max()
-    if not analytic[wrong].any():
-        return f"a missing term: {wrong.sum()} of {wrong.size} values are zero where they should not be"
-    if analytic.ndim == 2 and _alike(missing, numpy.broadcast_to(missing[:, :1], missing.shape)):
-        return "a missing term: the same amount is missing from all features of a sample, a sum over them"
-    output = circumstances.output
-    if output is not None and circumstances.is_input and output.shape == missing.shape and output.all():
-        share = missing / output
-        if _alike(share, numpy.broadcast_to(share[:, :1], share.shape)):
-            return "a missing term: what is missing is in proportion to the output, as Σ grad_y · y is in a softmax"
-    if wrong.mean() < 0.5:
-        return f"a missing term: {wrong.sum()} of {wrong.size} values are wrong, the others right"
-    return ""
