@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, takewhile
+from typing import NoReturn
 
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
@@ -282,6 +283,13 @@ class Network:
         """A network of its own with the same layers, parameters and state of random streams."""
         return self.to(self.backend)
 
+    def __deepcopy__(self, memo: object) -> Network:
+        return self.copy()
+
+    def __reduce__(self) -> NoReturn:
+        # Its views into flat arrays would come back as arrays of their own, and the optimizer would train nothing.
+        raise TypeError("a Network is not pickled: use save and load, or copy")
+
     def to(self, backend: str | Backend, dtype: str | None = None) -> Network:
         """A copy on another backend, or in another dtype; the network itself stays as it is."""
         twin = Network(
@@ -331,8 +339,7 @@ class Network:
         if not 0 <= start < len(self.layers):
             raise ValueError(f"start: expected the index of a layer, 0 to {len(self.layers) - 1}, got {start}")
         layer = self.layers[start]
-        x = check_batch(x, layer.input_shape, layer, self.backend)
-        return x.astype(self.dtype, copy=False)
+        return check_batch(x, layer.input_shape, self.dtype, layer, self.backend)
 
     def _check_gradient(self, grad: Array) -> Array:
         if self._batch is None:

@@ -104,7 +104,8 @@ def fit(
     if checkpoint is not None:
         check_saveable(network, optimizer, checkpoint)
     samples = _Samples(network, data)
-    run = _Run(network, optimizer, samples, loss or SoftmaxCrossEntropy(), check_seed(seed), batch_size)
+    loss = SoftmaxCrossEntropy() if loss is None else loss
+    run = _Run(network, optimizer, samples, loss, check_seed(seed), batch_size)
     return _epochs(run, start, epochs, checkpoint, progress)
 
 
@@ -146,8 +147,7 @@ class _Samples:
             if not isinstance(split, tuple | list) or len(split) != 2:
                 raise TypeError(f"fit: expected a Dataset, a Split or (x, y), got {type(split).__name__}")
             x, y = split
-            x = check_batch(x, network.input_shape, "fit: x", network.backend)
-            x = x.astype(network.dtype, copy=False)
+            x = check_batch(x, network.input_shape, network.dtype, "fit: x", network.backend)
         self.x = x
         self.y = check_labels(y, (len(x), *network.output_shape), network.backend)
         self.dtype = network.dtype

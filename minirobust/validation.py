@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from minirobust.backend import Array, Backend
+from minirobust.backend import Array, Backend, get
 
 Size = int | tuple[int, int]
 
@@ -80,8 +80,8 @@ def check_range(bounds: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def check_batch(x: object, shape: tuple[int, ...], owner: object, home: Backend) -> Array:
-    """`x` on the backend `home`, if it is a batch of float samples of that shape.
+def check_batch(x: object, shape: tuple[int, ...], dtype: str, owner: object, home: Backend) -> Array:
+    """`x` on the backend `home` and in `dtype`, if it is a batch of float samples of that shape.
 
     Finiteness is checked of host arrays only: a look at a device array would stop the device.
 
@@ -90,6 +90,7 @@ def check_batch(x: object, shape: tuple[int, ...], owner: object, home: Backend)
     x : ndarray or nested lists
     shape : tuple of int
         Of one sample.
+    dtype : str
     owner : object
         Whose input it is; its `str` opens the message, and is made only then.
     home : Backend
@@ -99,11 +100,7 @@ def check_batch(x: object, shape: tuple[int, ...], owner: object, home: Backend)
     ValueError, TypeError
         If it is empty, of another shape or kind, not finite, or of a foreign library.
     """
-    on_device = home.owns(x) and not isinstance(x, numpy.ndarray)
-    try:
-        batch = home.asarray(x)
-    except TypeError as error:
-        raise TypeError(f"{owner}: {error}") from None
+    batch = _where_it_is(x, owner, home)
     if tuple(batch.shape[1:]) != shape or len(batch.shape) != len(shape) + 1:
         expected = ", ".join(map(str, ("N", *shape)))
         raise ValueError(f"{owner}: expected shape ({expected}), got {tuple(batch.shape)}")
@@ -113,9 +110,11 @@ def check_batch(x: object, shape: tuple[int, ...], owner: object, home: Backend)
         raise TypeError(f"{owner}: expected float numbers, got {batch.dtype} (images from 0 to 255? divide by 255)")
     if batch.dtype.kind != "f":
         raise TypeError(f"{owner}: expected float numbers, got {batch.dtype}")
-    if not on_device and not numpy.isfinite(numpy.asarray(x)).all():
-        raise ValueError(f"{owner}: expected finite numbers, got NaN or infinity")
-    return batch
+    with numpy.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused as such
+        batch = batch.astype(dtype, copy=False)
+    if isinstance(batch, numpy.ndarray) and not numpy.isfinite(batch).all():
+        raise ValueError(f"{owner}: expected finite numbers in {dtype}, got NaN or infinity")
+    return home.asarray(batch)
 
 
 def check_labels(y: object, shape: tuple[int, ...], home: Backend) -> Array:
@@ -131,17 +130,20 @@ def check_labels(y: object, shape: tuple[int, ...], home: Backend) -> Array:
     """
     if len(shape) != 2:
         raise ValueError(f"logits: expected shape (N, classes), got {shape}")
-    labels: Array = numpy.asarray(y) if isinstance(y, list | tuple) else y
-    on_device = home.owns(labels) and not isinstance(labels, numpy.ndarray)
-    try:
-        moved = home.asarray(labels)
-    except TypeError as error:
-        raise TypeError(f"labels: {error}") from None
-    if moved.dtype.kind not in "iu":
-        raise TypeError(f"labels: expected integers, got {moved.dtype}")
-    if tuple(moved.shape) != (shape[0],):
-        raise ValueError(f"labels: expected shape ({shape[0]},), one for each sample, got {tuple(moved.shape)}")
-    if not on_device and len(labels) and not (labels.min() >= 0 and labels.max() < shape[1]):
+    labels = _where_it_is(y, "labels", home)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels: expected integers, got {labels.dtype}")
+    if tuple(labels.shape) != (shape[0],):
+        raise ValueError(f"labels: expected shape ({shape[0]},), one for each sample, got {tuple(labels.shape)}")
+    if isinstance(labels, numpy.ndarray) and len(labels) and not 0 <= labels.min() <= labels.max() < shape[1]:
         wrong = labels[(labels < 0) | (labels >= shape[1])][0]
         raise ValueError(f"labels: expected classes 0 to {shape[1] - 1}, got {wrong}")
-    return moved
+    return home.asarray(labels)
+
+
+def _where_it_is(array: Any, owner: object, home: Backend) -> Array:
+    """An array of the backend as it is, anything else as a NumPy array: looked at first, moved when all is well."""
+    try:
+        return array if home.owns(array) else get("numpy").asarray(array)
+    except TypeError as error:
+        raise TypeError(f"{owner}: {error}") from None

@@ -1,5 +1,8 @@
 """The network: sizes, memory, the contract of forward and back, and an error for every misuse."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -279,6 +282,21 @@ def test_a_copy_is_independent(net, x):
     assert net.copy().layers[3].draws == 7
 
 
+def test_a_deep_copy_is_a_copy_and_keeps_its_optimizer(net, x, y):
+    optimizer = mr.SGD(net)
+    twin = copy.deepcopy(optimizer)
+    assert twin.network is not net
+    before = net.backend.to_numpy(net.parameters).copy()
+    list(mr.fit(twin.network, twin, (x, y), epochs=1))
+    np.testing.assert_array_equal(net.backend.to_numpy(net.parameters), before)
+    assert not np.array_equal(net.backend.to_numpy(twin.network.layers[1].weight.value).ravel(), before[:140])
+
+
+def test_a_network_is_not_pickled(net):
+    with pytest.raises(TypeError, match="a Network is not pickled: use save and load, or copy"):
+        pickle.dumps(net)
+
+
 def test_a_network_moves_between_backends_and_dtypes(net, x):
     home = net.to("numpy", dtype="float32")
     assert home.parameters.dtype == "float32"
@@ -330,8 +348,15 @@ def test_other_dtypes(net, x, dtype):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite(net, x, value):
     x[3, 1, 1, 0] = value
-    with pytest.raises(ValueError, match="expected finite numbers, got NaN or infinity"):
+    with pytest.raises(ValueError, match=r"layer 0, Flatten\(\): expected finite numbers .*got NaN or infinity"):
         net.forward(x)
+
+
+def test_values_that_float32_cannot_hold(net, x):
+    x[3, 1, 1, 0] = 1e300
+    net.forward(x)
+    with pytest.raises(ValueError, match="expected finite numbers in float32"):
+        net.to(net.backend, dtype="float32").forward(x)
 
 
 def test_an_empty_batch(net):
@@ -480,6 +505,20 @@ def test_wrong_arguments(arguments, message):
 def test_wrong_hyperparameters(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_layer_whose_output_is_empty_or_no_shape():
+    class Promises(mr.Layer):
+        def __init__(self, shape):
+            self.shape = shape
+
+        def build(self, input_shape):
+            return self.shape
+
+    for shape in ((), (0,), (3, -1)):
+        with pytest.raises(ValueError, match="expected an output of at least one number"):
+            mr.Network([Promises(shape)], input_shape=(2,))
+    assert mr.Network([Promises((np.int64(3),))], input_shape=(2,)).output_shape == (3,)
 
 
 def test_a_layer_of_ones_own_says_what_it_lacks():

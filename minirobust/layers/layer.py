@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -199,9 +200,8 @@ class Layer:
         self.index = index
         self.declared: list[tuple[str, Shape, Initializer]] = []
         try:
-            self.output_shape = tuple(self.build(input_shape))
-            fits = all(isinstance(size, int) and size > 0 for size in self.output_shape)
-            self.expect(fits, "an output of at least one number", self.output_shape)
+            self.output_shape = tuple(map(operator.index, self.build(input_shape)))
+            self.expect(min(self.output_shape, default=0) > 0, "an output of at least one number", self.output_shape)
             values = draw(self.declared, (seed, index), dtype)
         except Exception:
             del self.index  # the caller may mend the stack and use the layer again
