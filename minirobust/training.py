@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,8 @@ class _Samples:
         if isinstance(split, Split):
             if split.images.shape[1:] != network.input_shape:
                 raise ValueError(f"fit: expected images of shape {network.input_shape}, got {split.images.shape[1:]}")
+            if not len(split):
+                raise ValueError("fit: expected at least one sample, got an empty split")
             x, y = network.backend.asarray(split.images), split.labels
         else:
             if not isinstance(split, tuple | list) or len(split) != 2:
@@ -176,20 +179,20 @@ class _Run:
         home = self.network.backend
         shuffled = numpy.random.default_rng((self.seed, epoch)).permutation(len(self.samples))
         order = home.asarray(shuffled)
-        starts = range(0, len(order), self.batch_size)
+        steps = math.ceil(len(order) / self.batch_size)
         total = self.network.xp.zeros((), dtype="float64")
         before = self._snapshot(0)
-        for step in bar(range(len(starts))):
-            total += self._step(order[starts[step] : starts[step] + self.batch_size])
-            if (step + 1) % WATCH == 0 or step + 1 == len(starts):
+        for step in bar(range(steps)):
+            total += self._step(order, step)
+            if (step + 1) % WATCH == 0 or step + 1 == steps:
                 if not self._finite(total):
                     self._name_the_step_at_fault(epoch, order, before)
                 before = self._snapshot(step + 1)
         return float(home.to_numpy(total)) / len(order)
 
-    def _step(self, rows: Array) -> Array:
+    def _step(self, order: Array, step: int) -> Array:
         """One batch: forward, loss, backward, update.  Returns the summed loss, which stays on the device."""
-        x, y = self.samples.batch(rows)
+        x, y = self.samples.batch(order[step * self.batch_size : (step + 1) * self.batch_size])
         logits = self.network.forward(x)
         value, gradient = self._loss(logits, y)
         self.network.backward(gradient / len(x), input_gradient=False)
@@ -224,11 +227,10 @@ class _Run:
     def _name_the_step_at_fault(self, epoch: int, order: Array, before: _Snapshot) -> None:
         """Raises NonFiniteError, with the network as it was before the step at fault."""
         self._restore(before)
-        size = self.batch_size
-        for step in range(before.step, -(-len(order) // size)):
+        for step in range(before.step, math.ceil(len(order) / self.batch_size)):
             begin = self._snapshot(step)
             with trace(self.network) as record:
-                loss = self._step(order[step * size : (step + 1) * size])
+                loss = self._step(order, step)
             loss = self.network.backend.to_numpy(loss)
             parameters = self.network.backend.to_numpy(self.network.parameters)
             if numpy.isfinite(loss) and numpy.isfinite(parameters).all():

@@ -176,7 +176,7 @@ def test_a_number_that_is_none_is_traced_to_epoch_batch_and_layer(step, where, w
     order = backend.asarray(np.random.default_rng((0, 1)).permutation(215))
     twin.training = True
     for i in range(step - 1):
-        steps._step(order[i : i + 1])
+        steps._step(order, i)
     np.testing.assert_array_equal(backend.to_numpy(net.parameters), backend.to_numpy(twin.parameters))
     assert optimizer.t == step - 1
 
@@ -231,6 +231,12 @@ def test_images_of_another_size(digits):
     net = mr.models.mlp(1, (32, 32, 3), hidden=2)
     with pytest.raises(ValueError, match=r"expected images of shape \(32, 32, 3\), got \(28, 28, 1\)"):
         mr.fit(net, mr.SGD(net), digits, epochs=1)
+
+
+def test_an_empty_split(digits):
+    net = mlp()
+    with pytest.raises(ValueError, match="expected at least one sample, got an empty split"):
+        mr.fit(net, mr.SGD(net), digits.train[:0], epochs=1)
 
 
 def test_labels_beyond_the_networks_classes():
