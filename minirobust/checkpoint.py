@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy
@@ -79,8 +81,8 @@ def save(path: str | Path, network: Network, optimizer: Optimizer | None = None,
     arrays = _arrays(network, optimizer)
     import h5py
 
-    with _replacing(Path(path)) as temporary:
-        with h5py.File(temporary, "w", userblock_size=SEAL) as file:
+    with _ctrl_c_held_back(), _replacing(Path(path)) as temporary:
+        with h5py.File(temporary, "x", userblock_size=SEAL) as file:
             file.attrs["description"] = json.dumps(description)
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
@@ -132,8 +134,9 @@ def load(
 def check_saveable(network: Network, optimizer: Optimizer | None, path: str | Path) -> None:
     """Raises what `save` would raise, before any work is done that could be lost."""
     _description(network, optimizer, 0)
-    with _replacing(Path(path), keep=False):
-        pass
+    temporary = _temporary(Path(path))
+    temporary.touch()
+    temporary.unlink()
 
 
 # What is written
@@ -188,31 +191,49 @@ def _arrays(network: Network, optimizer: Optimizer | None) -> dict[str, numpy.nd
 
 
 @contextmanager
-def _replacing(path: Path, keep: bool = True) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well, and is gone when it does not."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"save: expected an existing folder, got {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"save: expected the name of a file, got the folder {path}")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+def _replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` whose file takes its place when the block ends well, and is gone when it does not."""
+    temporary = _temporary(path)
     try:
         yield temporary
-        if keep:
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            os.replace(temporary, path)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    """The permissions that new files shall not have; mkstemp withholds more than these."""
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _temporary(path: Path) -> Path:
+    """The name, cleared of what a process that was killed may have left there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"save: expected an existing folder, got {path.parent}")
+    if path.is_dir():
+        raise IsADirectoryError(f"save: expected the name of a file, got the folder {path}")
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
+    return temporary
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Lets Ctrl-C take effect after the block: a KeyboardInterrupt in one of h5py's callbacks would be lost."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        yield
+        return
+    pressed = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 # The line in front
@@ -244,6 +265,8 @@ def _check_seal(path: Path) -> None:
             raise CheckpointError(
                 f"checkpoint {path}: expected version {VERSION} or older, got {version}: update minirobust"
             )
+        if int(version) < 1:
+            raise CheckpointError(f"checkpoint {path}: expected version 1 to {VERSION}, got {version}")
         if digest != _digest(file):
             raise CheckpointError(f"checkpoint {path}: truncated or damaged: its checksum does not fit")
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import contextmanager
 
 import h5py
@@ -174,6 +175,35 @@ def test_an_interrupted_run_leaves_the_last_whole_epoch(tmp_path):
     np.testing.assert_array_equal(resumed.parameters, whole.parameters)
 
 
+def test_ctrl_c_while_a_checkpoint_is_written_takes_effect_when_it_is_whole(tmp_path, monkeypatch):
+    create = h5py.Group.create_dataset
+
+    def interrupted(*args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        mr.save(tmp_path / "net.h5", network(), epoch=5)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert mr.load(tmp_path / "net.h5").epoch == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["net.h5"]
+
+
+def test_a_thread_of_its_own_saves_too(tmp_path):
+    thread = threading.Thread(target=mr.save, args=(tmp_path / "net.h5", network()))
+    thread.start()
+    thread.join()
+    assert mr.load(tmp_path / "net.h5").epoch == 0
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    (tmp_path / ".net.h5.part").write_bytes(b"half a checkpoint")
+    mr.save(tmp_path / "net.h5", network())
+    assert [path.name for path in tmp_path.iterdir()] == ["net.h5"]
+
+
 def test_permissions_are_those_of_any_new_file(tmp_path):
     mr.save(tmp_path / "net.h5", network())
     (tmp_path / "other").write_text("")
@@ -208,6 +238,13 @@ def test_another_hdf5_file(tmp_path):
         file["x"] = 1
     with pytest.raises(CheckpointError, match="expected a minirobust checkpoint, got another kind of file"):
         mr.load(tmp_path / "net.h5")
+
+
+def test_a_version_that_never_was(tmp_path, whole_file):
+    path = tmp_path / "net.h5"
+    path.write_bytes(whole_file.read_bytes().replace(b"minirobust checkpoint 1 ", b"minirobust checkpoint 0 ", 1))
+    with pytest.raises(CheckpointError, match="expected version 1 to 1, got 0"):
+        mr.load(path)
 
 
 def test_a_newer_file(tmp_path, whole_file):
