@@ -199,21 +199,35 @@ class Network:
         ValueError, TypeError
             If `x` or `y` are wrong, or the network ends in `Softmax`: losses expect logits.
         """
+        return self.logits_and_input_gradient(x, y, loss)[1]
+
+    def logits_and_input_gradient(self, x: Array, y: Array, loss: Loss | None = None) -> tuple[Array, Array]:
+        """`logits` and `input_gradient` from one way forward and back: what an attack of many steps asks for.
+
+        See `input_gradient` for the arguments and errors.
+
+        Returns
+        -------
+        logits : ndarray of shape (N, classes), on the network's backend
+        gradient : ndarray of the shape of `x`, on the network's backend
+        """
         loss = SoftmaxCrossEntropy() if loss is None else loss
         self.expect_logits()
         x = self.check_input(x)
         y = check_labels(y, (len(x), *self.output_shape), self.backend)
+        logits = self.xp.empty((len(x), *self.output_shape), dtype=self.dtype)
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
         with self._evaluation():
             for chunk in chunks(len(x)):
                 value = x[chunk]
                 for layer in self.layers:
                     value = layer.forward(value)
+                logits[chunk] = value
                 grad = loss.gradient(value, y[chunk])
                 for layer in reversed(self.layers):
                     grad = layer.input_gradient(grad)
                 gradient[chunk] = grad
-        return gradient
+        return logits, gradient
 
     # What a trained network is asked
 

@@ -1,11 +1,20 @@
-"""Class and network robustness as the study defines them (section 3.2)."""
+"""Class and network robustness as the study defines them (section 3.2), over ε and over several attacks.
+
+Attacks themselves are not here; what comes in is which samples they fooled.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy
 
 from minirobust import backend
+from minirobust.attacks.attack import Attack, check_epsilon, check_samples
+from minirobust.attacks.fgsm import sign_step
 from minirobust.backend import Array
+from minirobust.losses import Loss
+from minirobust.network import Network, chunks
 
 
 def by_class(fooled: Array, y: Array, classes: int = 10) -> numpy.ndarray:
@@ -31,16 +40,8 @@ def by_class(fooled: Array, y: Array, classes: int = 10) -> numpy.ndarray:
     ValueError
         If shapes differ, there is no sample, or a label is out of range.
     """
-    fooled, y = (backend.of(array).to_numpy(array) for array in (fooled, y))
-    if fooled.shape != y.shape or fooled.ndim != 1 or not len(y):
-        raise ValueError(f"robustness: expected fooled and y of one shape (N,), got {fooled.shape} and {y.shape}")
-    if fooled.dtype != bool:
-        raise ValueError(f"robustness: expected fooled to be of bool, got {fooled.dtype}")
-    if y.min() < 0 or y.max() >= classes:
-        raise ValueError(f"robustness: expected labels 0 to {classes - 1}, got {y.min()} to {y.max()}")
-    samples = numpy.bincount(y, minlength=classes)
-    robust = numpy.bincount(y[~fooled], minlength=classes)
-    return numpy.where(samples > 0, robust / numpy.maximum(samples, 1), numpy.nan)
+    fooled, y = _checked("fooled", fooled, y, classes)
+    return _shares(fooled, y, classes)
 
 
 def network_robustness(fooled: Array, y: Array, classes: int = 10) -> float:
@@ -49,3 +50,138 @@ def network_robustness(fooled: Array, y: Array, classes: int = 10) -> float:
     See `by_class` for the arguments and errors.
     """
     return float(numpy.nanmean(by_class(fooled, y, classes)))
+
+
+def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> numpy.ndarray:
+    """`by_class` over those samples alone that were classified correctly before the attack.
+
+    It tells what the attack did; R_c as the study defines it also counts what was wrong without one.
+
+    Parameters
+    ----------
+    fooled, clean_correct : ndarray of bool, shape (N,)
+        `Attack.fooled` and `Attack.clean_correct`.
+    y : ndarray of int, shape (N,)
+        True labels in [0, classes).
+    classes : int, default 10
+
+    Returns
+    -------
+    ndarray of float, shape (classes,)
+        In [0, 1]; NaN for a class of which no sample was correct.
+
+    Raises
+    ------
+    ValueError
+        As `by_class` does.
+    """
+    correct, _ = _checked("clean_correct", clean_correct, y, classes)
+    fooled, y = _checked("fooled", fooled, y, classes)
+    return _shares(fooled[correct], y[correct], classes)
+
+
+def network_robustness_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> float:
+    """The plain mean of `by_class_of_correct` over the classes with a correct sample; NaN if there is none.
+
+    See `by_class_of_correct` for the arguments and errors.
+    """
+    shares = by_class_of_correct(fooled, clean_correct, y, classes)
+    present = shares[~numpy.isnan(shares)]
+    return float(present.mean()) if len(present) else numpy.nan
+
+
+def epsilon_curve(
+    network: Network, x: Array, y: Array, epsilons: Sequence[float], *, loss: Loss | None = None
+) -> numpy.ndarray:
+    """Network robustness against FGSM at several ε, from one gradient: only the length of the step differs.
+
+    Parameters
+    ----------
+    network : Network
+        Ends in logits.
+    x : ndarray of float, shape (N, *input_shape)
+        Within the network's `input_range`.
+    y : ndarray of int, shape (N,)
+        True labels.
+    epsilons : sequence of float
+        Each from 0 to the width of the input range, in any order; at 0 stands the robustness without an attack.
+    loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+
+    Returns
+    -------
+    ndarray of float, shape (len(epsilons),)
+        For each ε exactly what `attacks.fgsm` followed by `network_robustness` gives.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
+    """
+    steps = [check_epsilon(network, epsilon) for epsilon in epsilons]
+    if not steps:
+        raise ValueError("robustness: expected at least one epsilon, got none")
+    x, y = check_samples(network, x, y)
+    fooled = network.xp.empty((len(steps), len(x)), dtype=bool)
+    for chunk in chunks(len(x)):
+        gradient = network.input_gradient(x[chunk], y[chunk], loss)
+        for row, epsilon in enumerate(steps):
+            images = sign_step(network, x[chunk], gradient, epsilon)
+            fooled[row, chunk] = network.predict(images) != y[chunk]
+    (classes,) = network.output_shape
+    return numpy.array([network_robustness(fooled[row], y, classes) for row in range(len(steps))])
+
+
+def worst_case(attacks: Sequence[Attack]) -> numpy.ndarray:
+    """Which samples are wrong without an attack or under any of several: the figure to report for them together.
+
+    The mean over samples of the worst attack; the worst of the attacks' means would call more samples robust.
+
+    Parameters
+    ----------
+    attacks : sequence of Attack
+        On the same samples of one network.
+
+    Returns
+    -------
+    ndarray of bool, shape (N,)
+        On the host; goes where `Attack.fooled` goes.
+
+    Raises
+    ------
+    ValueError
+        If there is no attack, or they differ in their samples: in how many or in which were correct before.
+    """
+    if not attacks:
+        raise ValueError("robustness: expected at least one attack, got none")
+    fooled, *others = (_at_home(attack.fooled) for attack in attacks)
+    correct, *others_correct = (_at_home(attack.clean_correct) for attack in attacks)
+    for index, other in enumerate(others_correct, start=1):
+        if not numpy.array_equal(other, correct):
+            raise ValueError(
+                f"robustness: expected attacks on the same samples of one network, got {correct.sum()} of "
+                f"{len(correct)} correct beforehand in attack 0, {other.sum()} of {len(other)} in attack {index}"
+            )
+    return numpy.logical_or.reduce([~correct, fooled, *others])
+
+
+def _at_home(array: Array) -> numpy.ndarray:
+    return backend.of(array).to_numpy(array)
+
+
+def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Both on the host, if they fit each other and the number of classes."""
+    mask, y = _at_home(mask), _at_home(y)
+    if mask.shape != y.shape or mask.ndim != 1 or not len(y):
+        raise ValueError(f"robustness: expected {name} and y of one shape (N,), got {mask.shape} and {y.shape}")
+    if mask.dtype != bool:
+        raise ValueError(f"robustness: expected {name} to be of bool, got {mask.dtype}")
+    if y.min() < 0 or y.max() >= classes:
+        raise ValueError(f"robustness: expected labels 0 to {classes - 1}, got {y.min()} to {y.max()}")
+    return mask, y
+
+
+def _shares(fooled: numpy.ndarray, y: numpy.ndarray, classes: int) -> numpy.ndarray:
+    """The share not fooled of each class; NaN for one without a sample."""
+    samples = numpy.bincount(y, minlength=classes)
+    robust = numpy.bincount(y[~fooled], minlength=classes)
+    return numpy.where(samples > 0, robust / numpy.maximum(samples, 1), numpy.nan)

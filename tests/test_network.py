@@ -162,6 +162,16 @@ def test_the_input_gradient_is_that_of_the_summed_loss_for_every_sample(net, x, 
     np.testing.assert_allclose(whole, home(through_backward), rtol=1e-12)
 
 
+def test_logits_come_with_the_input_gradient(net, x, y, monkeypatch):
+    home = net.backend.to_numpy
+    expected = home(net.logits(x)), home(net.input_gradient(x, y, mr.Margin()))
+    for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
+        np.testing.assert_array_equal(home(array), other)
+    monkeypatch.setattr("minirobust.network.CHUNK", 3)
+    for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
+        np.testing.assert_allclose(home(array), other, rtol=1e-12)
+
+
 def test_the_input_gradient_computes_no_parameter_gradient(net, x, y, monkeypatch):
     monkeypatch.setattr(mr.Dense, "parameter_gradients", lambda self, grad_y: pytest.fail("not needed"))
     net.input_gradient(x, y)

@@ -1,6 +1,10 @@
 """Attacks: each a short function that returns an `Attack`, leaves its input alone and no trace in the network."""
 
 from minirobust.attacks.attack import Attack
-from minirobust.attacks.fgsm import fgsm
+from minirobust.attacks.fgsm import fgsm, fgvm
+from minirobust.attacks.noise import noise
+from minirobust.attacks.pgd import pgd
+from minirobust.attacks.square import square
+from minirobust.attacks.transfer import transfer
 
-__all__ = ["Attack", "fgsm"]
+__all__ = ["Attack", "fgsm", "fgvm", "noise", "pgd", "square", "transfer"]

@@ -1,12 +1,20 @@
-"""`Attack`: what every attack returns, computed on the very images it returns."""
+"""`Attack`: what every attack returns, computed on the very images it returns; and what all attacks begin with.
+
+Arithmetic of attacks is not here: each has a file of its own.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
+
+import numpy
 
 from minirobust import backend
 from minirobust.backend import Array
-from minirobust.network import Network
+from minirobust.network import Network, chunks
 from minirobust.validation import check_labels
 
 
@@ -72,13 +80,59 @@ def check_samples(network: Network, x: Array, y: Array) -> tuple[Array, Array]:
         If not, or if the network does not end in logits.
     """
     network.expect_logits()
+    home = network.backend
     x = network.check_input(x)
-    y = check_labels(y, (len(x), *network.output_shape), network.backend)
-    low, high = network.input_range
-    least, most = (float(network.backend.to_numpy(bound)) for bound in (x.min(), x.max()))
-    if least < low or most > high:
+    # Labels and pixels on a device are looked at too: an attack is long enough to afford what a training step cannot.
+    y = check_labels(home.to_numpy(home.asarray(y)), (len(x), *network.output_shape), home)
+    # A bound that x's dtype cannot hold is met by the nearest number that it can, which may lie just outside.
+    low, high = (float(x.dtype.type(bound)) for bound in network.input_range)
+    least, most = (float(home.to_numpy(bound)) for bound in (x.min(), x.max()))
+    if not (low <= least and most <= high):  # so that NaN is refused as well
         raise ValueError(f"attack: expected pixels in [{low:g}, {high:g}], got {least:g} to {most:g}")
     return x, y
+
+
+def in_chunks(samples: int, name: str, progress: bool) -> Iterable[slice]:
+    """`chunks`, on request behind a progress bar that only a terminal shows."""
+    stretches = list(chunks(samples))
+    if not progress:
+        return stretches
+    from tqdm import tqdm
+
+    return tqdm(stretches, desc=name, unit="chunk", leave=False, disable=None)
+
+
+def where_right(network: Network, logits: Array, y: Array) -> Array:
+    """Indices of the samples that are classified as labelled, on the network's backend.
+
+    How many they are must be known on the host, so this is an attack's one look at the device in every step.
+    """
+    home = network.backend
+    return home.asarray(numpy.flatnonzero(home.to_numpy(logits.argmax(axis=1) == y)))
+
+
+def uniform(key: Sequence[int], samples: slice, shape: Sequence[int]) -> numpy.ndarray:
+    """Numbers in [0, 1) for a stretch of samples, drawn on the host.
+
+    A sample's numbers follow from the key and its position in the call alone, so they are the same on every backend and
+    however the call is cut into stretches.
+
+    Parameters
+    ----------
+    key : sequence of int
+        Of the random stream, the attack's seed first.
+    samples : slice
+        Positions in the call.
+    shape : sequence of int
+        Of one sample's numbers.
+
+    Returns
+    -------
+    ndarray of float64, shape (samples.stop - samples.start, *shape)
+    """
+    stream = numpy.random.PCG64(key)
+    stream.advance(samples.start * math.prod(shape))  # every number takes one step of the stream
+    return numpy.random.Generator(stream).random((samples.stop - samples.start, *shape))
 
 
 def check_epsilon(network: Network, epsilon: float) -> float:
@@ -90,6 +144,6 @@ def check_epsilon(network: Network, epsilon: float) -> float:
         If not.
     """
     low, high = network.input_range
-    if not 0 <= epsilon <= high - low:
+    if isinstance(epsilon, bool) or not isinstance(epsilon, Real) or not 0 <= epsilon <= high - low:
         raise ValueError(f"attack: expected epsilon in [0, {high - low:g}], got {epsilon!r}")
     return float(epsilon)

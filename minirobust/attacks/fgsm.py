@@ -1,15 +1,15 @@
-"""The fast gradient sign method: one step, as far as allowed, in every pixel (Goodfellow et al., 2015)."""
+"""The fast gradient attacks, one step from the image: along the gradient's sign (FGSM) or along the gradient (FGVM)."""
 
 from __future__ import annotations
 
 from minirobust.attacks.attack import Attack, check_epsilon, check_samples
 from minirobust.backend import Array
 from minirobust.losses import Loss
-from minirobust.network import Network
+from minirobust.network import Network, chunks
 
 
 def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
-    """x' = clip(x + ε sign(∂L/∂x)), with sign(0) = 0.
+    """x' = clip(x + ε sign(∂L/∂x)), with sign(0) = 0 (Goodfellow et al., 2015).
 
     Parameters
     ----------
@@ -34,6 +34,34 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
     """
     epsilon = check_epsilon(network, epsilon)
     x, y = check_samples(network, x, y)
-    gradient = network.input_gradient(x, y, loss)
-    images = network.xp.clip(x + epsilon * network.xp.sign(gradient), *network.input_range)
+    images = network.xp.empty(x.shape, dtype=x.dtype)
+    for chunk in chunks(len(x)):
+        gradient = network.input_gradient(x[chunk], y[chunk], loss)
+        images[chunk] = sign_step(network, x[chunk], gradient, epsilon)
+    return Attack.judge(network, x, y, images, epsilon)
+
+
+def sign_step(network: Network, x: Array, gradient: Array, epsilon: float) -> Array:
+    """clip(x + ε sign(g)): FGSM's formula, once the gradient is known."""
+    return network.xp.clip(x + epsilon * network.xp.sign(gradient), *network.input_range)
+
+
+def fgvm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
+    """x' = clip(x + ε g / max|g|) with g = ∂L/∂x; a sample whose gradient is zero stays as it is.
+
+    The fast gradient value method (Rozsa et al., 2016) steps along the gradient itself.  The study gives no scale for
+    it; dividing by each sample's largest |g|, so that its most sensitive pixel moves by ε, is our choice.
+
+    See `fgsm` for the arguments and errors.
+    """
+    epsilon = check_epsilon(network, epsilon)
+    x, y = check_samples(network, x, y)
+    xp = network.xp
+    images = xp.empty(x.shape, dtype=x.dtype)
+    pixels = tuple(range(1, x.ndim))
+    for chunk in chunks(len(x)):
+        g = network.input_gradient(x[chunk], y[chunk], loss)
+        largest = xp.abs(g).max(axis=pixels, keepdims=True)
+        direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1
+        images[chunk] = xp.clip(x[chunk] + epsilon * direction, *network.input_range)
     return Attack.judge(network, x, y, images, epsilon)

@@ -1,4 +1,7 @@
-"""FGSM against the exact answer for linear models, and the promises that every attack makes."""
+"""FGSM and FGVM against their formulas and the exact answer for linear models.
+
+What every attack promises stands in test_attack.py.
+"""
 
 import numpy as np
 import pytest
@@ -113,6 +116,35 @@ def test_a_network_that_ends_in_softmax(x, y):
     net = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 1))
     with pytest.raises(ValueError, match="expected a network that ends in logits"):
         mr.attacks.fgsm(net, x, y)
+
+
+@pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
+def test_fgvm_is_its_formula_sample_by_sample(loss, net, x, y):
+    home = net.backend.to_numpy
+    images = home(mr.attacks.fgvm(net, x, y, 0.3, loss=loss).images)
+    for image, pixels, g in zip(images, x, home(net.input_gradient(x, y, loss)), strict=True):
+        np.testing.assert_allclose(image, np.clip(pixels + 0.3 * g / abs(g).max(), 0, 1), atol=1e-15)
+
+
+def test_fgvm_moves_the_most_sensitive_pixel_of_every_sample_by_epsilon(net, x, y):
+    inside = 0.4 + 0.2 * x
+    change = abs(net.backend.to_numpy(mr.attacks.fgvm(net, inside, y, 0.3).images) - inside)
+    np.testing.assert_allclose(change.max(axis=(1, 2, 3)), 0.3, atol=1e-15)
+    assert (change < 0.2).mean() > 0.3
+
+
+def test_fgvm_leaves_a_sample_without_gradient_as_it_is(backend):
+    net = mr.Network([mr.ReLU(), mr.Dense(2)], (2,), backend=backend, dtype="float64", input_range=(-1, 1))
+    x = np.array([[-0.5, -0.25], [0.5, -0.25]])
+    images = backend.to_numpy(mr.attacks.fgvm(net, x, [0, 0], 0.1).images)
+    np.testing.assert_array_equal(images[0], x[0])
+    assert abs(images[1] - x[1]).max() == pytest.approx(0.1)
+
+
+def test_fgvm_raises_the_loss(net, x, y):
+    loss, home = mr.SoftmaxCrossEntropy(), net.backend.to_numpy
+    images = mr.attacks.fgvm(net, x, y, 0.05).images
+    assert (home(loss.value(net.logits(images), y)) > home(loss.value(net.logits(x), y))).mean() > 0.95
 
 
 def test_the_gradient_of_confident_samples_is_alive_in_float32(backend, digits):

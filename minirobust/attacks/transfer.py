@@ -1,0 +1,47 @@
+"""Transfer: adversarials made on one network, shown to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minirobust.attacks.attack import Attack, check_samples
+from minirobust.backend import Array
+from minirobust.network import Network
+
+
+def transfer(
+    source: Network, target: Network, x: Array, y: Array, attack: Callable[[Network, Array, Array], Attack]
+) -> Attack:
+    """The images of `attack(source, x, y)` and what `target` says to them.
+
+    A network that falls to images made on another one, but stands against those made on itself, hides its gradient.
+
+    Parameters
+    ----------
+    source, target : Network
+        Of one input shape and input range; backends and dtypes may differ.
+    x : ndarray of float, shape (N, *input_shape)
+        Within the networks' `input_range`.
+    y : ndarray of int, shape (N,)
+        True labels.
+    attack : callable
+        Takes a network, images and labels and returns an `Attack`: `pgd`, or ``functools.partial(pgd, epsilon=0.2)``.
+
+    Returns
+    -------
+    Attack
+        Judged by `target`; `epsilon` and `seed` are those of the attack on `source`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
+    """
+    for name in ("input_shape", "input_range"):
+        expected, got = getattr(target, name), getattr(source, name)
+        if got != expected:
+            raise ValueError(f"transfer: expected a source of the target's {name} {expected}, got {got}")
+    x_target, y_target = check_samples(target, x, y)
+    made = attack(source, x, y)
+    images = made.images if target.backend.owns(made.images) else source.backend.to_numpy(made.images)
+    return Attack.judge(target, x_target, y_target, target.check_input(images), made.epsilon, made.seed)

@@ -1,0 +1,236 @@
+"""What every attack promises: bounds, no trace, the same answer whatever the chunks, a sentence for bad input."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust.attacks.attack import uniform
+
+
+def transferred(network, x, y, epsilon=0.1):
+    return mr.attacks.transfer(network, network, x, y, partial(mr.attacks.fgsm, epsilon=epsilon))
+
+
+ATTACKS = {
+    "fgsm": mr.attacks.fgsm,
+    "fgvm": mr.attacks.fgvm,
+    "noise": partial(mr.attacks.noise, draws=3),
+    "pgd": partial(mr.attacks.pgd, steps=5, starts=3),
+    "pgd on the margin": partial(mr.attacks.pgd, steps=5, loss=mr.Margin()),
+    "square": partial(mr.attacks.square, queries=30),
+    "transfer": transferred,
+}
+SEEDED = {name: ATTACKS[name] for name in ("noise", "pgd", "square")}
+
+
+def each(attacks):
+    return pytest.mark.parametrize("attack", attacks.values(), ids=attacks.keys())
+
+
+@pytest.fixture
+def net(backend):
+    layers = [mr.Flatten(), mr.Dense(12), mr.TemperatureSigmoid(0.5), mr.Dropout(0.3), mr.Dense(3)]
+    return mr.Network(layers, (5, 4, 2), backend=backend, dtype="float64", seed=1)
+
+
+@pytest.fixture
+def x(rng):
+    return rng.random((40, 5, 4, 2))
+
+
+@pytest.fixture
+def y(net, x):
+    """The network's own classes, but for every fifth sample: some are wrong beforehand, most are right."""
+    y = net.backend.to_numpy(net.predict(x)).copy()
+    y[::5] = (y[::5] + 1) % 3
+    return y
+
+
+def same(home, one, other):
+    """Whether two attacks agree: in whom they fool exactly, in images but for rounding."""
+    np.testing.assert_array_equal(home(one.fooled), home(other.fooled))
+    np.testing.assert_allclose(home(one.images), home(other.images), atol=1e-12)
+
+
+@each(ATTACKS)
+def test_epsilon_zero_is_the_identity(attack, net, x, y):
+    home = net.backend.to_numpy
+    made = attack(net, x, y, 0)
+    np.testing.assert_array_equal(home(made.images), x)
+    np.testing.assert_array_equal(home(made.fooled), ~home(made.clean_correct))
+
+
+@each(ATTACKS)
+@pytest.mark.parametrize("epsilon", [0.02, 0.3, 1])
+def test_images_stay_within_epsilon_and_the_range(attack, epsilon, net, x, y):
+    images = net.backend.to_numpy(attack(net, x, y, epsilon).images)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert 0 < abs(images - x).max() <= epsilon + 1e-15
+
+
+@each(ATTACKS)
+def test_the_range_is_the_networks(attack, net, rng):
+    net.input_range = (-2.0, 0.5)
+    x = rng.uniform(-2, 0.5, (20, 5, 4, 2))
+    images = net.backend.to_numpy(attack(net, x, net.predict(x), 2.0).images)
+    assert images.min() >= -2
+    assert images.max() <= 0.5
+    assert abs(images - x).max() > 1
+
+
+@each(ATTACKS)
+def test_success_is_what_a_second_prediction_says_of_the_returned_images(attack, net, x, y):
+    home = net.backend.to_numpy
+    made = attack(net, x, y, 0.2)
+    predictions = home(net.predict(made.images))
+    np.testing.assert_array_equal(home(made.predictions), predictions)
+    np.testing.assert_array_equal(home(made.fooled), predictions != y)
+    np.testing.assert_array_equal(home(made.clean_correct), home(net.predict(x)) == y)
+    assert made.epsilon == 0.2
+
+
+@each(ATTACKS)
+def test_it_leaves_no_trace(attack, net, x, y):
+    home = net.backend.to_numpy
+    net.gradients += 0.5
+    net.training = True
+    before = x.tobytes(), y.tobytes(), home(net.parameters).tobytes(), home(net.gradients).tobytes()
+    draws = [layer.draws for layer in net.layers]
+    attack(net, x, y)
+    assert net.training
+    assert (x.tobytes(), y.tobytes(), home(net.parameters).tobytes(), home(net.gradients).tobytes()) == before
+    assert [layer.draws for layer in net.layers] == draws
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        net.backward(np.zeros((len(x), 3)))
+
+
+@each(ATTACKS)
+def test_arrays_on_the_backend_stay_as_they_are(attack, net, x, y):
+    """There `asarray` copies nothing, so an attack that wrote into its input would be seen here."""
+    home = net.backend.to_numpy
+    there = net.backend.asarray(x.copy()), net.backend.asarray(y.copy())
+    same(home, attack(net, *there), attack(net, x, y))
+    np.testing.assert_array_equal(home(there[0]), x)
+    np.testing.assert_array_equal(home(there[1]), y)
+
+
+@each(ATTACKS)
+@pytest.mark.parametrize("size", [1, 7, 39])
+def test_the_same_answer_whatever_the_chunk_size(attack, size, net, x, y, monkeypatch):
+    whole = attack(net, x, y)
+    monkeypatch.setattr("minirobust.network.CHUNK", size)
+    same(net.backend.to_numpy, attack(net, x, y), whole)
+
+
+@each(ATTACKS)
+def test_the_same_answer_for_fewer_samples(attack, net, x, y):
+    home = net.backend.to_numpy
+    np.testing.assert_allclose(home(attack(net, x[:9], y[:9]).images), home(attack(net, x, y).images)[:9], atol=1e-12)
+
+
+@each(ATTACKS)
+def test_float32(attack, net, x, y):
+    images = net.backend.to_numpy(attack(net.to(net.backend, "float32"), x, y, 0.1).images)
+    assert images.dtype == np.float32
+    assert abs(images - x.astype(np.float32)).max() <= 0.1 + 1e-7
+
+
+@each(SEEDED)
+def test_a_seed_is_the_same_numbers_every_time_and_another_seed_others(attack, net, x, y):
+    home = net.backend.to_numpy
+    first, again, other = (attack(net, x, y, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(home(first.images), home(again.images))
+    assert (home(first.images) != home(other.images)).any()
+    assert first.seed == 3
+
+
+@each(SEEDED)
+def test_every_backend_draws_the_same(attack, net, x, y):
+    same(np.asarray, attack(net.to("numpy"), x, y), _home(net, attack(net, x, y)))
+
+
+def _home(net, made):
+    fields = ("images", "predictions", "fooled", "clean_correct")
+    return mr.attacks.Attack(*(net.backend.to_numpy(getattr(made, field)) for field in fields), made.epsilon)
+
+
+def test_random_numbers_follow_from_the_position():
+    whole = uniform((5, 1), slice(0, 20), (3, 2))
+    np.testing.assert_array_equal(uniform((5, 1), slice(4, 11), (3, 2)), whole[4:11])
+    assert whole.shape == (20, 3, 2)
+    assert 0 <= whole.min() < 0.05 < 0.95 < whole.max() < 1
+    assert (uniform((5, 2), slice(0, 20), (3, 2)) != whole).all()
+
+
+@each(ATTACKS)
+class TestErrors:
+    @pytest.mark.parametrize("epsilon", [-0.1, 1.1, float("nan"), float("inf"), True, "0.1", None])
+    def test_a_wrong_epsilon(self, attack, epsilon, net, x, y):
+        with pytest.raises(ValueError, match=r"expected epsilon in \[0, 1\], got"):
+            attack(net, x, y, epsilon)
+
+    @pytest.mark.parametrize("value", [-0.25, 1.5])
+    def test_pixels_out_of_range(self, attack, value, net, x, y):
+        x[3, 1, 1, 0] = value
+        for there in (x, net.backend.asarray(x)):
+            with pytest.raises(ValueError, match=rf"expected pixels in \[0, 1\], got .*{value:g}"):
+                attack(net, there, y)
+
+    def test_pixels_that_are_no_numbers(self, attack, net, x, y):
+        x[3, 1, 1, 0] = np.nan
+        for there in (x, net.backend.asarray(x)):
+            with pytest.raises(ValueError, match="expected finite numbers|expected pixels"):
+                attack(net, there, y)
+
+    @pytest.mark.parametrize("label", [-1, 3])
+    def test_labels_out_of_range(self, attack, label, net, x, y):
+        y[7] = label
+        for there in (y, net.backend.asarray(y)):
+            with pytest.raises(ValueError, match=f"labels: expected classes 0 to 2, got {label}"):
+                attack(net, x, there)
+
+    def test_labels_for_other_samples(self, attack, net, x, y):
+        with pytest.raises(ValueError, match=r"labels: expected shape \(40,\), one for each sample, got \(39,\)"):
+            attack(net, x, y[1:])
+
+    def test_an_empty_batch(self, attack, net, x, y):
+        with pytest.raises(ValueError, match="expected at least one sample, got an empty batch"):
+            attack(net, x[:0], y[:0])
+
+    def test_a_network_that_ends_in_softmax(self, attack, x, y):
+        net = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 2))
+        with pytest.raises(ValueError, match="expected a network that ends in logits"):
+            attack(net, x, y)
+
+
+@pytest.mark.parametrize(
+    ("attack", "name"), [("pgd", "steps"), ("pgd", "starts"), ("noise", "draws"), ("square", "queries")]
+)
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_a_wrong_number_of_tries(attack, name, value, net, x, y):
+    with pytest.raises(ValueError, match=f"{attack}: expected {name} to be a whole number of at least 1, got"):
+        getattr(mr.attacks, attack)(net, x, y, **{name: value})
+
+
+@each(SEEDED)
+def test_a_wrong_seed(attack, net, x, y):
+    with pytest.raises(ValueError, match="expected seed to be a whole number from 0 upwards, got -1"):
+        attack(net, x, y, seed=-1)
+
+
+def test_a_bound_that_float32_cannot_hold_is_met_all_the_same(backend):
+    """Normalized digits end at 2.8215, which float32 rounds upwards: the brightest pixel is no error."""
+    net = mr.Network([mr.Dense(2)], (3,), backend=backend, input_range=(-0.4242, 2.8215))
+    x = np.array([[-0.4242, 0, 2.8215]], np.float32)
+    assert float(x.max()) > 2.8215
+    again = mr.attacks.fgsm(net, mr.attacks.fgsm(net, x, [0], 0.5).images, [0], 0.5)
+    assert backend.to_numpy(again.images).max() <= np.float32(2.8215)
+
+
+@pytest.mark.parametrize("attack", [mr.attacks.pgd, mr.attacks.square])
+def test_progress_shows_nothing_but_in_a_terminal_and_changes_nothing(attack, net, x, y, capfd):
+    same(net.backend.to_numpy, attack(net, x, y, progress=True), attack(net, x, y))
+    assert capfd.readouterr() == ("", "")

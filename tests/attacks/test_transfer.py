@@ -1,0 +1,72 @@
+"""Transfer: made on one network, judged by another."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+
+
+@pytest.fixture
+def networks(backend):
+    return [
+        mr.models.mlp(T, (5, 4, 1), hidden=12, classes=3, backend=backend, dtype="float64", seed=seed)
+        for T, seed in ((0.5, 1), (2, 2))
+    ]
+
+
+def test_images_are_the_sources_and_the_verdict_is_the_targets(networks, rng):
+    source, target = networks
+    home = source.backend.to_numpy
+    x, y = rng.random((30, 5, 4, 1)), rng.integers(0, 3, 30)
+    made = mr.attacks.transfer(source, target, x, y, partial(mr.attacks.noise, epsilon=0.3, seed=5))
+    own = mr.attacks.noise(source, x, y, 0.3, seed=5)
+    np.testing.assert_array_equal(home(made.images), home(own.images))
+    np.testing.assert_array_equal(home(made.predictions), home(target.predict(own.images)))
+    np.testing.assert_array_equal(home(made.fooled), home(target.predict(own.images)) != y)
+    np.testing.assert_array_equal(home(made.clean_correct), home(target.predict(x)) == y)
+    assert (home(made.predictions) != home(own.predictions)).any()
+    assert (made.epsilon, made.seed) == (0.3, 5)
+
+
+def test_backends_and_dtypes_may_differ(networks, rng):
+    source, target = networks
+    home = source.backend.to_numpy
+    x, y = rng.random((30, 5, 4, 1)), rng.integers(0, 3, 30)
+    here = home(mr.attacks.transfer(source, target, x, y, mr.attacks.fgsm).images)
+    host, single = target.to("numpy"), target.to("numpy", "float32")
+    for one, other in ((source.to("numpy"), target), (source, host), (source, single)):
+        made = mr.attacks.transfer(one, other, x, y, mr.attacks.fgsm)
+        assert other.backend.owns(made.images)
+        np.testing.assert_allclose(other.backend.to_numpy(made.images), here, atol=1e-7)
+        theirs = other.backend.to_numpy
+        np.testing.assert_array_equal(theirs(made.fooled), theirs(made.predictions) != y)
+
+
+def test_a_masked_network_falls_to_what_is_made_on_an_open_one(trained, digits):
+    """The same weights, multiplied until the softmax is flat: FGSM has no gradient, transferred images need none."""
+    x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
+    masked = trained.copy()
+    masked.layers[-1].weight.value *= 1e4
+    masked.layers[-1].bias.value *= 1e4
+    own = mr.robustness.network_robustness(mr.attacks.fgsm(masked, x, y).fooled, y)
+    transferred = mr.robustness.network_robustness(
+        mr.attacks.transfer(trained, masked, x, y, mr.attacks.fgsm).fooled, y
+    )
+    assert transferred < own - 0.2
+
+
+def test_a_source_of_another_input_shape(networks):
+    source = mr.models.mlp(1.0, (4, 5, 1), hidden=12, classes=3, backend=networks[1].backend)
+    message = r"transfer: expected a source of the target's input_shape \(5, 4, 1\), got \(4, 5, 1\)"
+    with pytest.raises(ValueError, match=message):
+        mr.attacks.transfer(source, networks[1], np.zeros((1, 4, 5, 1)), [0], mr.attacks.fgsm)
+
+
+def test_a_source_of_another_input_range(networks):
+    source, target = networks
+    source.input_range = (-1.0, 1.0)
+    message = r"transfer: expected a source of the target's input_range \(0.0, 1.0\), got \(-1.0, 1.0\)"
+    with pytest.raises(ValueError, match=message):
+        mr.attacks.transfer(source, target, np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
