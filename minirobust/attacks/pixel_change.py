@@ -124,10 +124,9 @@ def add_to_dense(layer: Dense, y: Array, pixels: numpy.ndarray, change: numpy.nd
     """y ← y + Σ_p (x'_p - x_p) W_p over the inputs p that were written: W_p is row p of the weight matrix."""
     asarray = layer.backend.asarray
     channels = change.shape[2]
-    inputs = asarray((pixels[:, :, None] * channels + numpy.arange(channels)).reshape(len(pixels), -1))
-    change = asarray(change.reshape(len(pixels), -1))
-    for j in range(inputs.shape[1]):
-        y += change[:, j, None] * layer.weight.value[inputs[:, j]]
+    inputs = (pixels[:, :, None] * channels + numpy.arange(channels)).reshape(len(pixels), -1)
+    change = change.reshape(len(pixels), 1, -1)
+    y += (asarray(change) @ layer.weight.value[asarray(inputs)])[:, 0]
 
 
 def add_to_convolution(layer: Conv2D, y: Array, pixels: numpy.ndarray, change: numpy.ndarray) -> None:
