@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy
 
-from minirobust.attacks.attack import Attack, check_samples
+from minirobust.attacks.attack import Attack, check_samples, in_chunks
 from minirobust.attacks.pixel_change import PixelChange, Writing, pixels_and_channels
-from minirobust.backend import Array
+from minirobust.backend import Array, Backend
 from minirobust.losses import Loss
 from minirobust.network import Network, chunks
 from minirobust.validation import positive_int
@@ -96,10 +96,15 @@ def pixel(
     x, y = check_samples(network, x, y)
     pixels = _check_pixels(pixels, network)
     search = _Search(network, x, y, pixels)
-    for chunk in _shown(list(chunks(len(x))), progress):
-        change, right = search.begin(chunk)
+    for chunk in in_chunks(len(x), "pixel attack", progress):
+        change = PixelChange(network, x[chunk])
+        logits, gradient = network.logits_and_input_gradient(change.before, y[chunk], loss, start=change.depth)
+        right = search.begin(chunk, logits)
         if len(right):
-            search.run(chunk, change, right, _ranked_candidates(change, right, y[chunk], pixels, loss))
+            gradient = change.input_gradient(gradient[network.backend.asarray(right)])
+            best = numpy.zeros((len(logits), pixels), dtype="int64")
+            best[right] = ranking(network.backend, scores(gradient), pixels)
+            search.run(chunk, change, right, _ranked_candidates(change, best))
     return search.result()
 
 
@@ -112,24 +117,39 @@ def brute_force_pixel(network: Network, x: Array, y: Array, *, progress: bool = 
     """
     x, y = check_samples(network, x, y)
     search = _Search(network, x, y, pixels=1)
-    for chunk in _shown(list(chunks(len(x))), progress):
-        change, right = search.begin(chunk)
-        if len(right):
-            search.run(chunk, change, right, _single_pixels(change))
+    for chunk in in_chunks(len(x), "brute-force pixel attack", progress):
+        change = PixelChange(network, x[chunk])
+        right = search.begin(chunk, network.evaluate(change.before, start=change.depth))
+        search.run(chunk, change, right, _single_pixels(change))
     return search.result()
 
 
 # Which candidates, in which order
 
 
-def _ranked_candidates(
-    change: PixelChange, right: numpy.ndarray, y: Array, pixels: int, loss: Loss | None
-) -> Iterator[Candidates]:
+def scores(gradient: Array) -> Array:
+    """Per pixel the mean over channels of |∂L/∂x|: (M, H, W, C) → (M, H·W), or (M, features) as they are."""
+    pixels, channels = pixels_and_channels(gradient.shape[1:])
+    return abs(gradient).reshape(len(gradient), pixels, channels).mean(axis=2)
+
+
+def ranking(home: Backend, score: Array, count: int) -> numpy.ndarray:
+    """The `count` pixels of largest score in each row, best first, of equal ones the first; (M, count) on the host."""
+    best = numpy.empty((len(score), count), dtype="int64")
+    score = score.copy()
+    samples = home.xp.arange(len(score))
+    for place in range(count):
+        # Of equal scores argmax takes the first: the order of a stable sort, without sorting what nobody asks for.
+        leader = score.argmax(axis=1)
+        best[:, place] = home.to_numpy(leader)
+        score[samples, leader] = -1
+    return best
+
+
+def _ranked_candidates(change: PixelChange, best: numpy.ndarray) -> Iterator[Candidates]:
     """Every combination of the ends on the best pixel, on the best two, ..."""
     images, _, channels = change.pixels.shape
-    best = numpy.zeros((images, pixels), dtype="int64")
-    best[right] = ranking(change, right, y, pixels, loss)
-    for n in range(1, pixels + 1):
+    for n in range(1, best.shape[1] + 1):
         for batch in _batches(product(change.network.input_range, repeat=n * channels)):
             values = numpy.array(batch, dtype=change.network.dtype).reshape(-1, n, channels)
             yield numpy.broadcast_to(best[:, None, :n], (images, len(values), n)), values
@@ -150,22 +170,6 @@ def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def ranking(change: PixelChange, images: numpy.ndarray, y: Array, count: int, loss: Loss | None) -> numpy.ndarray:
-    """The `count` pixels of largest score of each of the images, best first, (M, count) on the host."""
-    home = change.network.backend
-    _, pixels, channels = change.pixels.shape
-    gradient = change.gradient(images, y[home.asarray(images)], loss)
-    score = home.xp.abs(gradient.reshape(len(images), pixels, channels)).mean(axis=2)
-    best = numpy.empty((len(images), count), dtype="int64")
-    samples = home.xp.arange(len(images))
-    for place in range(count):
-        # Of equal scores argmax takes the first: the order of a stable sort, without sorting what nobody asks for.
-        leader = score.argmax(axis=1)
-        best[:, place] = home.to_numpy(leader)
-        score[samples, leader] = -1
-    return best
-
-
 # Trying them
 
 
@@ -183,23 +187,21 @@ class _Search:
         self.pixels = numpy.full((len(x), pixels), -1, dtype="int64")
         self.values = numpy.full((len(x), pixels, channels), numpy.nan, dtype=network.dtype)
 
-    def begin(self, chunk: slice) -> tuple[PixelChange, numpy.ndarray]:
-        """What the network says to the chunk's images as they are, and which of them it gets right."""
-        change = PixelChange(self.network, self.x[chunk])
-        logits = self.network.evaluate(change.before, start=change.depth)
+    def begin(self, chunk: slice, logits: Array) -> numpy.ndarray:
+        """Notes what the network says to the chunk's images as they came; returns which of them it gets right."""
         self.clean[chunk] = self.predictions[chunk] = self.network.backend.to_numpy(logits.argmax(axis=1))
-        return change, numpy.flatnonzero(self.clean[chunk] == self.labels[chunk])
+        return numpy.flatnonzero(self.clean[chunk] == self.labels[chunk])
 
     def run(self, chunk: slice, change: PixelChange, standing: numpy.ndarray, candidates: Iterable[Candidates]) -> None:
         """Tries candidates on the images that still stand, until none is left of either."""
         labels = self.labels[chunk]
         for pixels, values in candidates:
+            if not len(standing):
+                return
             writing = _untried(change, standing, pixels, values)
             for found, predictions in _first_that_fool(change, writing, labels):
                 self._keep(chunk, change, found, predictions)
             standing = standing[self.count[chunk][standing] == 0]
-            if not len(standing):
-                return
 
     def _keep(self, chunk: slice, change: PixelChange, found: Writing, predictions: numpy.ndarray) -> None:
         samples, n = chunk.start + found.images, found.pixels.shape[1]
@@ -266,12 +268,3 @@ def _check_pixels(pixels: int, network: Network) -> int:
     if positive_int("pixel", "pixels", pixels) > there:
         raise ValueError(f"pixel: expected pixels from 1 to {there}, as many as an image has, got {pixels}")
     return int(pixels)
-
-
-def _shown(chunks: list[slice], progress: bool) -> Iterable[slice]:
-    """The chunks, behind a progress bar that only a terminal shows."""
-    if not progress:
-        return chunks
-    from tqdm import tqdm
-
-    return tqdm(chunks, desc="pixel attack", unit="chunk", leave=False, disable=None)

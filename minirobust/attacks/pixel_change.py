@@ -16,7 +16,6 @@ import numpy
 
 from minirobust.backend import Array
 from minirobust.layers import Conv2D, Dense, Flatten
-from minirobust.losses import Loss
 from minirobust.network import Network
 
 
@@ -69,12 +68,10 @@ class PixelChange:
         self.before = network.evaluate(x, stop=self.depth) if self.depth else x
         self.pixels = network.backend.to_numpy(x).reshape(len(x), *pixels_and_channels(network.input_shape))
 
-    def gradient(self, images: numpy.ndarray, y: Array, loss: Loss | None = None) -> Array:
-        """∂L/∂x of some of the images: through the layers above as ever, then back through the linear ones."""
-        network = self.network
-        grad = network.input_gradient(self.before[network.backend.asarray(images)], y, loss, start=self.depth)
-        for layer in reversed(network.layers[: self.depth]):
-            grad = layer.input_gradient(grad)  # that of a linear layer asks for no saved input
+    def input_gradient(self, grad: Array) -> Array:
+        """∂L/∂x from ∂L/∂before, for any of the images: a linear layer's asks for nothing of its forward pass."""
+        for layer in reversed(self.network.layers[: self.depth]):
+            grad = layer.input_gradient(grad)
         return grad
 
     def written(self, writing: Writing) -> Array:

@@ -8,7 +8,7 @@ import pytest
 
 import minirobust as mr
 from minirobust import network as network_module
-from minirobust.attacks.pixel import ranking
+from minirobust.attacks.pixel import ranking, scores
 from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
 
 pixel_module = sys.modules["minirobust.attacks.pixel"]  # the name in the package is the function's
@@ -196,10 +196,10 @@ def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
 
 def test_the_gradient_through_the_shortcut_is_the_gradient(case):
     net, x, y = case
-    home, images = net.backend.to_numpy, np.array([1, 4, 5])
+    home = net.backend.to_numpy
     change = PixelChange(net, net.check_input(x))
-    gradient = home(change.gradient(images, net.backend.asarray(y[images])))
-    np.testing.assert_allclose(gradient, home(net.input_gradient(x[images], y[images])), rtol=1e-12, atol=1e-15)
+    gradient = change.input_gradient(net.input_gradient(change.before, y, start=change.depth))
+    np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -296,28 +296,19 @@ def test_brute_force_tries_every_pixel_once(backend, candidates):
 
 
 def test_of_equal_scores_the_first_pixel_leads(backend):
-    net = constant("grey", backend)
-    net.layers[-1].weight.value[...] = 1.0  # no gradient anywhere: the label's and the others' shares cancel
-    net.layers[1].weight.value[...] = 1.0
-    seen = []
-    change = PixelChange(net, net.check_input(np.full((2, 4, 4, 1), 0.5)))
-    for scores in ([3, 1, 2, 2], [1, 1, 1, 1]):
-        gradient = backend.asarray(np.array(2 * [scores + 12 * [0]], dtype="float64").reshape(2, 4, 4, 1))
-        change.gradient = lambda *_, gradient=gradient: -gradient
-        y = backend.asarray(np.zeros(2, int))
-        seen.append(ranking(change, np.arange(2), y, 6, None)[1].tolist())
-    assert seen == [[0, 2, 3, 1, 4, 5], [0, 1, 2, 3, 4, 5]]
+    score = np.array([[3.0, 1, 2, 2, 0, 3], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 1]])
+    before = backend.asarray(score)
+    order = ranking(backend, before, 6)
+    assert order.tolist() == [[0, 5, 2, 3, 1, 4], [0, 1, 2, 3, 4, 5], [5, 0, 1, 2, 3, 4]]
+    np.testing.assert_array_equal(order, np.argsort(-score, axis=1, kind="stable"))
+    assert ranking(backend, before, 2).tolist() == order[:, :2].tolist()
 
 
 def test_the_score_is_the_mean_over_channels_of_the_absolute_gradient(backend):
-    """Pixel 4 leads with (-3, 3, 0); a maximum would take pixel 0, a signed mean pixel 1, the first channel pixel 2."""
-    net = network("colour", backend)
-    gradient = np.zeros((1, 9, 3))
-    gradient[0, [0, 1, 2, 4]] = [[0, 0, 4], [1.5, 1.5, 1.5], [5, 0, 0], [-3, 3, 0]]
-    change = PixelChange(net, net.check_input(np.full((1, 3, 3, 3), 0.5)))
-    change.gradient = lambda *_: backend.asarray(gradient.reshape(1, 3, 3, 3))
-    order = ranking(change, np.arange(1), backend.asarray(np.zeros(1, int)), 4, None)
-    assert order.tolist() == [[4, 2, 1, 0]]
+    gradient = np.array([[[[-3.0, 3, 0], [1.5, 1.5, 1.5]], [[5, 0, 0], [0, 0, -4.5]]]])
+    score = scores(backend.asarray(gradient))
+    np.testing.assert_array_equal(backend.to_numpy(score), [[2, 1.5, 5 / 3, 1.5]])
+    np.testing.assert_array_equal(backend.to_numpy(scores(backend.asarray(np.array([[-1.0, 2]])))), [[1, 2]])
 
 
 # Promises
