@@ -280,8 +280,16 @@ class Network:
         Returns
         -------
         ndarray of shape (N, *shape of the last of these layers' output), on the network's backend
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `x` is wrong, as for `forward`, or there are no such layers.
         """
         x = self.check_input(x, start)
+        stop = len(self.layers) if stop is None else stop
+        if not start <= stop <= len(self.layers):
+            raise ValueError(f"stop: expected the index of a layer, {start} to {len(self.layers)}, got {stop}")
         layers = self.layers[start:stop]
         shape = layers[-1].output_shape if layers else self.layers[start].input_shape
         output = self.xp.empty((len(x), *shape), dtype=self.dtype)
