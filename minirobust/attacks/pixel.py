@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy
 
+from minirobust import backend
 from minirobust.attacks.attack import Attack, check_samples, in_chunks
 from minirobust.attacks.pixel_change import PixelChange, Writing, pixels_and_channels
 from minirobust.backend import Array, Backend
@@ -52,6 +53,10 @@ class PixelAttack(Attack):
     values: Array
     fooled_at: Array
 
+    def __repr__(self) -> str:
+        fooled = backend.of(self.fooled_at).to_numpy(self.fooled_at).sum(axis=1)
+        return f"<PixelAttack on {len(self.images)} images, fooled with 1 to {len(fooled)} pixels: {fooled.tolist()}>"
+
 
 def pixel(
     network: Network,
@@ -78,7 +83,7 @@ def pixel(
     y : ndarray of int, shape (N,)
         True labels.
     pixels : int, default 3
-        How many pixels may change.  There are 2^(pixels · C) combinations: the study takes 3 in grey, 2 in colour.
+        How many pixels may change.  The time grows with 2^(pixels · C): the study takes 3 in grey and 2 in colour.
     loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
         Whose gradient ranks the pixels.
     progress : bool, default False
@@ -174,7 +179,7 @@ def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 class _Search:
-    """What was found so far, on the host but for the images."""
+    """What was found so far: the images on the network's backend, all else on the host."""
 
     def __init__(self, network: Network, x: Array, y: Array, pixels: int) -> None:
         channels = pixels_and_channels(network.input_shape)[1]
@@ -199,7 +204,7 @@ class _Search:
             if not len(standing):
                 return
             writing = _untried(change, standing, pixels, values)
-            for found, predictions in _first_that_fool(change, writing, labels):
+            for found, predictions in _first_to_fool(change, writing, labels):
                 self._keep(chunk, change, found, predictions)
             standing = standing[self.count[chunk][standing] == 0]
 
@@ -238,7 +243,7 @@ def _untried(change: PixelChange, images: numpy.ndarray, pixels: numpy.ndarray, 
     return Writing(images[image], pixels[image, candidate], values[candidate])
 
 
-def _first_that_fool(
+def _first_to_fool(
     change: PixelChange, writing: Writing, labels: numpy.ndarray
 ) -> Iterator[tuple[Writing, numpy.ndarray]]:
     """The first candidate of each image that fools, and what the network says to it; in one go or, rarely, more.

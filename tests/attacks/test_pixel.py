@@ -11,6 +11,7 @@ from minirobust import network as network_module
 from minirobust.attacks.pixel import ranking, scores
 from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
 
+pixel_change_module = sys.modules["minirobust.attacks.pixel_change"]
 pixel_module = sys.modules["minirobust.attacks.pixel"]  # the name in the package is the function's
 
 
@@ -200,6 +201,20 @@ def test_the_gradient_through_the_shortcut_is_the_gradient(case):
     change = PixelChange(net, net.check_input(x))
     gradient = change.input_gradient(net.input_gradient(change.before, y, start=change.depth))
     np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12, atol=1e-15)
+
+
+def test_on_real_digits_the_shortcut_changes_no_answer(backend, digits, monkeypatch):
+    net = mr.models.mlp(1.0, hidden=32, backend=backend, dtype="float64")
+    for _ in mr.fit(net, mr.Adam(net), (digits.train.pixels(slice(1000)), digits.train.labels[:1000]), epochs=3):
+        pass
+    x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
+    short = mr.attacks.pixel(net, x, y)
+    monkeypatch.setattr(pixel_change_module, "linear_depth", lambda network: 0)
+    full = mr.attacks.pixel(net, x, y)
+    for name in ("images", "fooled", "count", "pixels", "fooled_at"):
+        np.testing.assert_array_equal(*(backend.to_numpy(getattr(attack, name)) for attack in (short, full)))
+    success = backend.to_numpy(short.fooled_at).sum(axis=1)
+    assert success[0] < success[1] < success[2]
 
 
 @pytest.mark.parametrize(
@@ -472,6 +487,7 @@ def test_wrong_samples(backend, rng, attack):
         attack(ends_in_softmax, x, y)
 
 
-def test_the_report_in_one_line(backend, rng):
-    net = network("grey", backend)
-    assert repr(mr.attacks.pixel(net, *samples(net, rng))).startswith("<Attack on 24 images, epsilon=1, ")
+def test_the_report_in_one_line(backend):
+    net = constant("grey", backend)
+    attack = mr.attacks.pixel(net, np.zeros((5, 4, 4, 1)), [0, 0, 0, 1, 2], 2)
+    assert repr(attack) == "<PixelAttack on 5 images, fooled with 1 to 2 pixels: [2, 2]>"
