@@ -18,7 +18,7 @@ from minirobust.attacks.attack import Attack, check_samples, in_chunks
 from minirobust.attacks.pixel_change import PixelChange, Writing, pixels_and_channels
 from minirobust.backend import Array, Backend
 from minirobust.losses import Loss
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 from minirobust.validation import positive_int
 
 BATCH = 64  # candidates per image that are tried before images already fooled leave: bounds memory, changes no result
@@ -252,7 +252,7 @@ def _first_to_fool(
     image's next candidate is its first.
     """
     fools = numpy.empty(len(writing.images), dtype=bool)
-    for piece in chunks(len(fools)):
+    for piece in change.pieces(len(fools)):
         tried = writing.pick(piece)
         fools[piece] = change.predict(tried) != labels[tried.images]
     hits = numpy.flatnonzero(fools)

@@ -8,7 +8,7 @@ what for, is the attacks' business.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -99,6 +99,13 @@ class PixelChange:
         """The classes of the copies, (M,), on the host."""
         logits = self.network.evaluate(self.after(writing), start=self.depth)
         return self.network.backend.to_numpy(logits.argmax(axis=1))
+
+    def pieces(self, copies: int) -> Iterator[slice]:
+        """Stretches of copies small enough to stay in the cache from one layer to the next (measured: 2 pieces)."""
+        sample = math.prod(self.before.shape[1:]) * self.before.itemsize
+        step = max(1, 2 * self.network.backend.piece_bytes // sample)
+        for start in range(0, copies, step):
+            yield slice(start, start + step)
 
 
 def linear_depth(network: Network) -> int:

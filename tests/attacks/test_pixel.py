@@ -386,7 +386,8 @@ def test_the_chunk_size_changes_nothing(case, monkeypatch):
     net, x, y = case
     home = net.backend.to_numpy
     attacks = []
-    for chunk, batch in ((500, 64), (7, 3), (1, 1)):
+    for chunk, batch, piece_bytes in ((500, 64, 1 << 20), (7, 3, 100), (1, 1, 1)):
+        monkeypatch.setattr(net.backend, "piece_bytes", piece_bytes)
         monkeypatch.setattr(network_module, "CHUNK", chunk)
         monkeypatch.setattr(pixel_module, "BATCH", batch)
         attacks.append((mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)))
