@@ -1,6 +1,6 @@
 """minirobust: neural networks small enough to read, and a laboratory for how robust they are."""
 
-from minirobust import attacks, backend, models, plots, regimes, robustness
+from minirobust import attacks, backend, models, plots, regimes, robustness, saliency
 from minirobust.checkpoint import load, save
 from minirobust.gradient_check import GradientError, gradcheck
 from minirobust.layers import (
@@ -52,6 +52,7 @@ __all__ = [
     "plots",
     "regimes",
     "robustness",
+    "saliency",
     "save",
     "trace",
 ]

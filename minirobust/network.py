@@ -181,14 +181,17 @@ class Network:
         below = list(takewhile(lambda layer: not layer.parameters, self.layers[:-1]))
         return self.layers[len(below) :]
 
-    def input_gradient(self, x: Array, y: Array, loss: Loss | None = None) -> Array:
+    def input_gradient(self, x: Array, y: Array, loss: Loss | None = None, start: int = 0) -> Array:
         """∂L/∂x for every sample, in chunks; parameters' gradients are neither computed nor touched.
 
         Parameters
         ----------
         x : ndarray of float, shape (N, *input_shape)
+            Or of the input of layer `start`.
         y : ndarray of int, shape (N,)
         loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+        start : int, default 0
+            The layer whose input the gradient is taken of.
 
         Returns
         -------
@@ -199,9 +202,11 @@ class Network:
         ValueError, TypeError
             If `x` or `y` are wrong, or the network ends in `Softmax`: losses expect logits.
         """
-        return self.logits_and_input_gradient(x, y, loss)[1]
+        return self.logits_and_input_gradient(x, y, loss, start)[1]
 
-    def logits_and_input_gradient(self, x: Array, y: Array, loss: Loss | None = None) -> tuple[Array, Array]:
+    def logits_and_input_gradient(
+        self, x: Array, y: Array, loss: Loss | None = None, start: int = 0
+    ) -> tuple[Array, Array]:
         """`logits` and `input_gradient` from one way forward and back: what an attack of many steps asks for.
 
         See `input_gradient` for the arguments and errors.
@@ -213,18 +218,19 @@ class Network:
         """
         loss = SoftmaxCrossEntropy() if loss is None else loss
         self.expect_logits()
-        x = self.check_input(x)
+        x = self.check_input(x, start)
         y = check_labels(y, (len(x), *self.output_shape), self.backend)
+        layers = self.layers[start:]
         logits = self.xp.empty((len(x), *self.output_shape), dtype=self.dtype)
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
         with self._evaluation():
             for chunk in chunks(len(x)):
                 value = x[chunk]
-                for layer in self.layers:
+                for layer in layers:
                     value = layer.forward(value)
                 logits[chunk] = value
                 grad = loss.gradient(value, y[chunk])
-                for layer in reversed(self.layers):
+                for layer in reversed(layers):
                     grad = layer.input_gradient(grad)
                 gradient[chunk] = grad
         return logits, gradient
@@ -242,7 +248,7 @@ class Network:
 
     def logits(self, x: Array) -> Array:
         """`forward` in chunks for any number of samples; leaves nothing behind."""
-        return self._evaluate(self.layers, x)
+        return self.evaluate(x)
 
     def hidden(self, x: Array) -> Array:
         """The net values of the last hidden layer, what enters the last activation, in chunks.
@@ -259,12 +265,34 @@ class Network:
         activations = [layer for layer in self.layers if layer.is_activation]
         if not activations:
             raise ValueError(f"hidden: expected a network with an activation layer, got {self!r}")
-        return self._evaluate(self.layers[: activations[-1].index], x)
+        return self.evaluate(x, stop=activations[-1].index)
 
-    def _evaluate(self, layers: Sequence[Layer], x: Array) -> Array:
-        """The output of the first `layers`, chunk by chunk; leaves nothing behind."""
-        x = self.check_input(x)
-        shape = layers[-1].output_shape if layers else self.input_shape
+    def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
+        """What layers `start` to `stop` make of `x`, in chunks; leaves nothing behind.
+
+        Parameters
+        ----------
+        x : ndarray of float, shape (N, *shape of the input of layer `start`)
+        start : int, default 0
+            The layer to begin with.
+        stop : int, optional
+            The layer before which to end; by default all the way.
+
+        Returns
+        -------
+        ndarray of shape (N, *shape of the last of these layers' output), on the network's backend
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `x` is wrong, as for `forward`, or there are no such layers.
+        """
+        x = self.check_input(x, start)
+        stop = len(self.layers) if stop is None else stop
+        if not start <= stop <= len(self.layers):
+            raise ValueError(f"stop: expected the index of a layer, {start} to {len(self.layers)}, got {stop}")
+        layers = self.layers[start:stop]
+        shape = layers[-1].output_shape if layers else self.layers[start].input_shape
         output = self.xp.empty((len(x), *shape), dtype=self.dtype)
         with self._evaluation():
             for chunk in chunks(len(x)):

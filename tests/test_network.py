@@ -228,6 +228,38 @@ def test_forward_can_start_in_the_middle(net, x):
     np.testing.assert_allclose(home(net.forward(hidden, start=2)), home(net.forward(x)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("middle", [0, 1, 3, 5])
+def test_any_stretch_of_layers_can_be_evaluated(net, x, middle):
+    """Layer by layer by hand; and two stretches make the whole."""
+    home = net.backend.to_numpy
+    by_hand = net.check_input(x)
+    for layer in net.layers[:middle]:
+        by_hand = layer.forward(by_hand)
+    net.forget()
+    below = net.evaluate(x, stop=middle)
+    np.testing.assert_array_equal(home(below), home(by_hand))
+    assert not any(layer._saved() for layer in net.layers)
+    if middle < len(net.layers):
+        np.testing.assert_array_equal(home(net.evaluate(below, start=middle)), home(net.logits(x)))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(3, 2), (0, -1), (0, 6), (5, None), (-1, None)])
+def test_a_stretch_of_layers_that_are_not_there(net, x, start, stop):
+    with pytest.raises(ValueError, match=r"st(art|op): expected the index of a layer, . to ., got"):
+        net.evaluate(net.evaluate(x, stop=3) if start == 3 else x, start, stop)
+
+
+def test_the_gradient_with_respect_to_a_hidden_layer(net, x, y):
+    """The chain rule: back through the layers below it, it becomes the input's."""
+    home = net.backend.to_numpy
+    logits, gradient = net.logits_and_input_gradient(net.hidden(x), y, start=2)
+    np.testing.assert_array_equal(home(gradient), home(net.input_gradient(net.hidden(x), y, start=2)))
+    np.testing.assert_array_equal(home(logits), home(net.logits(x)))
+    for layer in reversed(net.layers[:2]):
+        gradient = layer.input_gradient(gradient)
+    np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12)
+
+
 def test_hidden_is_what_enters_the_last_activation(net, x):
     dense = net.layers[1]
     home = net.backend.to_numpy

@@ -35,10 +35,12 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
     epsilon = check_epsilon(network, epsilon)
     x, y = check_samples(network, x, y)
     images = network.xp.empty(x.shape, dtype=x.dtype)
+    clean = network.xp.empty(len(x), dtype="int64")
     for chunk in chunks(len(x)):
-        gradient = network.input_gradient(x[chunk], y[chunk], loss)
+        logits, gradient = network.logits_and_input_gradient(x[chunk], y[chunk], loss)
+        clean[chunk] = logits.argmax(axis=1)
         images[chunk] = sign_step(network, x[chunk], gradient, epsilon)
-    return Attack.judge(network, x, y, images, epsilon)
+    return Attack.judge(network, x, y, images, epsilon, clean_predictions=clean)
 
 
 def sign_step(network: Network, x: Array, gradient: Array, epsilon: float) -> Array:

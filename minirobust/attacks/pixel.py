@@ -1,0 +1,275 @@
+"""Pixel attacks: a few pixels, each driven to an end of its range (section 3.3 of the study).
+
+`pixel` tries the pixels whose gradient is largest, `brute_force_pixel` every one.  How the network's answer to a few
+written pixels is found without a full forward pass is in `pixel_change`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Any
+
+import numpy
+
+from minirobust import backend
+from minirobust.attacks.attack import Attack, check_samples, in_chunks
+from minirobust.attacks.pixel_change import PixelChange, Writing, pixels_and_channels
+from minirobust.backend import Array, Backend
+from minirobust.losses import Loss
+from minirobust.network import Network
+from minirobust.validation import positive_int
+
+BATCH = 64  # candidates per image that are tried before images already fooled leave: bounds memory, changes no result
+
+# For each of a chunk's M images, B candidates on n pixels: which pixels (M, B, n), and the values written (B, n, C).
+Candidates = tuple[numpy.ndarray, numpy.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PixelAttack(Attack):
+    """An `Attack` that wrote a few pixels, and which ones.
+
+    `epsilon` is the width of the input range.  Every array is on the network's backend.
+
+    Attributes
+    ----------
+    count : ndarray of int, shape (N,)
+        On how many of the best pixels the candidate that fooled stands.  0 where none fooled and where the network was
+        wrong beforehand: there the image returned is the one attacked.
+    pixels : ndarray of int, shape (N, n)
+        Those pixels, counted row by row (``divmod(pixel, width)`` is its row and column), best first; -1 beyond
+        `count`.
+    values : ndarray of float, shape (N, n, C)
+        What was written there, possibly what an earlier pixel held already; NaN beyond `count`.
+    fooled_at : ndarray of bool, shape (n, N)
+        Success with 1, 2, ..., n pixels: it never falls.  An image that was wrong beforehand counts in every row, and
+        the last row is `fooled`.
+    """
+
+    count: Array
+    pixels: Array
+    values: Array
+    fooled_at: Array
+
+    def __repr__(self) -> str:
+        fooled = backend.of(self.fooled_at).to_numpy(self.fooled_at).sum(axis=1)
+        return f"<PixelAttack on {len(self.images)} images, fooled with 1 to {len(fooled)} pixels: {fooled.tolist()}>"
+
+
+def pixel(
+    network: Network,
+    x: Array,
+    y: Array,
+    pixels: int = 3,
+    *,
+    loss: Loss | None = None,
+    progress: bool = False,
+) -> PixelAttack:
+    """Writes the ends of the input range into the pixels of largest gradient, in every combination, until one fools.
+
+    A pixel's score is the mean over its channels of |∂L/∂x|, and of equal scores the first pixel in the image leads.
+    Candidates are tried on the best pixel, then on the best two, and so on; at each number in counting order, the low
+    end for 0 and the high end for 1, the best pixel's first channel in front.  The first that fools is returned.  One
+    whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
+
+    Parameters
+    ----------
+    network : Network
+        Ends in logits.
+    x : ndarray of float, shape (N, *input_shape)
+        Within the network's `input_range`.
+    y : ndarray of int, shape (N,)
+        True labels.
+    pixels : int, default 3
+        How many pixels may change.  The time grows with 2^(pixels · C): the study takes 3 in grey and 2 in colour.
+    loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+        Whose gradient ranks the pixels.
+    progress : bool, default False
+        Whether a terminal shows a progress bar.
+
+    Returns
+    -------
+    PixelAttack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
+    """
+    x, y = check_samples(network, x, y)
+    pixels = _check_pixels(pixels, network)
+    search = _Search(network, x, y, pixels)
+    for chunk in in_chunks(len(x), "pixel attack", progress):
+        change = PixelChange(network, x[chunk])
+        logits, gradient = network.logits_and_input_gradient(change.before, y[chunk], loss, start=change.depth)
+        right = search.begin(chunk, logits)
+        if len(right):
+            gradient = change.input_gradient(gradient[network.backend.asarray(right)])
+            best = numpy.zeros((len(logits), pixels), dtype="int64")
+            best[right] = ranking(network.backend, scores(gradient), pixels)
+            search.run(chunk, change, right, _ranked_candidates(change, best))
+    return search.result()
+
+
+def brute_force_pixel(network: Network, x: Array, y: Array, *, progress: bool = False) -> PixelAttack:
+    """Writes the ends of the input range into every single pixel, one after the other, until one fools; no gradient.
+
+    Pixels are tried row by row, each with every combination of the ends over its channels in counting order, but for
+    the one that it holds already.  The first that fools is returned.  It never does worse than `pixel` with one pixel.
+    See there for the arguments, errors and what is returned.
+    """
+    x, y = check_samples(network, x, y)
+    search = _Search(network, x, y, pixels=1)
+    for chunk in in_chunks(len(x), "brute-force pixel attack", progress):
+        change = PixelChange(network, x[chunk])
+        right = search.begin(chunk, network.evaluate(change.before, start=change.depth))
+        search.run(chunk, change, right, _single_pixels(change))
+    return search.result()
+
+
+# Which candidates, in which order
+
+
+def scores(gradient: Array) -> Array:
+    """Per pixel the mean over channels of |∂L/∂x|: (M, H, W, C) → (M, H·W), or (M, features) as they are."""
+    pixels, channels = pixels_and_channels(gradient.shape[1:])
+    return abs(gradient).reshape(len(gradient), pixels, channels).mean(axis=2)
+
+
+def ranking(home: Backend, score: Array, count: int) -> numpy.ndarray:
+    """The `count` pixels of largest score in each row, best first, of equal ones the first; (M, count) on the host."""
+    best = numpy.empty((len(score), count), dtype="int64")
+    score = score.copy()
+    samples = home.xp.arange(len(score))
+    for place in range(count):
+        # Of equal scores argmax takes the first: the order of a stable sort, without sorting what nobody asks for.
+        leader = score.argmax(axis=1)
+        best[:, place] = home.to_numpy(leader)
+        score[samples, leader] = -1
+    return best
+
+
+def _ranked_candidates(change: PixelChange, best: numpy.ndarray) -> Iterator[Candidates]:
+    """Every combination of the ends on the best pixel, on the best two, ..."""
+    images, _, channels = change.pixels.shape
+    for n in range(1, best.shape[1] + 1):
+        for batch in _batches(product(change.network.input_range, repeat=n * channels)):
+            values = numpy.array(batch, dtype=change.network.dtype).reshape(-1, n, channels)
+            yield numpy.broadcast_to(best[:, None, :n], (images, len(values), n)), values
+
+
+def _single_pixels(change: PixelChange) -> Iterator[Candidates]:
+    """Every combination of the ends on the first pixel, then on the second, ..."""
+    images, pixels, channels = change.pixels.shape
+    for batch in _batches(product(range(pixels), product(change.network.input_range, repeat=channels))):
+        places = numpy.array([place for place, _ in batch])
+        values = numpy.array([value for _, value in batch], dtype=change.network.dtype)
+        yield numpy.broadcast_to(places[:, None], (images, len(places), 1)), values[:, None]
+
+
+def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
+    candidates = iter(candidates)
+    while batch := list(islice(candidates, BATCH)):
+        yield batch
+
+
+# Trying them
+
+
+class _Search:
+    """What was found so far: the images on the network's backend, all else on the host."""
+
+    def __init__(self, network: Network, x: Array, y: Array, pixels: int) -> None:
+        channels = pixels_and_channels(network.input_shape)[1]
+        self.network, self.x, self.y = network, x, y
+        self.labels = network.backend.to_numpy(y)
+        self.images = x.copy()
+        self.clean = numpy.empty(len(x), dtype="int64")
+        self.predictions = numpy.empty(len(x), dtype="int64")
+        self.count = numpy.zeros(len(x), dtype="int64")
+        self.pixels = numpy.full((len(x), pixels), -1, dtype="int64")
+        self.values = numpy.full((len(x), pixels, channels), numpy.nan, dtype=network.dtype)
+
+    def begin(self, chunk: slice, logits: Array) -> numpy.ndarray:
+        """Notes what the network says to the chunk's images as they came; returns which of them it gets right."""
+        self.clean[chunk] = self.predictions[chunk] = self.network.backend.to_numpy(logits.argmax(axis=1))
+        return numpy.flatnonzero(self.clean[chunk] == self.labels[chunk])
+
+    def run(self, chunk: slice, change: PixelChange, standing: numpy.ndarray, candidates: Iterable[Candidates]) -> None:
+        """Tries candidates on the images that still stand, until none is left of either."""
+        labels = self.labels[chunk]
+        for pixels, values in candidates:
+            if not len(standing):
+                return
+            writing = _untried(change, standing, pixels, values)
+            for found, predictions in _first_to_fool(change, writing, labels):
+                self._keep(chunk, change, found, predictions)
+            standing = standing[self.count[chunk][standing] == 0]
+
+    def _keep(self, chunk: slice, change: PixelChange, found: Writing, predictions: numpy.ndarray) -> None:
+        samples, n = chunk.start + found.images, found.pixels.shape[1]
+        self.images[self.network.backend.asarray(samples)] = change.written(found)
+        self.predictions[samples] = predictions
+        self.count[samples] = n
+        self.pixels[samples, :n] = found.pixels
+        self.values[samples, :n] = found.values
+
+    def result(self) -> PixelAttack:
+        asarray = self.network.backend.asarray
+        low, high = self.network.input_range
+        wrong = self.clean != self.labels
+        numbers = numpy.arange(1, self.pixels.shape[1] + 1)
+        predictions = asarray(self.predictions)
+        return PixelAttack(
+            images=self.images,
+            predictions=predictions,
+            fooled=predictions != self.y,
+            clean_correct=asarray(~wrong),
+            epsilon=high - low,
+            count=asarray(self.count),
+            pixels=asarray(self.pixels),
+            values=asarray(self.values),
+            fooled_at=asarray(wrong | ((self.count > 0) & (self.count <= numbers[:, None]))),
+        )
+
+
+def _untried(change: PixelChange, images: numpy.ndarray, pixels: numpy.ndarray, values: numpy.ndarray) -> Writing:
+    """All candidates for some of the images, image by image, but for those whose last pixel keeps its own value."""
+    pixels = pixels[images]
+    own = change.pixels[images[:, None], pixels[:, :, -1]]
+    image, candidate = numpy.nonzero((values[:, -1] != own).any(axis=2))
+    return Writing(images[image], pixels[image, candidate], values[candidate])
+
+
+def _first_to_fool(
+    change: PixelChange, writing: Writing, labels: numpy.ndarray
+) -> Iterator[tuple[Writing, numpy.ndarray]]:
+    """The first candidate of each image that fools, and what the network says to it; in one go or, rarely, more.
+
+    The shortcut rounds in another order than a full forward pass, which has the last word: where it disagrees, the
+    image's next candidate is its first.
+    """
+    fools = numpy.empty(len(writing.images), dtype=bool)
+    for piece in change.pieces(len(fools)):
+        tried = writing.pick(piece)
+        fools[piece] = change.predict(tried) != labels[tried.images]
+    hits = numpy.flatnonzero(fools)
+    while len(hits):
+        _, first = numpy.unique(writing.images[hits], return_index=True)
+        found = writing.pick(hits[first])
+        predictions = change.network.backend.to_numpy(change.network.predict(change.written(found)))
+        sure = predictions != labels[found.images]
+        yield found.pick(sure), predictions[sure]
+        refuted = numpy.zeros(len(labels), dtype=bool)
+        refuted[found.images[~sure]] = True
+        hits = numpy.delete(hits, first)
+        hits = hits[refuted[writing.images[hits]]]
+
+
+def _check_pixels(pixels: int, network: Network) -> int:
+    there = pixels_and_channels(network.input_shape)[0]
+    if positive_int("pixel", "pixels", pixels) > there:
+        raise ValueError(f"pixel: expected pixels from 1 to {there}, as many as an image has, got {pixels}")
+    return int(pixels)

@@ -1,0 +1,494 @@
+"""Pixel attacks against exhaustive enumeration in plain loops, and the shortcut against the full forward pass."""
+
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust import network as network_module
+from minirobust.attacks.pixel import ranking, scores
+from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
+
+pixel_change_module = sys.modules["minirobust.attacks.pixel_change"]
+pixel_module = sys.modules["minirobust.attacks.pixel"]  # the name in the package is the function's
+
+
+class Affine(mr.Layer):
+    """A layer of one's own in front: the attack knows nothing of it."""
+
+    def forward(self, x):
+        self.x = x
+        return 0.9 * x + 0.05
+
+    def input_gradient(self, grad_y):
+        return 0.9 * grad_y
+
+
+class Halved(mr.Dense):
+    """A Dense that is none: its subclass changed what it computes."""
+
+    def forward(self, x):
+        return super().forward(x * x)
+
+    def input_gradient(self, grad_y):
+        return 2 * self.x**0.5 * super().input_gradient(grad_y)
+
+
+def head():
+    return [mr.TemperatureSigmoid(0.5), mr.Dense(3)]
+
+
+# name: (layers, input shape)
+CASES = {
+    "grey": (lambda: [mr.Flatten(), mr.Dense(6), *head()], (4, 4, 1)),
+    "colour": (lambda: [mr.Flatten(), mr.Dense(6), *head()], (3, 3, 3)),
+    "features": (lambda: [mr.Dense(6), *head()], (7,)),
+    "convolution": (lambda: [mr.Conv2D(3, 3), mr.Tanh(), mr.Flatten(), mr.Dense(3)], (6, 6, 1)),
+    "colour convolution": (
+        lambda: [mr.Conv2D(2, (3, 2), stride=(2, 1), padding="same"), mr.Tanh(), mr.Flatten(), mr.Dense(3)],
+        (4, 5, 3),
+    ),
+    "padded convolution": (
+        lambda: [mr.Conv2D(2, 3, stride=(1, 2), padding=(2, 1)), mr.Tanh(), mr.Flatten(), mr.Dense(3)],
+        (3, 4, 2),
+    ),
+    "pooling first": (lambda: [mr.AvgPool2D(2), mr.Flatten(), mr.Dense(5), *head()], (4, 4, 1)),
+    "own layer first": (lambda: [Affine(), mr.Flatten(), mr.Dense(5), *head()], (3, 3, 1)),
+    "subclass first": (lambda: [mr.Flatten(), Halved(5), *head()], (3, 3, 1)),
+    "linear": (lambda: [mr.Flatten(), mr.Dense(3)], (3, 3, 1)),
+}
+
+
+def network(case, backend, dtype="float64", seed=2, **options):
+    layers, shape = CASES[case]
+    net = mr.Network(layers(), shape, backend=backend, dtype=dtype, seed=seed, **options)
+    net.parameters *= 3.0
+    return net
+
+
+def samples(net, rng, count=24):
+    """Images with both ends among their pixels, and labels most of which the network gets right."""
+    low, high = net.input_range
+    x = low + (high - low) * rng.random((count, *net.input_shape))
+    kind = rng.integers(0, 4, (count, *net.input_shape[:-1], 1) if len(net.input_shape) > 1 else x.shape)
+    x = np.where(kind == 0, low, np.where(kind == 1, high, x))
+    y = net.backend.to_numpy(net.predict(x)).copy()
+    y[::6] = (y[::6] + 1) % 3
+    return x, y
+
+
+@pytest.fixture(params=CASES)
+def case(request, backend, rng):
+    net = network(request.param, backend)
+    return net, *samples(net, rng)
+
+
+def as_pixels(net, x):
+    """(N, pixels, C), whatever the shape of the input."""
+    channels = net.input_shape[-1] if len(net.input_shape) > 1 else 1
+    return x.reshape(len(x), -1, channels)
+
+
+def loops(net, x, y, pixels, order=None):
+    """The definition, candidate by candidate, each a full forward pass on one image."""
+    home = net.backend.to_numpy
+    scores = abs(as_pixels(net, home(net.input_gradient(x, y)))).mean(axis=2)
+    images, counts, tried = x.copy(), [], []
+    fooled_at = np.zeros((pixels, len(x)), bool)
+    for i in range(len(x)):
+        best = sorted(range(scores.shape[1]), key=lambda p: -scores[i, p])
+        count, seen = 0, 0
+        wrong = home(net.predict(x[i : i + 1]))[0] != y[i]
+        for n in range(1, pixels + 1):
+            channels = as_pixels(net, x).shape[2]
+            for values in product(net.input_range, repeat=n * channels):
+                if wrong or count:
+                    break
+                candidate = x[i : i + 1].copy()
+                as_pixels(net, candidate)[0, best[:n]] = np.reshape(values, (n, channels))
+                if n > 1 and np.array_equal(
+                    as_pixels(net, candidate)[0, best[n - 1]], as_pixels(net, x)[i, best[n - 1]]
+                ):
+                    continue
+                seen += 1
+                if home(net.predict(candidate))[0] != y[i]:
+                    images[i], count = candidate[0], n
+            fooled_at[n - 1, i] = wrong or count > 0
+        counts.append(count)
+        tried.append(seen)
+    return images, np.array(counts), fooled_at, tried
+
+
+# Against the definition
+
+
+def test_it_finds_what_plain_loops_find(case):
+    net, x, y = case
+    pixels = 3 if as_pixels(net, x).shape[2] == 1 else 2
+    home = net.backend.to_numpy
+    attack = mr.attacks.pixel(net, x, y, pixels)
+    images, count, fooled_at, _ = loops(net, x, y, pixels)
+    np.testing.assert_array_equal(home(attack.images), images)
+    np.testing.assert_array_equal(home(attack.count), count)
+    np.testing.assert_array_equal(home(attack.fooled_at), fooled_at)
+    np.testing.assert_array_equal(home(attack.fooled), fooled_at[-1])
+
+
+def test_the_cases_are_worth_it(backend, rng):
+    """Among them are images fooled at 1, 2 and 3 pixels, never, and wrong beforehand."""
+    kinds = set()
+    for name in ("grey", "convolution", "features"):
+        net = network(name, backend)
+        x, y = samples(net, rng)
+        attack = mr.attacks.pixel(net, x, y)
+        kinds |= set(zip(backend.to_numpy(attack.clean_correct), backend.to_numpy(attack.count), strict=True))
+    assert kinds == {(False, 0), (True, 0), (True, 1), (True, 2), (True, 3)}
+
+
+def test_brute_force_finds_what_plain_loops_find(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    attack = mr.attacks.brute_force_pixel(net, x, y)
+    expected, where = x.copy(), np.full(len(x), -1)
+    for i in np.flatnonzero(home(net.predict(x)) == y):
+        for p, values in product(range(as_pixels(net, x).shape[1]), product((0, 1), repeat=as_pixels(net, x).shape[2])):
+            candidate = x[i : i + 1].copy()
+            as_pixels(net, candidate)[0, p] = values
+            if home(net.predict(candidate))[0] != y[i]:
+                expected[i], where[i] = candidate[0], p
+                break
+    np.testing.assert_array_equal(home(attack.images), expected)
+    np.testing.assert_array_equal(home(attack.pixels)[:, 0], where)
+    assert (where >= 0).any()
+
+
+def test_brute_force_never_does_worse_than_the_best_pixel(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    ranked = home(mr.attacks.pixel(net, x, y, 1).fooled)
+    assert not (ranked & ~home(mr.attacks.brute_force_pixel(net, x, y).fooled)).any()
+
+
+# The shortcut
+
+
+def random_writing(net, rng, images, count, n):
+    pixels = np.array([rng.permutation(as_pixels(net, images).shape[1])[:n] for _ in range(count)])
+    values = rng.random((count, n, as_pixels(net, images).shape[2]))
+    return Writing(rng.integers(0, len(images), count), pixels, values)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
+    net, x, _ = case
+    home = net.backend.to_numpy
+    change = PixelChange(net, net.check_input(x))
+    writing = random_writing(net, rng, x, 40, n)
+    copies = x[writing.images].copy()
+    for copy, pixels, values in zip(as_pixels(net, copies), writing.pixels, writing.values, strict=True):
+        copy[pixels] = values
+    np.testing.assert_array_equal(home(change.written(writing)), copies)
+    full = home(net.evaluate(copies, stop=change.depth))
+    np.testing.assert_allclose(home(change.after(writing)), full, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(change.predict(writing), home(net.predict(copies)))
+
+
+def test_the_gradient_through_the_shortcut_is_the_gradient(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    change = PixelChange(net, net.check_input(x))
+    gradient = change.input_gradient(net.input_gradient(change.before, y, start=change.depth))
+    np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12, atol=1e-15)
+
+
+def test_on_real_digits_the_shortcut_changes_no_answer(backend, digits, monkeypatch):
+    net = mr.models.mlp(1.0, hidden=32, backend=backend, dtype="float64")
+    for _ in mr.fit(net, mr.Adam(net), (digits.train.pixels(slice(1000)), digits.train.labels[:1000]), epochs=3):
+        pass
+    x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
+    short = mr.attacks.pixel(net, x, y)
+    monkeypatch.setattr(pixel_change_module, "linear_depth", lambda network: 0)
+    full = mr.attacks.pixel(net, x, y)
+    for name in ("images", "fooled", "count", "pixels", "fooled_at"):
+        np.testing.assert_array_equal(*(backend.to_numpy(getattr(attack, name)) for attack in (short, full)))
+    success = backend.to_numpy(short.fooled_at).sum(axis=1)
+    assert success[0] < success[1] < success[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("grey", 2),
+        ("features", 1),
+        ("convolution", 1),
+        ("pooling first", 0),
+        ("own layer first", 0),
+        ("subclass first", 0),
+        ("linear", 0),
+    ],
+)
+def test_what_is_not_known_to_be_linear_is_computed_in_full(backend, name, depth):
+    assert linear_depth(network(name, backend)) == depth
+
+
+def test_a_full_forward_pass_has_the_last_word(backend, rng, monkeypatch):
+    """A shortcut that cries wolf at every candidate changes nothing in the answer."""
+    net = network("grey", backend)
+    x, y = samples(net, rng)
+    honest = mr.attacks.pixel(net, x, y)
+    monkeypatch.setattr(PixelChange, "predict", lambda self, writing: np.full(len(writing.images), -1))
+    credulous = mr.attacks.pixel(net, x, y)
+    for name in ("images", "fooled", "predictions", "count", "pixels", "fooled_at"):
+        np.testing.assert_array_equal(*(backend.to_numpy(getattr(attack, name)) for attack in (honest, credulous)))
+
+
+# How many candidates, and which
+
+
+@pytest.fixture
+def candidates(monkeypatch):
+    """The candidates that are looked at, as (image, pixels, values), by their number of pixels."""
+    seen = {}
+    predict = PixelChange.predict
+
+    def spy(self, writing):
+        for image, pixels, values in zip(*writing, strict=True):
+            key = image, tuple(pixels), tuple(values.ravel())
+            seen.setdefault(len(pixels), []).append(key)
+        return predict(self, writing)
+
+    monkeypatch.setattr(PixelChange, "predict", spy)
+    return seen
+
+
+def constant(case, backend):
+    """A network that says class 0 to everything: no attack succeeds, so every candidate is tried."""
+    net = network(case, backend)
+    net.layers[-1].weight.value[...] = 0
+    net.layers[-1].bias.value[...] = backend.asarray(np.array([1.0, 0, 0]))
+    return net
+
+
+@pytest.mark.parametrize(("case", "counts"), [("grey", {1: 2, 2: 4, 3: 8}), ("colour", {1: 8, 2: 64})])
+def test_every_combination_of_the_ends_is_tried_once(backend, rng, candidates, case, counts):
+    net = constant(case, backend)
+    x = 0.25 + 0.5 * rng.random((1, *net.input_shape))
+    attack = mr.attacks.pixel(net, x, [0], len(counts))
+    assert {n: len(set(found)) for n, found in candidates.items()} == counts
+    assert {n: len(found) for n, found in candidates.items()} == counts
+    assert not backend.to_numpy(attack.fooled).any()
+    for n, found in candidates.items():
+        assert [values for _, _, values in found] == list(product((0.0, 1.0), repeat=len(found[0][2])))
+        assert len({pixels for _, pixels, _ in found}) == 1
+        assert found[0][1] == candidates[len(counts)][0][1][:n]
+
+
+@pytest.mark.parametrize(("case", "counts"), [("grey", {1: 1, 2: 2, 3: 4}), ("colour", {1: 7, 2: 56})])
+def test_a_candidate_whose_last_pixel_keeps_its_value_is_skipped_and_no_other(backend, candidates, case, counts):
+    net = constant(case, backend)
+    mr.attacks.pixel(net, np.ones((1, *net.input_shape)), [0], len(counts))
+    assert {n: len(found) for n, found in candidates.items()} == counts
+    for found in candidates.values():
+        channels = net.input_shape[-1]
+        assert all(set(values[-channels:]) != {1.0} for _, _, values in found)
+
+
+def test_a_colour_of_which_one_channel_changes_is_not_skipped(backend, candidates):
+    net = constant("colour", backend)
+    x = np.full((1, 3, 3, 3), 0.5)
+    x[..., 0] = 1.0
+    mr.attacks.pixel(net, x, [0], 1)
+    assert len(candidates[1]) == 8
+
+
+def test_brute_force_tries_every_pixel_once(backend, candidates):
+    net = constant("colour", backend)
+    mr.attacks.brute_force_pixel(net, np.zeros((1, 3, 3, 3)), [0])
+    assert len(set(candidates[1])) == len(candidates[1]) == 9 * 7
+    assert [pixels for _, (pixels,), _ in candidates[1]] == sorted(7 * list(range(9)))
+
+
+def test_of_equal_scores_the_first_pixel_leads(backend):
+    score = np.array([[3.0, 1, 2, 2, 0, 3], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 1]])
+    before = backend.asarray(score)
+    order = ranking(backend, before, 6)
+    assert order.tolist() == [[0, 5, 2, 3, 1, 4], [0, 1, 2, 3, 4, 5], [5, 0, 1, 2, 3, 4]]
+    np.testing.assert_array_equal(order, np.argsort(-score, axis=1, kind="stable"))
+    assert ranking(backend, before, 2).tolist() == order[:, :2].tolist()
+
+
+def test_the_score_is_the_mean_over_channels_of_the_absolute_gradient(backend):
+    gradient = np.array([[[[-3.0, 3, 0], [1.5, 1.5, 1.5]], [[5, 0, 0], [0, 0, -4.5]]]])
+    score = scores(backend.asarray(gradient))
+    np.testing.assert_array_equal(backend.to_numpy(score), [[2, 1.5, 5 / 3, 1.5]])
+    np.testing.assert_array_equal(backend.to_numpy(scores(backend.asarray(np.array([[-1.0, 2]])))), [[1, 2]])
+
+
+# Promises
+
+
+def test_success_never_falls_as_pixels_are_added(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    fooled_at = home(mr.attacks.pixel(net, x, y, 2).fooled_at)
+    assert (fooled_at[0] <= fooled_at[1]).all()
+    np.testing.assert_array_equal(home(mr.attacks.pixel(net, x, y, 1).fooled), fooled_at[0])
+
+
+def test_what_is_reported_is_what_was_written(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    attack = mr.attacks.pixel(net, x, y, 2)
+    images = as_pixels(net, x.copy())
+    count, pixels, values = map(home, (attack.count, attack.pixels, attack.values))
+    for i, n in enumerate(count):
+        images[i, pixels[i, :n]] = values[i, :n]
+        assert (pixels[i, n:] == -1).all()
+        assert np.isnan(values[i, n:]).all()
+        assert len(set(pixels[i, :n])) == n
+    np.testing.assert_array_equal(home(attack.images), images.reshape(x.shape))
+    np.testing.assert_array_equal(home(attack.fooled), ~home(attack.clean_correct) | (count > 0))
+
+
+def test_success_is_what_a_second_prediction_says_of_the_returned_images(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    for attack in (mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)):
+        predictions = home(net.predict(attack.images))
+        np.testing.assert_array_equal(home(attack.predictions), predictions)
+        np.testing.assert_array_equal(home(attack.fooled), predictions != y)
+        np.testing.assert_array_equal(home(attack.clean_correct), home(net.predict(x)) == y)
+
+
+def test_images_wrong_beforehand_are_returned_as_they_came(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    wrong = home(net.predict(x)) != y
+    for attack in (mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)):
+        np.testing.assert_array_equal(home(attack.images)[wrong], x[wrong])
+        assert home(attack.fooled_at)[:, wrong].all()
+        assert not home(attack.count)[wrong].any()
+    assert wrong.any()
+
+
+def test_all_wrong_beforehand(backend, rng):
+    net = network("grey", backend)
+    x, _ = samples(net, rng)
+    y = (backend.to_numpy(net.predict(x)) + 1) % 3
+    attack = mr.attacks.pixel(net, x, y)
+    assert backend.to_numpy(attack.fooled).all()
+    np.testing.assert_array_equal(backend.to_numpy(attack.images), x)
+
+
+def test_the_chunk_size_changes_nothing(case, monkeypatch):
+    net, x, y = case
+    home = net.backend.to_numpy
+    attacks = []
+    for chunk, batch, piece_bytes in ((500, 64, 1 << 20), (7, 3, 100), (1, 1, 1)):
+        monkeypatch.setattr(net.backend, "piece_bytes", piece_bytes)
+        monkeypatch.setattr(network_module, "CHUNK", chunk)
+        monkeypatch.setattr(pixel_module, "BATCH", batch)
+        attacks.append((mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)))
+    for others in attacks[1:]:
+        for one, other in zip(attacks[0], others, strict=True):
+            for name in ("images", "fooled", "predictions", "clean_correct", "count", "pixels", "values", "fooled_at"):
+                np.testing.assert_array_equal(home(getattr(one, name)), home(getattr(other, name)))
+
+
+def test_float32_finds_what_float64_finds(backend, rng):
+    net = network("grey", backend, dtype="float32")
+    x, y = samples(net, rng)
+    x = x.astype("float32")
+    single = mr.attacks.pixel(net, x, y)
+    double = mr.attacks.pixel(net.to(backend, dtype="float64"), x.astype("float64"), y)
+    np.testing.assert_array_equal(backend.to_numpy(single.images), backend.to_numpy(double.images))
+    assert backend.to_numpy(single.images).dtype == np.float32
+
+
+def test_another_input_range(backend, rng):
+    net = network("grey", backend, input_range=(-2, 0.5))
+    x, y = samples(net, rng)
+    attack = mr.attacks.pixel(net, x, y)
+    values = backend.to_numpy(attack.values)
+    assert set(values[~np.isnan(values)]) == {-2, 0.5}
+    assert attack.epsilon == 2.5
+    np.testing.assert_array_equal(backend.to_numpy(attack.images), loops(net, x, y, 3)[0])
+
+
+def test_another_loss(backend, rng):
+    net = network("colour", backend)
+    x, y = samples(net, rng)
+    home = backend.to_numpy
+    attack = mr.attacks.pixel(net, x, y, 1, loss=mr.Margin())
+    scores = abs(as_pixels(net, home(net.input_gradient(x, y, mr.Margin())))).mean(axis=2)
+    fell = home(attack.count) > 0
+    np.testing.assert_array_equal(home(attack.pixels)[fell, 0], scores.argmax(axis=1)[fell])
+    assert fell.any()
+
+
+def test_it_leaves_no_trace(case):
+    net, x, y = case
+    home = net.backend.to_numpy
+    before = x.copy(), home(net.parameters).tobytes(), home(net.gradients).tobytes()
+    net.training = True
+    mr.attacks.pixel(net, x, y, 2)
+    mr.attacks.brute_force_pixel(net, x, y)
+    assert net.training
+    np.testing.assert_array_equal(x, before[0])
+    assert home(net.parameters).tobytes() == before[1]
+    assert home(net.gradients).tobytes() == before[2]
+    assert not any(layer._saved() for layer in net.layers)
+
+
+def test_a_progress_bar_only_on_request(backend, rng, monkeypatch):
+    import tqdm
+
+    shown = []
+    monkeypatch.setattr(tqdm, "tqdm", lambda chunks, **options: shown.append(options) or chunks)
+    net = network("grey", backend)
+    x, y = samples(net, rng, 4)
+    mr.attacks.pixel(net, x, y)
+    mr.attacks.brute_force_pixel(net, x, y)
+    assert shown == []
+    mr.attacks.pixel(net, x, y, progress=True)
+    mr.attacks.brute_force_pixel(net, x, y, progress=True)
+    assert [options["disable"] for options in shown] == [None, None]  # None: only on a terminal
+
+
+# Errors
+
+
+@pytest.mark.parametrize("pixels", [0, -1, 1.5, True, "2"])
+def test_a_wrong_number_of_pixels(backend, rng, pixels):
+    net = network("grey", backend)
+    with pytest.raises(ValueError, match="pixel: expected pixels to be a whole number of at least 1, got"):
+        mr.attacks.pixel(net, *samples(net, rng), pixels)
+
+
+def test_more_pixels_than_the_image_has(backend, rng):
+    net = network("colour", backend)
+    with pytest.raises(ValueError, match="pixel: expected pixels from 1 to 9, as many as an image has, got 10"):
+        mr.attacks.pixel(net, *samples(net, rng), 10)
+
+
+@pytest.mark.parametrize("attack", [mr.attacks.pixel, mr.attacks.brute_force_pixel])
+def test_wrong_samples(backend, rng, attack):
+    net = network("grey", backend)
+    x, y = samples(net, rng)
+    with pytest.raises(ValueError, match=r"expected pixels in \[0, 1\], got .* to 1\.5"):
+        attack(net, np.where(x == x.max(), 1.5, x), y)
+    with pytest.raises(ValueError, match="labels: expected classes 0 to 2, got 3"):
+        attack(net, x, y + (y == y.max()) * (3 - y))
+    with pytest.raises(ValueError, match="expected at least one sample, got an empty batch"):
+        attack(net, x[:0], y[:0])
+    ends_in_softmax = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (4, 4, 1), backend=backend)
+    with pytest.raises(ValueError, match="expected a network that ends in logits"):
+        attack(ends_in_softmax, x, y)
+
+
+def test_the_report_in_one_line(backend):
+    net = constant("grey", backend)
+    attack = mr.attacks.pixel(net, np.zeros((5, 4, 4, 1)), [0, 0, 0, 1, 2], 2)
+    assert repr(attack) == "<PixelAttack on 5 images, fooled with 1 to 2 pixels: [2, 2]>"
