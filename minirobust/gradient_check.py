@@ -156,6 +156,7 @@ def gradcheck(
     """
     number("gradcheck", "tolerance", tolerance, low=0)
     positive_int("gradcheck", "limit", limit)
+    x = numpy.asarray(x) if isinstance(x, list | tuple) else x
     network = _float64_network(target, x, check_seed(seed), backend)
     network.training = training
     smallest = min((getattr(layer, "temperature", 1.0) for layer in network.layers), default=1.0)

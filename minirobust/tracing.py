@@ -78,7 +78,7 @@ class Trace:
         self.network = network
         self.rows: list[Row] = []
         self._origin: str | None = None
-        self._last_gradient: Array | None = None
+        self._last_gradient: tuple[Layer, Array] | None = None
 
     def __enter__(self) -> Trace:
         if any("forward" in vars(layer) for layer in self.network.layers):
@@ -139,8 +139,9 @@ class Trace:
 
     def _record_gradient(self, layer: Layer, grad_y: Array) -> None:
         """Records ∂L/∂output once, though two methods are handed it."""
-        if self._last_gradient is not grad_y:
-            self._last_gradient = grad_y
+        last_layer, last_gradient = self._last_gradient or (None, None)
+        if last_layer is not layer or last_gradient is not grad_y:
+            self._last_gradient = layer, grad_y
             self._record(layer, "∂L/∂output", grad_y)
 
     def _suspect(self, layer: Layer, what: str, statistics: dict[str, float]) -> None:

@@ -270,6 +270,10 @@ def test_wrong_arguments_are_named(arguments, message):
         mr.gradcheck(mr.Tanh(), np.ones((2, 2)), **arguments)
 
 
+def test_nested_lists_are_numbers_too():
+    assert mr.gradcheck(mr.Tanh(), [[0.5, -0.25], [1.0, 2.0]]).ok
+
+
 def test_only_layers_and_networks_can_be_checked():
     with pytest.raises(TypeError, match="expected a Layer or a Network, got function"):
         mr.gradcheck(lambda x: x, np.ones((2, 2)))

@@ -40,6 +40,13 @@ def test_statistics_are_those_of_the_arrays(net, rng):
     assert record.origin() is None
 
 
+def test_a_layer_that_hands_its_gradient_on_unchanged_hides_nobodys(backend, rng):
+    net = mr.Network([mr.Dense(5), mr.Dropout(0.5), mr.Dense(3)], input_shape=(4,), backend=backend)
+    with mr.trace(net) as record:
+        net.backward(net.forward(rng.standard_normal((6, 4))))
+    assert [row.layer for row in record.rows if row.what == "∂L/∂output"] == [2, 1, 0]
+
+
 def test_the_table_has_a_line_for_every_array(net, rng):
     with mr.trace(net) as record:
         for _ in range(2):

@@ -88,8 +88,10 @@ def check_samples(network: Network, x: Array, y: Array) -> tuple[Array, Array]:
     network.expect_logits()
     home = network.backend
     x = network.check_input(x)
+    shape = (len(x), *network.output_shape)
+    y = check_labels(y, shape, home)
     # Labels and pixels on a device are looked at too: an attack is long enough to afford what a training step cannot.
-    y = check_labels(home.to_numpy(home.asarray(y)), (len(x), *network.output_shape), home)
+    check_labels(home.to_numpy(y), shape, home)
     # A bound that x's dtype cannot hold is met by the nearest number that it can, which may lie just outside.
     low, high = (float(x.dtype.type(bound)) for bound in network.input_range)
     least, most = (float(home.to_numpy(bound)) for bound in (x.min(), x.max()))
@@ -139,6 +141,11 @@ def uniform(key: Sequence[int], samples: slice, shape: Sequence[int]) -> numpy.n
     stream = numpy.random.PCG64(key)
     stream.advance(samples.start * math.prod(shape))  # every number takes one step of the stream
     return numpy.random.Generator(stream).random((samples.stop - samples.start, *shape))
+
+
+def signs(network: Network, u: Array) -> Array:
+    """-1 or 1, in the network's dtype, from numbers in [0, 1)."""
+    return 2 * (u < 0.5).astype(network.dtype) - 1
 
 
 def check_epsilon(network: Network, epsilon: float) -> float:

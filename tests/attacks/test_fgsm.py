@@ -112,6 +112,11 @@ def test_pixels_out_of_range(net, x, y):
         mr.attacks.fgsm(net, np.where(x == x.max(), 1.5, x), y)
 
 
+def test_labels_of_another_library(net, x):
+    with pytest.raises(TypeError, match="labels: expected a NumPy array"):
+        mr.attacks.fgsm(net, x, "012")
+
+
 def test_a_network_that_ends_in_softmax(x, y):
     net = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 1))
     with pytest.raises(ValueError, match="expected a network that ends in logits"):
