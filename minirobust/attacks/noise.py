@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples, uniform, where_right
+from minirobust.attacks.attack import Attack, check_epsilon, check_samples, signs, uniform, where_right
 from minirobust.backend import Array
 from minirobust.network import Network, chunks
 from minirobust.validation import check_seed, positive_int
@@ -51,8 +51,7 @@ def _draw(network: Network, x: Array, y: Array, epsilon: float, draws: int, seed
     left = network.xp.arange(len(x))  # the samples that no draw has fooled so far
     for draw in range(draws):
         u = network.backend.asarray(uniform((seed, draw), chunk, network.input_shape))[left]
-        sign = 2 * (u < 0.5).astype(network.dtype) - 1
-        images[left] = network.xp.clip(x[left] + epsilon * sign, *network.input_range)
+        images[left] = network.xp.clip(x[left] + epsilon * signs(network, u), *network.input_range)
         left = left[where_right(network, network.logits(images[left]), y[left])]
         if not len(left):
             break

@@ -139,7 +139,7 @@ def add_to_convolution(layer: Conv2D, y: Array, pixels: numpy.ndarray, change: n
     That is where i·stride + u and j·stride + v are the row and the column of p, counted with the border.
     """
     asarray = layer.backend.asarray
-    kernel, stride, ((top, _), (left, _)) = layer._geometry
+    kernel, stride, ((top, _), (left, _)) = layer.geometry
     rows, columns = numpy.divmod(pixels, layer.input_shape[1])
     height, width, _ = layer.output_shape
     for u, v in product(range(kernel[0]), range(kernel[1])):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples, in_chunks, uniform, where_right
+from minirobust.attacks.attack import Attack, check_epsilon, check_samples, in_chunks, signs, uniform, where_right
 from minirobust.backend import Array
 from minirobust.losses import Margin
 from minirobust.network import Network
@@ -106,7 +106,7 @@ def _search(network: Network, x: Array, y: Array, epsilon: float, queries: int, 
 
 def _stripes(network: Network, x: Array, u: Array, epsilon: float) -> Array:
     """clip(x ± ε), each sign drawn for a whole column."""
-    return network.xp.clip(x + epsilon * _signs(network, u), *network.input_range)
+    return network.xp.clip(x + epsilon * signs(network, u), *network.input_range)
 
 
 def _squares(network: Network, images: Array, x: Array, u: Array, epsilon: float, size: int) -> Array:
@@ -117,13 +117,8 @@ def _squares(network: Network, images: Array, x: Array, u: Array, epsilon: float
     start = (u[:, 1] * (width - size + 1)).astype("int64")[:, None, None, None]
     row, column = xp.arange(height)[:, None, None], xp.arange(width)[:, None]
     inside = (row >= top) & (row < top + size) & (column >= start) & (column < start + size)
-    sign = _signs(network, u[:, None, None, 2:])
+    sign = signs(network, u[:, None, None, 2:])
     squares = xp.where(inside, xp.clip(x + epsilon * sign, *network.input_range), images)
     unchanged = (squares == images).all(axis=(1, 2, 3), keepdims=True)
     sign = sign * (1 - 2 * unchanged.astype(x.dtype))
     return xp.where(inside, xp.clip(x + epsilon * sign, *network.input_range), images)
-
-
-def _signs(network: Network, u: Array) -> Array:
-    """-1 or 1 from numbers in [0, 1)."""
-    return 2 * (u < 0.5).astype(network.dtype) - 1

@@ -36,6 +36,8 @@ class Conv2D(Layer):
     ----------
     weight : Parameter of shape (height, width, channels, filters)
     bias : Parameter of shape (filters,)
+    geometry : tuple
+        Kernel and stride as (down, across), padding as ((top, bottom), (left, right)).
     x : ndarray of shape (N, H, W, C)
         The last input.
     """
@@ -72,7 +74,7 @@ class Conv2D(Layer):
         )
         self.add_parameter("weight", (*kernel, channels, self.filters), self.initializer)
         self.add_parameter("bias", (self.filters,), "zeros")
-        self._geometry = kernel, stride, padding
+        self.geometry = kernel, stride, padding
         return (*output_size(padded, kernel, stride), self.filters)
 
     def forward(self, x: Array) -> Array:
@@ -80,7 +82,7 @@ class Conv2D(Layer):
         y = self.xp.empty((len(x), *self.output_shape), dtype=x.dtype)
         weight = self.weight.value.reshape(-1, self.filters)
         for piece in self._pieces(len(x)):
-            columns = self.backend.im2col(x[piece], *self._geometry)
+            columns = self.backend.im2col(x[piece], *self.geometry)
             self.xp.matmul(columns, weight, out=y[piece].reshape(-1, self.filters))
         y += self.bias.value
         return y
@@ -90,14 +92,14 @@ class Conv2D(Layer):
         weight = self.weight.value.reshape(-1, self.filters)
         for piece in self._pieces(len(grad_y)):
             columns = grad_y[piece].reshape(-1, self.filters) @ weight.T
-            grad_x[piece] = self.backend.col2im(columns, grad_x[piece].shape, *self._geometry)
+            grad_x[piece] = self.backend.col2im(columns, grad_x[piece].shape, *self.geometry)
         return grad_x
 
     def parameter_gradients(self, grad_y: Array) -> None:
         grad_weight = self.weight.grad.reshape(-1, self.filters)
         grad_weight[...] = 0
         for piece in self._pieces(len(grad_y)):
-            columns = self.backend.im2col(self.x[piece], *self._geometry)
+            columns = self.backend.im2col(self.x[piece], *self.geometry)
             grad_weight += columns.T @ grad_y[piece].reshape(-1, self.filters)
         grad_y.sum(axis=(0, 1, 2), out=self.bias.grad)
 

@@ -25,6 +25,8 @@ class MaxPool2D(Layer):
 
     Attributes
     ----------
+    geometry : tuple
+        Window and stride as (down, across), padding as ((top, bottom), (left, right)).
     winner : ndarray of int, shape of the output
         Where in its window each maximum stood.
     """
@@ -41,22 +43,22 @@ class MaxPool2D(Layer):
         height, width, channels = input_shape
         down, across = pair(self.padding)
         window = pair(self.window)
-        self._geometry = window, pair(self.stride or self.window), ((down, down), (across, across))
+        self.geometry = window, pair(self.stride or self.window), ((down, down), (across, across))
         padded = (height + 2 * down, width + 2 * across)
         self.expect(
             window[0] <= padded[0] and window[1] <= padded[1],
             f"images of at least {window}",
             input_shape,
         )
-        return (*output_size(padded, window, self._geometry[1]), channels)
+        return (*output_size(padded, window, self.geometry[1]), channels)
 
     def forward(self, x: Array) -> Array:
-        y, self.winner = self.backend.max_pool(x, *self._geometry)
+        y, self.winner = self.backend.max_pool(x, *self.geometry)
         return y
 
     def input_gradient(self, grad_y: Array) -> Array:
         shape = (len(grad_y), *self.input_shape)
-        return self.backend.max_pool_gradient(grad_y, self.winner, shape, *self._geometry)
+        return self.backend.max_pool_gradient(grad_y, self.winner, shape, *self.geometry)
 
 
 class AvgPool2D(Layer):
