@@ -1,44 +1,26 @@
 """`save` and `load`: a network and its optimizer in one HDF5 file.
 
 The file holds numbers and JSON, and loading it executes nothing: layers are looked up by name among the library's own
-and those handed to `load`.  It is written under a temporary name and moved into place, so that a path holds the old
-checkpoint or the new one and never half of either.
-
-In front of the HDF5 data, in what that format calls the user block, stands a line with a name, a version and the
-SHA-256 of everything behind it.  A file that was cut, damaged or made by somebody else is told by that line, before the
-HDF5 library, which a single wrong bit can send into an endless loop, sees any of it.
+and those handed to `load`.  How it is written whole or not at all, and known to be whole, is in `sealed`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import BufferedRandom, BufferedReader
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy
 
 from minirobust import layers as own_layers
 from minirobust import optimizers as own_optimizers
+from minirobust import sealed
 from minirobust.backend import Backend
 from minirobust.layers import Layer
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
-
-FORMAT = "minirobust checkpoint"
-VERSION = 1
-SEAL = 512  # bytes of the user block; HDF5 asks for a power of two from 512
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint, not a whole one, or a newer one than this version reads."""
+from minirobust.sealed import CheckpointError
 
 
 class Checkpoint(NamedTuple):
@@ -77,16 +59,7 @@ def save(path: str | Path, network: Network, optimizer: Optimizer | None = None,
     OSError
         If the folder does not exist or cannot be written; what stood at `path` is untouched.
     """
-    description = _description(network, optimizer, epoch)
-    arrays = _arrays(network, optimizer)
-    import h5py
-
-    with _ctrl_c_held_back(), _replacing(Path(path)) as temporary:
-        with h5py.File(temporary, "x", userblock_size=SEAL) as file:
-            file.attrs["description"] = json.dumps(description)
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array)
-        _seal(temporary)
+    sealed.write(Path(path), *pack(network, optimizer, epoch))
 
 
 def load(
@@ -119,24 +92,40 @@ def load(
     CheckpointError
         If it is foreign, truncated, damaged or of a newer version, or uses a layer that is not known here.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"checkpoint: no file at {path}")
+    description, arrays = sealed.read(Path(path))
     try:
-        description, arrays = _read(path)
-        return _rebuild(description, arrays, backend, dtype, layers)
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be rebuilt: {error}") from error
+        return unpack(description, arrays, backend, dtype, layers)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {path}: {error}") from error
 
 
 def check_saveable(network: Network, optimizer: Optimizer | None, path: str | Path) -> None:
     """Raises what `save` would raise, before any work is done that could be lost."""
     _description(network, optimizer, 0)
-    temporary = _temporary(Path(path))
-    temporary.touch()
-    temporary.unlink()
+    sealed.check_writable(Path(path))
+
+
+def pack(
+    network: Network, optimizer: Optimizer | None = None, epoch: int = 0
+) -> tuple[dict[str, Any], dict[str, numpy.ndarray]]:
+    """What `save` hands to `sealed.write`: whoever has more to keep adds it under names of its own."""
+    return _description(network, optimizer, epoch), _arrays(network, optimizer)
+
+
+def unpack(
+    description: Mapping[str, Any],
+    arrays: Mapping[str, numpy.ndarray],
+    backend: str | Backend = "numpy",
+    dtype: str | None = None,
+    layers: Sequence[type[Layer]] = (),
+) -> Checkpoint:
+    """What `pack` packed, whatever stands beside it; see `load` for the arguments and errors."""
+    try:
+        return _rebuild(description, arrays, backend, dtype, layers)
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"cannot be rebuilt: {error}") from error
 
 
 # What is written
@@ -190,103 +179,12 @@ def _arrays(network: Network, optimizer: Optimizer | None) -> dict[str, numpy.nd
     return {name: home.to_numpy(value) for name, value in arrays.items()}
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` whose file takes its place when the block ends well, and is gone when it does not."""
-    temporary = _temporary(path)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    """The name, cleared of what a process that was killed may have left there."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"save: expected an existing folder, got {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"save: expected the name of a file, got the folder {path}")
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.unlink(missing_ok=True)
-    return temporary
-
-
-@contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Lets Ctrl-C take effect after the block: a KeyboardInterrupt in one of h5py's callbacks would be lost."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
-        yield
-        return
-    pressed = False
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
-
-
-# The line in front
-
-
-def _seal(path: Path) -> None:
-    """Writes the line that says what the file is, and that it is whole."""
-    with path.open("r+b") as file:
-        line = f"{FORMAT} {VERSION} {_digest(file)}\n"
-        file.seek(0)
-        file.write(line.encode("ascii"))
-
-
-def _digest(file: BufferedReader | BufferedRandom) -> str:
-    """The SHA-256 of everything behind the user block."""
-    file.seek(SEAL)
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_seal(path: Path) -> None:
-    """Raises CheckpointError unless the file is a whole checkpoint of a version that is known."""
-    with path.open("rb") as file:
-        line = file.read(SEAL).split(b"\n")[0].decode("ascii", errors="replace")
-        name, _, rest = line.partition(f"{FORMAT} ")
-        version, _, digest = rest.partition(" ")
-        if name or not version.isdecimal():
-            raise CheckpointError(f"checkpoint {path}: expected a {FORMAT}, got another kind of file")
-        if int(version) > VERSION:
-            raise CheckpointError(
-                f"checkpoint {path}: expected version {VERSION} or older, got {version}: update minirobust"
-            )
-        if int(version) < 1:
-            raise CheckpointError(f"checkpoint {path}: expected version 1 to {VERSION}, got {version}")
-        if digest != _digest(file):
-            raise CheckpointError(f"checkpoint {path}: truncated or damaged: its checksum does not fit")
-
-
 # What is read
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, numpy.ndarray]]:
-    _check_seal(path)
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        return json.loads(file.attrs["description"]), {name: file[name][...] for name in names}
-
-
 def _rebuild(
-    description: dict[str, Any],
-    arrays: dict[str, numpy.ndarray],
+    description: Mapping[str, Any],
+    arrays: Mapping[str, numpy.ndarray],
     backend: str | Backend,
     dtype: str | None,
     layers: Sequence[type[Layer]],
@@ -319,7 +217,7 @@ def _rebuild(
 
 
 def _rebuild_optimizer(
-    description: dict[str, Any], arrays: dict[str, numpy.ndarray], network: Network
+    description: Mapping[str, Any], arrays: Mapping[str, numpy.ndarray], network: Network
 ) -> Optimizer | None:
     if "optimizer" not in description:
         return None

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minirobust as mr
-from minirobust.checkpoint import SEAL, CheckpointError, _seal
+from minirobust.checkpoint import CheckpointError
+from minirobust.sealed import SEAL, seal
 
 
 def network(backend="numpy", dtype="float32"):
@@ -291,7 +292,7 @@ def forged(original, path):
     path.write_bytes(original.read_bytes())
     with h5py.File(path, "a") as file:
         yield file
-    _seal(path)
+    seal(path)
 
 
 def test_parameters_of_another_number(tmp_path, whole_file):
