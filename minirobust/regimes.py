@@ -82,15 +82,15 @@ def _linear_until(T: float, delta1: float) -> float:
     return float(brentq(excess, 0, far, xtol=1e-15, rtol=1e-14))
 
 
-def fractions(net_values: Array, temperature: float) -> Fractions:
+def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> Fractions:
     """The shares of net values in each regime, over all neurons and samples.
 
     Parameters
     ----------
     net_values : ndarray of any shape
         What enters the sigmoid: `Network.hidden`.
-    temperature : float
-        T > 0.
+    temperature, delta1, delta2 : float
+        As for `bounds`.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def fractions(net_values: Array, temperature: float) -> Fractions:
     ValueError
         If there are no values, or as `bounds` does.
     """
-    r1, r2 = bounds(temperature)
+    r1, r2 = bounds(temperature, delta1, delta2)
     if not net_values.size:
         raise ValueError(f"fractions: expected net values, got an array of shape {net_values.shape}")
     home = backend.of(net_values)

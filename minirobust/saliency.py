@@ -52,8 +52,12 @@ def magnitude(network: Network, x: Array, y: Array) -> Array:
     ValueError, TypeError
         If `x` or `y` are wrong, or the network does not end in logits.
     """
-    gradient = network.input_gradient(x, y)
-    return network.xp.abs(gradient).reshape(len(gradient), -1).mean(axis=1)
+    return mean_magnitude(network.input_gradient(x, y))
+
+
+def mean_magnitude(gradient: Array) -> Array:
+    """G of each sample whose input gradient is at hand: (N, ...) → (N,)."""
+    return abs(gradient).reshape(len(gradient), -1).mean(axis=1)
 
 
 def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10) -> ClassSaliency:

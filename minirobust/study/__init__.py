@@ -1,0 +1,5 @@
+"""The study: a network for every temperature, trained, measured after every epoch, attacked, and kept."""
+
+from minirobust.study.config import PRESETS, StudyConfig
+
+__all__ = ["PRESETS", "StudyConfig"]

@@ -1,0 +1,216 @@
+"""`StudyConfig`: everything that a study's numbers follow from, and the presets of the published one.
+
+Nothing runs here, and nothing is read but TOML.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+from minirobust import models, regimes
+from minirobust.backend import BACKENDS
+from minirobust.validation import check_dtype, check_seed, number, positive_int
+
+MODELS = {"mlp": models.mlp, "cnn": models.cnn}
+BUDGETS = ("quick", "full")
+DATASETS = ("mnist", "fashion-mnist", "svhn", "cifar10", "digits", "colour-digits")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What is trained and how it is measured; each field is checked when the object is made.
+
+    Attributes
+    ----------
+    dataset : str
+        One of `DATASETS`, or the path of a file in the project's HDF5 layout, ending in ``.h5``.
+    model : {"mlp", "cnn"}
+    temperatures : tuple of float
+        One network is trained for each, and for each seed.
+    epochs : int
+    seeds : tuple of int, default (0,)
+        Of weights, shuffling and attacks.
+    batch_size : int, default 64
+    learning_rate : float, default 1e-3
+        Adam's.
+    epsilon : float, default 0.1
+        The main ε of FGSM, in (0, 1]; the audit's too.
+    epsilons : tuple of float
+        Every ε that robustness is measured at after every epoch, ascending; the main one is among them.
+    delta1, delta2 : float, default 0.05 and 0.0005
+        Thresholds of the regimes: see `regimes.bounds`.
+    pixels : int, default 3
+        How many pixels the pixel attack changes at most.
+    train_samples : int, default 10,000
+        How many training images the accuracy on the training set is measured on.
+    audit_samples : int, default 1,000
+        How many test images the audit takes, from the first.
+    audit_budget : {"quick", "full"}
+    backend : {"auto", "cupy", "numpy"}, default "numpy"
+    dtype : {"float32", "float64"}, default "float32"
+
+    Raises
+    ------
+    ValueError
+        If a field is out of range, or a temperature leaves no nonlinear regime; the message gives the choices.
+    """
+
+    dataset: str
+    model: str
+    temperatures: tuple[float, ...]
+    epochs: int
+    seeds: tuple[int, ...] = (0,)
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    epsilon: float = 0.1
+    epsilons: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.3)
+    delta1: float = 0.05
+    delta2: float = 0.0005
+    pixels: int = 3
+    train_samples: int = 10_000
+    audit_samples: int = 1_000
+    audit_budget: str = "quick"
+    backend: str = "numpy"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS and not str(self.dataset).endswith(".h5"):
+            raise ValueError(
+                f"study: expected dataset to be {', '.join(DATASETS)} or the path of an .h5 file, got {self.dataset!r}"
+            )
+        self._choose("model", MODELS)
+        self._choose("audit_budget", BUDGETS)
+        self._choose("backend", ("auto", *BACKENDS))
+        check_dtype(self.dtype)
+        for name in ("epochs", "batch_size", "pixels", "train_samples", "audit_samples"):
+            positive_int("study", name, getattr(self, name))
+        for name in ("learning_rate", "delta1", "delta2"):
+            number("study", name, getattr(self, name), low=0)
+        self._keep("temperatures", [number("study", "temperature", T, low=0) for T in self._several("temperatures")])
+        self._keep("seeds", [check_seed(seed) for seed in self._several("seeds")])
+        self._keep("epsilons", [_epsilon(epsilon) for epsilon in self._several("epsilons")])
+        if list(self.epsilons) != sorted(self.epsilons) or _epsilon(self.epsilon) not in self.epsilons:
+            raise ValueError(
+                f"study: expected epsilons in ascending order, the main epsilon {self.epsilon:g} among them, "
+                f"got {', '.join(f'{epsilon:g}' for epsilon in self.epsilons)}"
+            )
+        for T in self.temperatures:
+            regimes.bounds(T, self.delta1, self.delta2)
+
+    def _choose(self, name: str, choices: Sequence[str] | Mapping[str, Any]) -> None:
+        if getattr(self, name) not in choices:
+            raise ValueError(f"study: expected {name} to be {' or '.join(choices)}, got {getattr(self, name)!r}")
+
+    def _several(self, name: str) -> Sequence[Any]:
+        """The values of a field that has several, if there are any and none comes twice."""
+        values = getattr(self, name)
+        if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
+            raise ValueError(f"study: expected {name} to be one or more different values, got {values!r}")
+        return values
+
+    def _keep(self, name: str, values: Sequence[Any]) -> None:
+        object.__setattr__(self, name, tuple(values))  # the one way to give a frozen object tuples for lists
+
+    def but(self, **changes: Any) -> StudyConfig:
+        """This configuration with some fields changed, checked anew."""
+        return StudyConfig.from_dict(self.to_dict() | changes)
+
+    def tasks(self) -> list[tuple[float, int]]:
+        """Every (temperature, seed), seed by seed."""
+        return [(T, seed) for seed in self.seeds for T in self.temperatures]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists, as JSON holds them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def to_toml(self) -> str:
+        """The same as TOML, which `from_toml` reads back."""
+        # A JSON number, string or list of them is also TOML; TOML alone wants the delete character escaped.
+        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in self.to_dict().items()]
+        return "\n".join(lines).replace("\x7f", "\\u007f") + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> StudyConfig:
+        """The configuration that a TOML text describes; what it leaves out has its default.
+
+        Raises
+        ------
+        ValueError
+            If it is no TOML, names an unknown field or leaves out one that has no default, or a value is wrong.
+        """
+        return cls.from_dict(tomllib.loads(text))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudyConfig:
+        """The configuration of these fields; see `from_toml`."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ValueError(f"study: expected the fields {', '.join(known)}, got {unknown[0]}")
+        missing = [name for name in ("dataset", "model", "temperatures", "epochs") if name not in values]
+        if missing:
+            raise ValueError(f"study: expected the field {missing[0]}, got {', '.join(values) or 'none'}")
+        return cls(**values)
+
+
+def parse(name: str, text: str) -> Any:
+    """The value that a field's text on a command line stands for: ``1/64,1,16``, ``0.1``, ``digits``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such field, or it is a number and the text is none.
+    """
+    kinds = {field.name: str(field.type) for field in fields(StudyConfig)}
+    if name not in kinds:
+        raise ValueError(f"study: expected one of the fields {', '.join(kinds)}, got {name}")
+    kind = kinds[name]
+    if kind == "str":
+        return text
+    number = int if "int" in kind else lambda part: float(Fraction(part))
+    try:
+        values = [number(part) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(
+            f"study: expected {name} to be {'numbers' if 'tuple' in kind else 'a number'}, got {text!r}"
+        ) from None
+    if "tuple" not in kind and len(values) > 1:
+        raise ValueError(f"study: expected {name} to be one number, got {text!r}")
+    return values if "tuple" in kind else values[0]
+
+
+def _epsilon(value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value <= 1:
+        raise ValueError(f"study: expected epsilon in (0, 1], got {value!r}")
+    return float(value)
+
+
+def _powers_of_two(least: int, greatest: int) -> tuple[float, ...]:
+    return tuple(2.0**exponent for exponent in range(least, greatest + 1))
+
+
+_MLP = StudyConfig("mnist", "mlp", temperatures=_powers_of_two(-6, 4), epochs=100)
+_CNN = StudyConfig(
+    "cifar10",
+    "cnn",
+    temperatures=_powers_of_two(-3, 3),
+    epochs=50,
+    pixels=2,
+    epsilons=(0.01, 0.025, 0.1),
+    train_samples=5_000,
+)
+
+# The published study's values (sections 2 and 3), and one that is done in minutes.
+PRESETS = {
+    "mnist": _MLP,
+    "fashion-mnist": _MLP.but(dataset="fashion-mnist"),
+    "svhn": _CNN.but(dataset="svhn"),
+    "cifar10": _CNN,
+    "quick": _MLP.but(dataset="digits", temperatures=(1 / 64, 1.0, 16.0), epochs=5, audit_samples=500),
+}

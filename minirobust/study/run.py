@@ -1,0 +1,293 @@
+"""One task of a study: trains a network at one temperature, measures it after every epoch, attacks it at the end.
+
+Which tasks there are, and where they run, is not here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy
+
+import data_loaders
+from data_loaders import Dataset, Split
+from minirobust import attacks, robustness, saliency
+from minirobust.attacks.fgsm import sign_step
+from minirobust.masking import audit
+from minirobust.network import Network, chunks
+from minirobust.optimizers import Adam
+from minirobust.regimes import fractions
+from minirobust.study import store
+from minirobust.study.config import MODELS, StudyConfig
+from minirobust.study.store import Arrays, Record
+from minirobust.training import fit
+
+UGLY = 10  # images of Fig. 7
+SHOWN = 8  # images of Fig. 10
+STRETCH = 1_000  # test images that are attacked at a time: bounds memory, changes no result
+
+
+def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
+    """Runs a task from where its file ends to the last attack; the file is replaced after every epoch.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    temperature : float
+    seed : int
+    folder : Path
+        Of the study.
+
+    Raises
+    ------
+    StudyError
+        If the task's file belongs to another configuration or to other data.
+    DataNotFoundError
+        If the data set is not here and cannot be fetched.
+    OSError
+        If the file cannot be written: what stood there before is whole.
+    """
+    data = load_data(config.dataset)
+    path = store.task_path(folder, temperature, seed)
+    record, network, optimizer = _begin(config, temperature, seed, path, data)
+    began = perf_counter()
+    for epoch in fit(network, optimizer, data, config.epochs, config.batch_size, seed, start=record.epoch):
+        trained = perf_counter()
+        measured = measure(network, config, temperature, data)
+        record.append("epochs", {"loss": epoch.loss} | measured)
+        record.append("timing", {"training": trained - began, "evaluation": perf_counter() - trained})
+        store.write(path, record, network, optimizer)
+        began = perf_counter()
+    if not record.final:
+        record.final = attack(network, config, data.test)
+        record.timing["final"] = numpy.array(perf_counter() - began)
+        store.write(path, record, network, optimizer)
+
+
+def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
+    """Audits a trained task, with the networks of all other temperatures as sources of transfer attacks.
+
+    See `train` for the arguments and errors.
+    """
+    record, (network, optimizer, _) = store.read_with_network(
+        store.task_path(folder, temperature, seed), config.backend
+    )
+    if record.audit is not None:
+        return
+    began = perf_counter()
+    test = load_data(config.dataset).test[: config.audit_samples]
+    others = [T for T in config.temperatures if temperature != T]
+    sources = [store.read_with_network(store.task_path(folder, T, seed), config.backend)[1].network for T in others]
+    report = audit(
+        network,
+        test.pixels(dtype=config.dtype),
+        test.labels,
+        config.epsilon,
+        sources=sources,
+        budget=config.audit_budget,
+        seed=seed,
+    )
+    record.audit = report.to_dict()
+    record.fooled = dict(report.fooled)
+    record.timing["audit"] = numpy.array(perf_counter() - began)
+    store.write(store.task_path(folder, temperature, seed), record, network, optimizer)
+
+
+def load_data(dataset: str) -> Dataset:
+    """The data set of a configuration, by its name or its path."""
+    if dataset.endswith(".h5"):
+        return data_loaders.load_hdf5(dataset)
+    return {
+        "mnist": data_loaders.load_mnist,
+        "fashion-mnist": data_loaders.load_fashion_mnist,
+        "svhn": data_loaders.load_svhn,
+        "cifar10": data_loaders.load_cifar10,
+        "digits": lambda: data_loaders.load_mnist(mini=True),
+        "colour-digits": data_loaders.load_colour_digits,
+    }[dataset]()
+
+
+def _begin(
+    config: StudyConfig, temperature: float, seed: int, path: Path, data: Dataset
+) -> tuple[Record, Network, Any]:
+    """The task as its file left it, or a new one."""
+    checksum = _checksum(data)
+    if not path.exists():
+        network = MODELS[config.model](
+            temperature,
+            data.train.images.shape[1:],
+            classes=len(data.class_names),
+            backend=config.backend,
+            dtype=config.dtype,
+            seed=seed,
+        )
+        environment = _environment(network) | {"data": checksum}
+        return Record(config, temperature, seed, environment), network, Adam(network, lr=config.learning_rate)
+    record, (network, optimizer, _) = store.read_with_network(path, config.backend)
+    store.check_same(path, record.config, config)
+    if record.environment["data"] != checksum:
+        raise store.StudyError(f"study: {path} was made with other data than {config.dataset} is now")
+    return record, network, optimizer
+
+
+def _environment(network: Network) -> dict[str, str]:
+    libraries = {name: version(name) for name in ("minirobust", "numpy", "scipy", "h5py")}
+    return libraries | {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "backend": repr(network.backend),
+    }
+
+
+def _checksum(data: Dataset) -> str:
+    """The SHA-256 of all images and labels."""
+    digest = hashlib.sha256()
+    for split in (data.train, data.test):
+        digest.update(numpy.ascontiguousarray(split.images))
+        digest.update(numpy.ascontiguousarray(split.labels))
+    return digest.hexdigest()
+
+
+# After every epoch
+
+
+def measure(network: Network, config: StudyConfig, temperature: float, data: Dataset) -> dict[str, Any]:
+    """One row of every series below ``epochs/`` but the loss: see `store`."""
+    y = data.test.labels
+    classes = len(data.class_names)
+    right, confidence, gradient = numpy.empty(len(y), bool), numpy.empty(len(y)), numpy.empty(len(y))
+    fooled = numpy.empty((len(config.epsilons), len(y)), bool)
+    net_values = []
+    to_numpy = network.backend.to_numpy
+    for rows, x, labels in _batches(network, data.test):
+        logits, input_gradient = network.logits_and_input_gradient(x, labels)
+        right[rows] = to_numpy(logits.argmax(axis=1) == labels)
+        confidence[rows] = _of_true_class(network, logits, y[rows])
+        gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
+        for row, epsilon in enumerate(config.epsilons):
+            fooled[row, rows] = to_numpy(network.predict(sign_step(network, x, input_gradient, epsilon)) != labels)
+        net_values.append(network.hidden(x))
+    net = network.xp.concatenate(net_values)
+    regimes = fractions(net, temperature, config.delta1, config.delta2)
+    slope = network.backend.sigmoid_derivative(net, temperature).ravel()
+    steepest = network.xp.partition(slope, -(len(slope) // 10))[-(len(slope) // 10) :]
+    return {
+        "train_accuracy": _accuracy(network, data.train[: config.train_samples]),
+        "test_accuracy": right.mean(),
+        "class_accuracy": robustness.by_class(~right, y, classes),
+        **regimes._asdict(),
+        "slope_mean": float(to_numpy(slope.mean())),
+        "slope_share": float(to_numpy(steepest.sum(dtype="float64") / slope.sum(dtype="float64"))),
+        "robustness": [robustness.by_class(row, y, classes) for row in fooled],
+        "gradient_median": _by_class(numpy.median, gradient, y, classes),
+        "gradient_mean": gradient.mean(),
+        "confidence": _by_class(numpy.mean, confidence, y, classes),
+    }
+
+
+def _batches(network: Network, split: Split) -> Iterator[tuple[slice, Any, Any]]:
+    """Chunk by chunk: which rows, their pixels and labels on the network's backend."""
+    asarray = network.backend.asarray
+    for rows in chunks(len(split)):
+        yield rows, asarray(split.pixels(rows, network.dtype)), asarray(split.labels[rows])
+
+
+def _accuracy(network: Network, split: Split) -> float:
+    right = sum(float((network.predict(x) == labels).sum()) for _, x, labels in _batches(network, split))
+    return right / len(split)
+
+
+def _of_true_class(network: Network, logits: Any, labels: numpy.ndarray) -> numpy.ndarray:
+    """The probability of each sample's true class, on the host."""
+    return network.backend.to_numpy(network.backend.softmax(logits))[numpy.arange(len(labels)), labels]
+
+
+def _by_class(statistic: Any, values: numpy.ndarray, y: numpy.ndarray, classes: int) -> numpy.ndarray:
+    """A statistic over the values of each class; NaN for one without a sample."""
+    return numpy.array([statistic(values[y == c]) if (y == c).any() else numpy.nan for c in range(classes)])
+
+
+# After the last epoch
+
+
+def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
+    """All datasets below ``final/``: see `store`."""
+    y, classes = test.labels, network.output_shape[0]
+    prediction, confidence, gradient = numpy.empty(len(y), "int64"), numpy.empty(len(y)), numpy.empty(len(y))
+    to_numpy = network.backend.to_numpy
+    for rows, x, labels in _batches(network, test):
+        logits, input_gradient = network.logits_and_input_gradient(x, labels)
+        prediction[rows] = to_numpy(logits.argmax(axis=1))
+        confidence[rows] = _of_true_class(network, logits, y[rows])
+        gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
+    medians, correlations, p_values = saliency.by_class(gradient, confidence, y, classes)
+    ugly = saliency.largest(gradient, min(UGLY, len(y)))
+    return {
+        "label": y,
+        "prediction": prediction,
+        "confidence": confidence,
+        "gradient": gradient,
+        "gradient_median": medians,
+        "correlation": correlations,
+        "p_value": p_values,
+        "ugly/index": ugly,
+        "ugly/image": test.images[ugly],
+        **_pixel_attack(network, config, test, prediction == y),
+    }
+
+
+def _pixel_attack(network: Network, config: StudyConfig, test: Split, correct: numpy.ndarray) -> Arrays:
+    """How many images fall to 1, 2, ..., n pixels, and a close look at those that fall to exactly two."""
+    y, classes = test.labels, network.output_shape[0]
+    to_numpy = network.backend.to_numpy
+    count = numpy.empty(len(y), "int64")
+    pairs: list[Arrays] = []
+    for start in range(0, len(y), STRETCH):
+        rows = slice(start, min(start + STRETCH, len(y)))
+        x = test.pixels(rows, network.dtype)
+        found = attacks.pixel(network, x, y[rows], min(config.pixels, x.shape[1] * x.shape[2]))
+        count[rows] = to_numpy(found.count)
+        two = numpy.flatnonzero(count[rows] == 2)
+        if len(two):
+            adversarials = to_numpy(found.images)[two]
+            pairs.append(
+                {
+                    "index": start + two,
+                    "pixels": to_numpy(found.pixels)[two, :2],
+                    "prediction": to_numpy(found.predictions)[two],
+                    "before": _confidence(network, x[two]),
+                    "after": _confidence(network, adversarials),
+                    "adversarial": adversarials,
+                }
+            )
+    fooled = [~correct | ((count > 0) & (count <= n)) for n in range(1, config.pixels + 1)]
+    of_correct = [robustness.by_class_of_correct(row, correct, y, classes) for row in fooled]
+    return {
+        "pixel_success": 1 - numpy.array([robustness.by_class(row, y, classes) for row in fooled]),
+        "pixel_success_of_correct": 1 - numpy.array(of_correct),
+        "pixel_count": count,
+        **_closer(pairs, test),
+    }
+
+
+def _confidence(network: Network, images: numpy.ndarray) -> numpy.ndarray:
+    """The probability of the class that the network takes the images for."""
+    return network.backend.to_numpy(network.predict_proba(images)).max(axis=1)
+
+
+def _closer(pairs: list[Arrays], test: Split) -> Arrays:
+    """The two-pixel adversarials of all stretches in one piece, and pictures of those that fool with most confidence."""
+    if not pairs:
+        return {}
+    two = {f"two/{name}": numpy.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
+    shown = saliency.largest(two["two/after"], min(SHOWN, len(two["two/after"])))
+    two["two/shown"] = shown
+    two["two/image"] = test.images[two["two/index"][shown]]
+    two["two/adversarial"] = numpy.rint(two["two/adversarial"][shown] * 255).astype("uint8")
+    return two

@@ -1,0 +1,233 @@
+"""A study's folder: `study.toml` says what is run, and each task, one temperature and seed, is one HDF5 file.
+
+A task's file is a checkpoint (`minirobust.load` reads the network from it) with what was measured beside it:
+
+========================  =====================  =======================================================================
+dataset                   shape                  what
+========================  =====================  =======================================================================
+epochs/loss               (E,)                   mean training loss of each epoch, nat
+epochs/train_accuracy     (E,)                   on the first `train_samples` training images
+epochs/test_accuracy      (E,)
+epochs/class_accuracy     (E, classes)           on the test images of each class
+epochs/linear             (E,)                   share of the last hidden layer's net values in the regime;
+epochs/nonlinear          (E,)                   the three add up to 1
+epochs/saturated          (E,)
+epochs/slope_mean         (E,)                   mean f'(net) over the last hidden layer
+epochs/slope_share        (E,)                   share of the summed f'(net) that the steepest tenth of net values has
+epochs/robustness         (E, epsilons, classes) R_c against FGSM
+epochs/gradient_median    (E, classes)           median of G(x), per class
+epochs/gradient_mean      (E,)                   mean of G(x)
+epochs/confidence         (E, classes)           mean probability of the true class
+timing/training           (E,)                   seconds; what lies in `timing` differs from run to run
+timing/evaluation         (E,)
+timing/final, audit       ()
+final/label               (N,)                   of every test image, in order
+final/prediction          (N,)
+final/confidence          (N,)                   probability of the true class
+final/gradient            (N,)                   G(x)
+final/gradient_median     (classes,)             medians of G, Pearson correlation of G and confidence, its p-value
+final/correlation         (classes,)
+final/p_value             (classes,)
+final/pixel_success       (n, classes)           share of images that 1, 2, ..., n pixels fool, wrong ones included
+final/pixel_success_of_correct  (n, classes)     the same over initially correct images
+final/pixel_count         (N,)                   with how many pixels each image was fooled; 0 where none or wrong before
+final/two/...             (M, ...)               the images fooled with exactly two pixels: `index`, `pixels` (M, 2),
+                                                 `before` and `after` (confidences), `prediction`
+final/two/image           (8, H, W, C)           those of `two/shown` (8,): uint8, before and after
+final/two/adversarial     (8, H, W, C)
+final/ugly/...            (10, ...)              the images of largest G: `index`, `image` (uint8)
+audit/fooled/...          (n,)                   for every attack of the audit, on the first n test images
+========================  =====================  =======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minirobust import sealed
+from minirobust.checkpoint import Checkpoint, pack, unpack
+from minirobust.network import Network
+from minirobust.optimizers import Optimizer
+from minirobust.study.config import StudyConfig
+
+CONFIG = "study.toml"
+# Which tasks there are is the study's affair, not the task's: more temperatures or seeds can be added later.
+OF_THE_STUDY = ("temperatures", "seeds")
+
+Arrays = dict[str, numpy.ndarray]
+
+
+class StudyError(ValueError):
+    """A folder or a file that belongs to another study, or is none."""
+
+
+@dataclass
+class Record:
+    """What one task's file holds, but for the network.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    temperature : float
+    seed : int
+    environment : dict
+        Versions, the backend, and the data set's SHA-256.
+    epochs, timing, final, fooled : dict of str to ndarray
+        The datasets below ``epochs/``, ``timing/``, ``final/`` and ``audit/fooled/``: see the top of this file.
+    audit : dict or None
+        `AuditReport.to_dict`; None before the audit.
+    """
+
+    config: StudyConfig
+    temperature: float
+    seed: int
+    environment: dict[str, str]
+    epochs: Arrays = field(default_factory=dict)
+    timing: Arrays = field(default_factory=dict)
+    final: Arrays = field(default_factory=dict)
+    fooled: Arrays = field(default_factory=dict)
+    audit: dict[str, Any] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.epochs.get("loss", ()))
+
+    def append(self, group: str, row: Mapping[str, Any]) -> None:
+        """Adds one epoch's values to every series of a group."""
+        series = getattr(self, group)
+        for name, value in row.items():
+            value = numpy.asarray(value)[None]
+            series[name] = numpy.concatenate([series[name], value]) if name in series else value
+
+
+GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "fooled": "audit/fooled/"}
+
+
+def task_path(folder: Path, temperature: float, seed: int) -> Path:
+    """Where a task's file lies."""
+    return folder / f"T{temperature:g}-seed{seed}.h5"
+
+
+def write(path: Path, record: Record, network: Network, optimizer: Optimizer) -> None:
+    """Replaces a task's file as a whole, or leaves it as it was; raises OSError if it cannot be written."""
+    description, arrays = pack(network, optimizer, record.epoch)
+    description["study"] = {
+        "config": record.config.to_dict(),
+        "temperature": record.temperature,
+        "seed": record.seed,
+        "environment": record.environment,
+        "audit": record.audit,
+    }
+    for group, prefix in GROUPS.items():
+        arrays |= {prefix + name: array for name, array in getattr(record, group).items()}
+    sealed.write(path, description, arrays)
+
+
+def read(path: Path) -> Record:
+    """What a task's file holds, but for the network.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        If there is no file, or it is damaged or foreign.
+    StudyError
+        If it is a checkpoint without a study.
+    """
+    return _record(path, *sealed.read(path))
+
+
+def read_with_network(path: Path, backend: str) -> tuple[Record, Checkpoint]:
+    """`read`, and the network and its optimizer."""
+    description, arrays = sealed.read(path)
+    return _record(path, description, arrays), unpack(description, arrays, backend)
+
+
+def _record(path: Path, description: Mapping[str, Any], arrays: Arrays) -> Record:
+    if "study" not in description:
+        raise StudyError(f"study: expected a task's file, got the checkpoint {path}")
+    study = description["study"]
+    groups = {
+        group: {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        for group, prefix in GROUPS.items()
+    }
+    return Record(
+        StudyConfig.from_dict(study["config"]),
+        study["temperature"],
+        study["seed"],
+        study["environment"],
+        audit=study["audit"],
+        **groups,
+    )
+
+
+def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
+    """Raises StudyError if a file was made with a configuration that would have given other numbers.
+
+    A data set given by a path may have moved: its name must be the same here, and its checksum when a task goes on.
+    """
+    there, here = ({**config.to_dict(), "dataset": Path(config.dataset).name} for config in (found, expected))
+    differing = [name for name in here if name not in OF_THE_STUDY and there[name] != here[name]]
+    if differing:
+        name = differing[0]
+        raise StudyError(
+            f"study: {path} was made with {name} = {there[name]}, expected {here[name]}: "
+            "choose another folder, or the same configuration"
+        )
+
+
+# The folder
+
+
+def open_folder(folder: Path, config: StudyConfig) -> None:
+    """Makes a study's folder or checks that it is this study's; the temperatures and seeds may be others.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds another study.
+    OSError
+        If it cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CONFIG
+    if path.exists():
+        found = read_config(folder)
+        check_same(path, found, config)
+        config = config.but(
+            temperatures=sorted({*found.temperatures, *config.temperatures}),
+            seeds=sorted({*found.seeds, *config.seeds}),
+        )
+        if config == found:
+            return
+    with sealed.replacing(path) as temporary:
+        temporary.write_text(config.to_toml(), encoding="utf-8")
+
+
+def read_config(folder: Path) -> StudyConfig:
+    """The configuration of a study's folder.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds none, or one that cannot be read.
+    """
+    path = folder / CONFIG
+    try:
+        return StudyConfig.from_toml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"study: expected a study's folder, got {folder}, which holds no {CONFIG}") from None
+    except ValueError as error:
+        raise StudyError(f"study: {path} cannot be read: {error}") from error
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Every task of a study that has begun, in the order of `StudyConfig.tasks`."""
+    config = read_config(folder)
+    paths = [task_path(folder, *task) for task in config.tasks()]
+    return [read(path) for path in paths if path.exists()]
