@@ -96,7 +96,7 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
     record.audit = report.to_dict()
     record.fooled = dict(report.fooled)
     record.timing["audit"] = numpy.array(perf_counter() - began)
-    store.write(store.task_path(folder, temperature, seed), record, network, optimizer)
+    store.write(path, record, network, optimizer)
 
 
 def load_data(dataset: str) -> Dataset:
@@ -282,7 +282,7 @@ def _confidence(network: Network, images: numpy.ndarray) -> numpy.ndarray:
 
 
 def _closer(pairs: list[Arrays], test: Split) -> Arrays:
-    """The two-pixel adversarials of all stretches in one piece, and pictures of those that fool with most confidence."""
+    """The two-pixel adversarials of all stretches in one piece, with pictures of those of most confidence."""
     if not pairs:
         return {}
     two = {f"two/{name}": numpy.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}

@@ -30,7 +30,7 @@ final/correlation         (classes,)
 final/p_value             (classes,)
 final/pixel_success       (n, classes)           share of images that 1, 2, ..., n pixels fool, wrong ones included
 final/pixel_success_of_correct  (n, classes)     the same over initially correct images
-final/pixel_count         (N,)                   with how many pixels each image was fooled; 0 where none or wrong before
+final/pixel_count         (N,)                   how many pixels fooled each image; 0: none, or wrong before
 final/two/...             (M, ...)               the images fooled with exactly two pixels: `index`, `pixels` (M, 2),
                                                  `before` and `after` (confidences), `prediction`
 final/two/image           (8, H, W, C)           those of `two/shown` (8,): uint8, before and after
@@ -58,6 +58,14 @@ from minirobust.study.config import StudyConfig
 CONFIG = "study.toml"
 # Which tasks there are is the study's affair, not the task's: more temperatures or seeds can be added later.
 OF_THE_STUDY = ("temperatures", "seeds")
+TITLES = {
+    "mnist": "MNIST",
+    "fashion-mnist": "Fashion-MNIST",
+    "svhn": "SVHN",
+    "cifar10": "CIFAR-10",
+    "digits": "5,000 digits of MNIST",
+    "colour-digits": "colour digits",
+}
 
 Arrays = dict[str, numpy.ndarray]
 
@@ -226,8 +234,64 @@ def read_config(folder: Path) -> StudyConfig:
         raise StudyError(f"study: {path} cannot be read: {error}") from error
 
 
-def read_records(folder: Path) -> list[Record]:
-    """Every task of a study that has begun, in the order of `StudyConfig.tasks`."""
+@dataclass
+class Study:
+    """A folder's records, and their numbers side by side: first axis the temperatures, seeds averaged.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    records : list of Record
+        Of every task that has begun, in the order of `StudyConfig.tasks`.
+    """
+
+    config: StudyConfig
+    records: list[Record]
+
+    @property
+    def title(self) -> str:
+        """The data set's name for people; of a file, its name without the ending."""
+        return TITLES.get(self.config.dataset, Path(self.config.dataset).stem)
+
+    def series(self, name: str) -> numpy.ndarray:
+        """``epochs/name`` of every temperature, (temperatures, epochs, ...): NaN for epochs not done yet."""
+        return self._side_by_side([record.epochs.get(name) for record in self.records], (self.config.epochs,))
+
+    def final(self, name: str) -> numpy.ndarray:
+        """``final/name`` of every temperature, (temperatures, ...): NaN for those not attacked yet."""
+        return self._side_by_side([record.final.get(name) for record in self.records], ())
+
+    def of(self, temperature: float) -> list[Record]:
+        """The records at one temperature, one for each seed that has begun."""
+        return [record for record in self.records if record.temperature == temperature]
+
+    def _side_by_side(self, arrays: list[numpy.ndarray | None], length: tuple[int, ...]) -> numpy.ndarray:
+        """The mean over seeds of each temperature's arrays, each filled up with NaN to the given length."""
+        shapes = {array.shape[len(length) :] for array in arrays if array is not None}
+        (shape,) = shapes or {()}
+        values = numpy.full((len(self.config.temperatures), len(self.config.seeds), *length, *shape), numpy.nan)
+        for record, array in zip(self.records, arrays, strict=True):
+            if array is not None:
+                place = self.config.temperatures.index(record.temperature), self.config.seeds.index(record.seed)
+                values[place][: len(array)] = array
+        return _mean_of_present(values, axis=1)
+
+
+def _mean_of_present(values: numpy.ndarray, axis: int) -> numpy.ndarray:
+    """The mean of what is not NaN; NaN where all is."""
+    present = ~numpy.isnan(values)
+    total = numpy.where(present, values, 0).sum(axis=axis)
+    return numpy.where(present.any(axis=axis), total / numpy.maximum(present.sum(axis=axis), 1), numpy.nan)
+
+
+def read_study(folder: Path) -> Study:
+    """Everything that a study's folder holds so far.
+
+    Raises
+    ------
+    StudyError, CheckpointError
+        If it is no study's folder, or a file in it is damaged.
+    """
     config = read_config(folder)
     paths = [task_path(folder, *task) for task in config.tasks()]
-    return [read(path) for path in paths if path.exists()]
+    return Study(config, [read(path) for path in paths if path.exists()])
