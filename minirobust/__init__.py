@@ -18,6 +18,7 @@ from minirobust.layers import (
     TemperatureSigmoid,
 )
 from minirobust.losses import Margin, SoftmaxCrossEntropy
+from minirobust.masking import audit
 from minirobust.network import Network
 from minirobust.optimizers import SGD, Adam, Momentum
 from minirobust.tracing import trace
@@ -44,6 +45,7 @@ __all__ = [
     "Tanh",
     "TemperatureSigmoid",
     "attacks",
+    "audit",
     "backend",
     "fit",
     "gradcheck",

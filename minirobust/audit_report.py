@@ -1,0 +1,198 @@
+"""`AuditReport`: what an audit found, as a table and a verdict.
+
+How the figures come about is in `masking`.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy
+
+from minirobust.intervals import ClassEstimates, Estimate
+
+Finding = Literal["masked", "FGSM too weak here", "PGD not converged"]
+WIDTH = 120  # columns of the printed report
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question put to a network, and the answer.
+
+    Attributes
+    ----------
+    number : int
+        From 1 to 9.
+    name : str
+    condition : str
+        When it is flagged.
+    finding : str
+        What a flag says: "masked", "FGSM too weak here" or "PGD not converged".
+    meaning, remedy : str
+        What that means, and what to do next.
+    flagged : bool or None
+        None if it was not run.
+    text : str
+        The figures as one would say them; of a check that was not run, the reason.
+    figures : mapping of str to float
+    interval : (float, float) or None
+        95 %, of the figure that the condition is about, where that is an estimate.
+    samples : int
+        How many the figures are of; 0 if it was not run.
+    """
+
+    number: int
+    name: str
+    condition: str
+    finding: Finding
+    meaning: str
+    remedy: str
+    flagged: bool | None
+    text: str
+    figures: Mapping[str, float]
+    interval: tuple[float, float] | None
+    samples: int
+
+
+@dataclass(frozen=True, repr=False)
+class AuditReport:
+    """What `audit` found.  Printed, it is a table.
+
+    Attributes
+    ----------
+    checks : tuple of Check
+        All nine, in order.
+    robustness : mapping of str to Estimate
+        Network robustness and its 95 % interval, (value, low, high), for each key of `fooled`.
+    by_class : mapping of str to ClassEstimates
+        The same for each class.
+    fooled : mapping of str to ndarray of bool, shape (N,)
+        On the host, which samples are wrong under an attack; the pixel attacks have (M,), see `pixel_samples`.
+
+        - "clean": without an attack
+        - "noise": random signs, one draw
+        - "FGSM": on cross entropy
+        - "PGD": the worst of PGD on cross entropy and on the margin
+        - "white box": the worst of "clean", "FGSM" and "PGD"
+        - "transfer": the worst of FGSM and PGD made on each of the sources; absent if there are none
+        - "Square": gradient-free; absent if the network does not take images
+        - "worst case": the worst of all those above, every one within ε of the image
+        - "brute-force pixel" and "headroom pixel": a single pixel of any size of change, so beside the worst case
+    pixel_samples : ndarray of int, shape (M,)
+        Which samples the pixel attacks were tried on: all, or as many as the budget allows, evenly over the classes.
+    labels : ndarray of int, shape (N,)
+    epsilon : float
+    budget : str
+    seed : int
+    """
+
+    checks: tuple[Check, ...]
+    robustness: Mapping[str, Estimate]
+    by_class: Mapping[str, ClassEstimates]
+    fooled: Mapping[str, numpy.ndarray]
+    pixel_samples: numpy.ndarray
+    labels: numpy.ndarray
+    epsilon: float
+    budget: str
+    seed: int
+
+    @property
+    def flagged(self) -> tuple[Check, ...]:
+        """The checks whose condition is met."""
+        return tuple(check for check in self.checks if check.flagged)
+
+    @property
+    def masked(self) -> bool:
+        """Whether any flagged check says that the gradient is masked."""
+        return any(check.finding == "masked" for check in self.flagged)
+
+    @property
+    def verdict(self) -> str:
+        """One line: which of the three findings, by which checks, and the figure to go by."""
+        found: dict[str, list[int]] = {}
+        for check in self.flagged:
+            found.setdefault(check.finding, []).append(check.number)
+        parts = [f"{SAYS[finding]} ({_numbers(found[finding])})" for finding in SAYS if finding in found]
+        worst = f"robustness at ε = {self.epsilon:g} is at most {_rate(self.robustness['worst case'])}"
+        return f"{'; '.join(parts) or 'no sign of masking, and FGSM is strong enough'}: {worst}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain numbers, strings and lists, which JSON can hold; NaN is None.  `fooled` is left out."""
+        return _plain(
+            {
+                "epsilon": self.epsilon,
+                "budget": self.budget,
+                "seed": self.seed,
+                "samples": len(self.labels),
+                "pixel_samples": len(self.pixel_samples),
+                "masked": self.masked,
+                "verdict": self.verdict,
+                "checks": [asdict(check) for check in self.checks],
+                "robustness": {name: estimate._asdict() for name, estimate in self.robustness.items()},
+                "by_class": {name: estimates._asdict() for name, estimates in self.by_class.items()},
+            }
+        )
+
+    def __str__(self) -> str:
+        head = (
+            f"audit of {len(self.labels):,} samples at ε = {self.epsilon:g}, budget {self.budget!r}, seed {self.seed}"
+        )
+        rates = [("attack", "robustness", "95 % interval", "samples")]
+        rates += [
+            (name, f"{value:.3f}", f"{low:.3f} to {high:.3f}", f"{len(self.fooled[name]):,}")
+            for name, (value, low, high) in self.robustness.items()
+        ]
+        rows = [("", "check", "figure", "flagged if", "")]
+        rows += [(f"{check.number}", check.name, check.text, check.condition, _outcome(check)) for check in self.checks]
+        blocks = [head, _table(rates), _table(rows), *map(_advice, self.flagged), f"verdict: {self.verdict}"]
+        return "\n\n".join(blocks)
+
+    __repr__ = __str__
+
+
+SAYS = {
+    "masked": "the gradient is masked",
+    "FGSM too weak here": "FGSM is too weak here",
+    "PGD not converged": "PGD has not converged",
+}
+
+
+def _numbers(checks: list[int]) -> str:
+    return f"check{'s' if len(checks) > 1 else ''} {', '.join(map(str, checks))}"
+
+
+def _rate(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _outcome(check: Check) -> str:
+    if check.flagged is None:
+        return "not run"
+    return check.finding if check.flagged else "pass"
+
+
+def _advice(check: Check) -> str:
+    text = f"check {check.number}, {check.finding}: {check.meaning}  What to do: {check.remedy}"
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in types that JSON has."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | numpy.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, numpy.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value

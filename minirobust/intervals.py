@@ -1,0 +1,123 @@
+"""95 % confidence intervals of robustness: of each class, of the mean over classes, of the difference of two attacks.
+
+Robustness itself is in `robustness`.  What comes in is which samples were fooled.  They count as drawn at random from
+their class, each on its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy
+
+from minirobust import backend, robustness
+from minirobust.backend import Array
+
+Z = 1.959963984540054  # 95 % of a normal distribution lies within ± Z of its centre, counted in standard deviations
+
+
+class Estimate(NamedTuple):
+    """A figure and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ClassEstimates(NamedTuple):
+    """An estimate for every class: arrays of shape (classes,), NaN for a class without a sample."""
+
+    value: numpy.ndarray
+    low: numpy.ndarray
+    high: numpy.ndarray
+
+
+def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
+    """`robustness.by_class` with Wilson's score interval (1927): all rates p with |R_c - p| ≤ Z √(p (1 - p) / n).
+
+    It stays within [0, 1], and has a width at rates of 0 and 1 too, where robustness so often is.
+
+    Parameters
+    ----------
+    fooled : ndarray of bool, shape (N,)
+        `Attack.fooled`.
+    y : ndarray of int, shape (N,)
+        True labels in [0, classes).
+    classes : int, default 10
+
+    Returns
+    -------
+    ClassEstimates
+        On the host.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there is no sample, or a label is out of range.
+    """
+    p = robustness.by_class(fooled, y, classes)
+    n = numpy.where(numpy.isnan(p), numpy.nan, _samples(y, classes))
+    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * numpy.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return ClassEstimates(p, numpy.maximum(centre - half, 0), numpy.minimum(centre + half, 1))
+
+
+def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
+    """`robustness.network_robustness` with the interval of a stratified mean: R ± Z √(Σ_c R_c (1 - R_c) / n_c) / K.
+
+    That is the variance of a mean of K independent rates (Cochran, *Sampling Techniques*, 1977, section 5).  It would
+    be 0 where all R_c are 0 or 1, so Z² / 2 samples that stand and as many that fall are added first, as Agresti &
+    Coull (1998) do for one rate; each class gets a K-th of them (our choice).  With one class it is their interval.
+
+    See `by_class` for the arguments and errors.
+    """
+    p = robustness.by_class(fooled, y, classes)
+    present = ~numpy.isnan(p)
+    p, n, share = p[present], _samples(y, classes)[present], Z**2 / present.sum()
+    smoothed = (n * p + share / 2) / (n + share)
+    half = Z * numpy.sqrt((smoothed * (1 - smoothed) / (n + share)).sum()) / len(p)
+    centre = smoothed.mean()
+    return Estimate(float(p.mean()), float(max(centre - half, 0)), float(min(centre + half, 1)))
+
+
+def difference(fooled: Array, other: Array, y: Array, classes: int = 10) -> Estimate:
+    """Network robustness under one attack minus that under another, on the same samples.
+
+    d = other - fooled is 1, 0 or -1 for a sample.  The figure is the mean over classes of d's class means, its
+    interval d̄ ± Z √(Σ_c s_c² / n_c) / K with s_c² the variance of d in class c: the stratified mean of paired
+    differences (Cochran, 1977), narrower by far than the two rates' intervals suggest.  So that it has a width even
+    where the attacks never differ, half a sample is added to each cell of the fourfold table, as Agresti & Min (2005)
+    do; each of the K classes gets a K-th of it (our choice).  With one class it is their interval.
+
+    Parameters
+    ----------
+    fooled, other : ndarray of bool, shape (N,)
+        Of the two attacks.
+    y, classes
+        As for `by_class`, and so are the errors.
+
+    Returns
+    -------
+    Estimate
+        From -1 to 1; above 0 if `other` is the stronger attack.
+    """
+    p = robustness.by_class(fooled, y, classes) - robustness.by_class(other, y, classes)
+    present = ~numpy.isnan(p)
+    y, d = _home(y), _home(other).astype(int) - _home(fooled)
+    n, total, nonzero = (
+        numpy.bincount(y, weights=weights, minlength=classes)[present] for weights in (None, d, abs(d))
+    )
+    share = 1 / (2 * len(n))
+    n, nonzero = n + 4 * share, nonzero + 2 * share
+    variance = nonzero / n - (total / n) ** 2
+    half = Z * numpy.sqrt((variance / n).sum()) / len(n)
+    centre = (total / n).mean()
+    return Estimate(float(p[present].mean()), float(max(centre - half, -1)), float(min(centre + half, 1)))
+
+
+def _samples(y: Array, classes: int) -> numpy.ndarray:
+    return numpy.bincount(_home(y), minlength=classes)
+
+
+def _home(array: Array) -> numpy.ndarray:
+    return backend.of(array).to_numpy(array)

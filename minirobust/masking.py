@@ -1,0 +1,515 @@
+"""`audit`: does a robustness figure tell of the network, or of an attack that could not see?
+
+A gradient that is zero, wrong or points nowhere (a masked gradient) stops every attack that follows it, and the network
+looks robust.  Nine checks look for that.  The attacks are in `attacks`; what a report looks like is in `audit_report`.
+
+Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*; Carlini et al. (2019), *On
+Evaluating Adversarial Robustness*; Croce & Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble
+of Diverse Parameter-free Attacks*; Pintor et al. (2022), *Indicators of Attack Failure*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy
+
+from minirobust import intervals
+from minirobust.attacks import Attack, brute_force_pixel, fgsm, noise, pgd, square, transfer
+from minirobust.attacks.attack import check_epsilon, check_samples
+from minirobust.attacks.pixel_change import pixels_and_channels
+from minirobust.audit_report import AuditReport, Check, Finding
+from minirobust.backend import Array
+from minirobust.intervals import Estimate
+from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
+from minirobust.network import Network, chunks
+from minirobust.robustness import network_robustness
+from minirobust.validation import check_seed
+
+EPSILONS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # of check 2, in widths of the input range
+SIGN_FLIPS = 0.01  # check 1: share of pixels
+TOLERANCE = 0.01  # checks 2, 5, 6, 7, 9: how much more an attack may find before it counts
+FGSM_GAP = 0.10  # check 4
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How hard an audit tries.
+
+    Attributes
+    ----------
+    steps, starts : int
+        Of PGD; check 5 takes twice the steps.
+    queries : int
+        Of Square.
+    pixel_work : int
+        What the brute-force pixel may cost: samples × candidates for each × numbers that the network's layers put out.
+    """
+
+    steps: int
+    starts: int
+    queries: int
+    pixel_work: int
+
+
+BUDGETS = {
+    "quick": Budget(steps=20, starts=2, queries=300, pixel_work=10**10),
+    "full": Budget(steps=100, starts=5, queries=5000, pixel_work=10**11),
+}
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is fixed of a check."""
+
+    number: int
+    name: str
+    condition: str
+    finding: Finding
+    meaning: str
+    remedy: str
+
+    def answer(
+        self, flagged: bool, text: str, samples: int, figures: dict[str, float], interval: Estimate | None = None
+    ) -> Check:
+        ends = None if interval is None else (interval.low, interval.high)
+        return Check(**vars(self), flagged=flagged, text=text, figures=figures, interval=ends, samples=samples)
+
+    def not_run(self, reason: str) -> Check:
+        return Check(**vars(self), flagged=None, text=reason, figures={}, interval=None, samples=0)
+
+
+HEALTH = _Question(
+    1,
+    "gradient health",
+    "any sample zero or not finite, or signs wrong > 1 %",
+    "masked",
+    "Where the gradient is zero, not finite, or of the wrong sign by rounding, an attack stands still or goes astray.",
+    "Attack a copy in float64 (`network.to`), also on the Margin loss; mend layers whose gradient is zero.",
+)
+CURVE = _Question(
+    2,
+    "FGSM over ε",
+    "robustness rises by > 0.01",
+    "masked",
+    "A larger ε allows every image that a smaller one allows, so an attack that then finds less was led astray.",
+    "Do not believe FGSM at any ε; go by the worst case of PGD, transfer and Square.",
+)
+UNBOUNDED = _Question(
+    3,
+    "FGSM without a bound",
+    "robustness above chance",
+    "masked",
+    "When every pixel may become anything, an attack that works leaves nothing; here something is left.",
+    "The gradient does not lead to the other classes: look for layers that hide it; use attacks without a gradient.",
+)
+ONE_STEP = _Question(
+    4,
+    "FGSM against PGD",
+    "lower bound of the gap > 0.10",
+    "FGSM too weak here",
+    "The gradient is there and PGD finds with it what one step of FGSM misses: the loss bends within ε.",
+    "Report PGD's figure, not FGSM's; that alone is no masking.",
+)
+CONVERGENCE = _Question(
+    5,
+    "PGD against 2 × the steps",
+    "robustness falls by > 0.01",
+    "PGD not converged",
+    "More steps still find more, so PGD's figure is an upper bound and no measurement.",
+    "Raise steps and starts until the figure stays; budget='full' does.",
+)
+TRANSFER = _Question(
+    6,
+    "transfer",
+    "leaves less than the white box - 0.01",
+    "masked",
+    "Images made on another network do more harm than those made on this one, whose own gradient must then mislead.",
+    "Count transferred images in the worst case; attack this network through the sources' gradients.",
+)
+SEARCH = _Question(
+    7,
+    "Square, no gradient",
+    "leaves less than the white box - 0.01",
+    "masked",
+    "A blind search finds more than attacks that see the gradient, so the gradient hides what is there.",
+    "Count Square in the worst case, with more queries; find out which layer hides the gradient.",
+)
+NOISE = _Question(
+    8,
+    "random noise",
+    "fools more samples than the white box",
+    "masked",
+    "Random signs do more harm than steps along the gradient, which then points nowhere.",
+    "Do not believe any attack by gradient here.",
+)
+PIXEL = _Question(
+    9,
+    "brute-force single pixel",
+    "beats the pixel of largest headroom by > 0.01",
+    "masked",
+    "Single pixels fool the network that its gradient does not point to, even with their room to move in mind.",
+    "Pixel attacks ranked by the gradient underrate the danger: search, or rank by the change of the logits.",
+)
+QUESTIONS = (HEALTH, CURVE, UNBOUNDED, ONE_STEP, CONVERGENCE, TRANSFER, SEARCH, NOISE, PIXEL)
+
+
+def audit(
+    network: Network,
+    x: Array,
+    y: Array,
+    epsilon: float = 0.1,
+    sources: Iterable[Network] = (),
+    budget: Literal["quick", "full"] = "quick",
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> AuditReport:
+    """Attacks a network in every way there is, and says whether its gradient can be trusted.
+
+    Nine checks, each with its condition, and three different findings: the gradient is masked; FGSM is too weak here;
+    PGD has not converged.  See `docs/audit.md` for what each means and for measured margins.
+
+    Parameters
+    ----------
+    network : Network
+        Ends in logits.
+    x : ndarray of float, shape (N, *input_shape)
+        Within the network's `input_range`.
+    y : ndarray of int, shape (N,)
+        True labels.
+    epsilon : float, default 0.1
+        Above 0, at most the width of the input range.
+    sources : iterable of Network
+        Others for the same task, trained at other temperatures for example, whose adversarials are shown to this one.
+    budget : {"quick", "full"}
+        How hard to try: see `BUDGETS`.
+    seed : int, default 0
+        Of all random draws.
+    progress : bool, default False
+        Whether to show bars, in a terminal.
+
+    Returns
+    -------
+    AuditReport
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before anything runs, if an argument is wrong; the message says what was expected.
+    """
+    x, y = check_samples(network, x, y)
+    if check_epsilon(network, epsilon) == 0:
+        raise ValueError("audit: expected epsilon above 0, got 0, at which no attack does anything")
+    if budget not in BUDGETS:
+        raise ValueError(f"audit: expected budget to be one of {', '.join(map(repr, BUDGETS))}, got {budget!r}")
+    sources = _check_sources(network, sources)
+    case = _Case(network, x, y, float(epsilon), BUDGETS[budget], check_seed(seed), progress)
+    checks = case.run(sources)
+    judged = {name: (fooled, case.labels_of(name), case.classes) for name, fooled in case.fooled.items()}
+    return AuditReport(
+        checks=checks,
+        robustness={name: intervals.network(*what) for name, what in judged.items()},
+        by_class={name: intervals.by_class(*what) for name, what in judged.items()},
+        fooled=case.fooled,
+        pixel_samples=case.pixel_samples,
+        labels=case.labels,
+        epsilon=case.epsilon,
+        budget=budget,
+        seed=case.seed,
+    )
+
+
+class _Case:
+    """One audit under way: whom to attack, and which samples fell so far."""
+
+    def __init__(
+        self, network: Network, x: Array, y: Array, epsilon: float, budget: Budget, seed: int, progress: bool
+    ) -> None:
+        self.network, self.x, self.y = network, x, y
+        self.epsilon, self.budget, self.seed, self.progress = epsilon, budget, seed, progress
+        self.labels = network.backend.to_numpy(y)
+        (self.classes,) = network.output_shape
+        self.fooled: dict[str, numpy.ndarray] = {}
+        self.pixel_samples = numpy.arange(0)
+
+    def labels_of(self, name: str) -> numpy.ndarray:
+        """The labels of the samples that an attack was tried on."""
+        return self.labels[self.pixel_samples] if name in PIXEL_ATTACKS else self.labels
+
+    def run(self, sources: Sequence[Network]) -> tuple[Check, ...]:
+        """All attacks and all checks, each attack once."""
+        self.fooled["clean"] = self.home(self.network.predict(self.x)) != self.labels
+        self.fooled["noise"] = self.home(noise(self.network, self.x, self.y, self.epsilon, seed=self.seed).fooled)
+        health = self.gradient_health()
+        if health.figures["samples not finite"]:
+            rest = [question.not_run("the gradient is not finite") for question in QUESTIONS[1:]]
+            self.fooled["worst case"] = self.worst("clean", "noise")
+            return health, *rest
+        convergence = self.white_box()
+        curve, unbounded = self.over_epsilon()
+        checks = (
+            health,
+            curve,
+            unbounded,
+            self.one_step(),
+            convergence,
+            self.transferred(sources),
+            self.searched(),
+            self.random_signs(),
+        )
+        self.fooled["worst case"] = self.worst(*self.fooled)
+        return *checks, self.single_pixel()
+
+    # What the checks are made of
+
+    def home(self, array: Array) -> numpy.ndarray:
+        return self.network.backend.to_numpy(array)
+
+    def worst(self, *names: str) -> numpy.ndarray:
+        """Which samples fall to any of these attacks."""
+        return numpy.logical_or.reduce([self.fooled[name] for name in names])
+
+    def gap(self, stronger: numpy.ndarray, weaker: numpy.ndarray) -> Estimate:
+        """How much less robustness the one leaves than the other, with the interval of paired differences."""
+        return intervals.difference(weaker, stronger, self.labels, self.classes)
+
+    def white_box(self) -> Check:
+        """FGSM, and PGD twice: whom it fools in S steps, and whom in 2 S of those that it had left (check 5)."""
+        steps = self.budget.steps
+        everyone = numpy.arange(len(self.labels))
+        standing = self.left_by_pgd(everyone, steps)
+        first = ~numpy.isin(everyone, standing)
+        self.fooled["FGSM"] = self.home(fgsm(self.network, self.x, self.y, self.epsilon).fooled)
+        self.fooled["PGD"] = ~numpy.isin(everyone, self.left_by_pgd(standing, 2 * steps))
+        self.fooled["white box"] = self.worst("clean", "FGSM", "PGD")
+        gap = self.gap(self.fooled["PGD"], first)
+        before, after = self.robustness(first), self.robustness(self.fooled["PGD"])
+        return CONVERGENCE.answer(
+            exceeds(gap, TOLERANCE),
+            f"{before:.3f} in {steps} steps, {after:.3f} in {2 * steps}",
+            len(everyone),
+            {"S steps": before, "2 S steps": after, "fall": gap.value},
+            gap,
+        )
+
+    def left_by_pgd(self, left: numpy.ndarray, steps: int) -> numpy.ndarray:
+        """Those of some samples that stand against PGD on cross entropy and then on the margin."""
+        for loss in (SoftmaxCrossEntropy(), Margin()):
+            if len(left):
+                rows = self.network.backend.asarray(left)
+                made = self.pgd(self.network, self.x[rows], self.y[rows], steps=steps, loss=loss)
+                left = left[~self.home(made.fooled)]
+        return left
+
+    @property
+    def pgd(self) -> Callable[..., Attack]:
+        return partial(
+            pgd,
+            epsilon=self.epsilon,
+            steps=self.budget.steps,
+            starts=self.budget.starts,
+            seed=self.seed,
+            progress=self.progress,
+        )
+
+    def robustness(self, fooled: numpy.ndarray) -> float:
+        return network_robustness(fooled, self.labels, self.classes)
+
+    # The checks
+
+    def gradient_health(self) -> Check:
+        """Check 1: zeros, numbers that are none, and signs that the network's dtype gets wrong."""
+        home, xp, pixels = self.home, self.network.xp, tuple(range(1, self.x.ndim))
+        exact = self.network.to(self.network.backend, dtype="float64")
+        zero_samples = not_finite = zero_pixels = wrong_signs = 0
+        for chunk in chunks(len(self.x)):
+            g = self.network.input_gradient(self.x[chunk], self.y[chunk])
+            truth = exact.input_gradient(self.x[chunk], self.y[chunk])
+            zero_samples += int(home((g == 0).all(axis=pixels).sum()))
+            not_finite += int(home((~xp.isfinite(g)).any(axis=pixels).sum()))
+            zero_pixels += int(home((g == 0).sum()))
+            wrong_signs += int(home((xp.sign(g) != xp.sign(truth)).sum()))
+        zero_share, wrong_share = zero_pixels / self.x.size, wrong_signs / self.x.size
+        return HEALTH.answer(
+            zero_samples > 0 or not_finite > 0 or wrong_share > SIGN_FLIPS,
+            f"samples zero {zero_samples}, not finite {not_finite}; pixels zero {zero_share:.2%}, "
+            f"signs wrong {wrong_share:.2%}",
+            len(self.x),
+            {
+                "samples zero": zero_samples,
+                "samples not finite": not_finite,
+                "pixels zero": zero_share,
+                "signs wrong": wrong_share,
+            },
+        )
+
+    def over_epsilon(self) -> tuple[Check, Check]:
+        """Checks 2 and 3, on the same curve."""
+        low, high = self.network.input_range
+        widths = [epsilon * (high - low) for epsilon in EPSILONS]
+        rows = [self.home(fgsm(self.network, self.x, self.y, epsilon).fooled) for epsilon in widths]
+        curve = [self.robustness(row) for row in rows]
+        # Up from the lowest point before it, wherever that is: a slow rise counts like a sudden one.
+        end = int(numpy.argmax(curve - numpy.minimum.accumulate(curve)))
+        begin = int(numpy.argmin(curve[: end + 1]))
+        rise = self.gap(rows[begin], rows[end])
+        figures = {f"robustness at {epsilon:g}": value for epsilon, value in zip(widths, curve, strict=True)}
+        text = f"rises by {rise.value:.3f}"
+        if rise.value > 0:
+            text += f", from ε = {widths[begin]:g} to {widths[end]:g}"
+        rising = CURVE.answer(
+            exceeds(rise, TOLERANCE),
+            text,
+            len(self.x),
+            {**figures, "rise": rise.value},
+            rise,
+        )
+        left, chance = intervals.network(rows[-1], self.labels, self.classes), 1 / self.classes
+        unbounded = UNBOUNDED.answer(
+            left.low > chance,
+            f"{left.value:.3f} left at ε = {widths[-1]:g}, chance {chance:.3f}",
+            len(self.x),
+            {"robustness": left.value, "chance": chance},
+            left,
+        )
+        return rising, unbounded
+
+    def one_step(self) -> Check:
+        """Check 4."""
+        gap = self.gap(self.fooled["PGD"], self.fooled["FGSM"])
+        one, many = self.robustness(self.fooled["FGSM"]), self.robustness(self.fooled["PGD"])
+        return ONE_STEP.answer(
+            gap.low > FGSM_GAP,
+            f"FGSM {one:.3f}, PGD {many:.3f}",
+            len(self.x),
+            {"FGSM": one, "PGD": many, "gap": gap.value},
+            gap,
+        )
+
+    def transferred(self, sources: Sequence[Network]) -> Check:
+        """Check 6."""
+        if not sources:
+            return TRANSFER.not_run("no sources given")
+        attacks = partial(fgsm, epsilon=self.epsilon), self.pgd
+        made = [transfer(source, self.network, self.x, self.y, attack) for source in sources for attack in attacks]
+        self.fooled["transfer"] = numpy.logical_or.reduce([self.home(attack.fooled) for attack in made])
+        return self.beyond_white_box(TRANSFER, "transfer")
+
+    def searched(self) -> Check:
+        """Check 7."""
+        if len(self.network.input_shape) != 3:
+            return SEARCH.not_run("Square takes images only")
+        queries = self.budget.queries
+        made = square(
+            self.network, self.x, self.y, self.epsilon, queries=queries, seed=self.seed, progress=self.progress
+        )
+        self.fooled["Square"] = self.home(made.fooled)
+        return self.beyond_white_box(SEARCH, "Square")
+
+    def beyond_white_box(self, question: _Question, name: str) -> Check:
+        """Whether an attack without this network's gradient leaves less than those with it."""
+        excess = self.gap(self.fooled[name], self.fooled["white box"])
+        without, with_it = self.robustness(self.fooled[name]), self.robustness(self.fooled["white box"])
+        return question.answer(
+            exceeds(excess, TOLERANCE),
+            f"{name} {without:.3f}, white box {with_it:.3f}",
+            len(self.x),
+            {name: without, "white box": with_it, "excess": excess.value},
+            excess,
+        )
+
+    def random_signs(self) -> Check:
+        """Check 8."""
+        noisy, white = int(self.fooled["noise"].sum()), int(self.fooled["white box"].sum())
+        return NOISE.answer(
+            noisy > white,
+            f"noise {noisy}, white box {white}",
+            len(self.x),
+            {"noise": noisy, "white box": white},
+        )
+
+    def single_pixel(self) -> Check:
+        """Check 9."""
+        self.pixel_samples = evenly(self.labels, self.affordable())
+        rows = self.network.backend.asarray(self.pixel_samples)
+        x, y, labels = self.x[rows], self.y[rows], self.labels[self.pixel_samples]
+        brute = self.home(brute_force_pixel(self.network, x, y, progress=self.progress).fooled)
+        losses = SoftmaxCrossEntropy(), Margin()
+        by_gradient = [self.home(headroom_pixel(self.network, x, y, loss)) for loss in losses]
+        # An image that was wrong beforehand is wrong for both.
+        headroom = numpy.logical_or.reduce([self.fooled["clean"][self.pixel_samples], *by_gradient])
+        self.fooled["brute-force pixel"], self.fooled["headroom pixel"] = brute, headroom
+        gap = intervals.difference(headroom, brute, labels, self.classes)
+        any_pixel, that_pixel = (1 - network_robustness(fooled, labels, self.classes) for fooled in (brute, headroom))
+        return PIXEL.answer(
+            exceeds(gap, TOLERANCE),
+            f"success: brute force {any_pixel:.3f}, largest headroom {that_pixel:.3f}",
+            len(labels),
+            {"brute force": any_pixel, "headroom": that_pixel, "gap": gap.value},
+            gap,
+        )
+
+    def affordable(self) -> int:
+        """On how many samples the brute-force pixel stays within the budget; at least one of each class."""
+        pixels, channels = pixels_and_channels(self.network.input_shape)
+        outputs = sum(math.prod(layer.output_shape) for layer in self.network.layers)
+        return max(self.classes, self.budget.pixel_work // (pixels * 2**channels * outputs))
+
+
+PIXEL_ATTACKS = ("brute-force pixel", "headroom pixel")
+
+
+def exceeds(gap: Estimate, tolerance: float) -> bool:
+    """Whether a difference is above the tolerance, and above 0 beyond the chance of few samples."""
+    return gap.value > tolerance and gap.low > 0
+
+
+def evenly(labels: numpy.ndarray, count: int) -> numpy.ndarray:
+    """Indices of the first `count` samples, in turn from each class: (M,), in order."""
+    turn = numpy.empty(len(labels), dtype="int64")
+    for c in numpy.unique(labels):
+        members = labels == c
+        turn[members] = numpy.arange(members.sum())
+    return numpy.sort(numpy.argsort(turn, kind="stable")[:count])
+
+
+def headroom_pixel(network: Network, x: Array, y: Array, loss: Loss) -> Array:
+    """Which samples fall when one pixel goes to an end of the input range: that with the largest gain to first order.
+
+    A channel's gain is the larger of g (high - x) and g (low - x), the linear change of the loss at either end; a
+    pixel's is the sum over its channels.  `attacks.pixel` ranks by |g| alone, as the study does, which may choose a
+    pixel with no room to move.
+    """
+    xp, (low, high) = network.xp, network.input_range
+    shape = (-1, *pixels_and_channels(network.input_shape))
+    fooled = xp.empty(len(x), dtype=bool)
+    for chunk in chunks(len(x)):
+        images, g = x[chunk], network.input_gradient(x[chunk], y[chunk], loss)
+        up, down = g * (high - images), g * (low - images)
+        gain, best_end = xp.maximum(up, down), xp.where(up >= down, high, low)
+        gain, best_end, pixels = (values.reshape(shape) for values in (gain, best_end, images))
+        best = gain.sum(axis=2).argmax(axis=1)[:, None] == xp.arange(shape[1])
+        written = xp.where(best[:, :, None], best_end, pixels)
+        fooled[chunk] = network.predict(written.reshape(images.shape)) != y[chunk]
+    return fooled
+
+
+def _check_sources(network: Network, sources: Iterable[Network]) -> tuple[Network, ...]:
+    """The sources, if they take and give what the network does."""
+    if isinstance(sources, Network):
+        raise TypeError("audit: expected sources to be networks in a list, got one network")
+    sources = tuple(sources)
+    for index, source in enumerate(sources):
+        if not isinstance(source, Network):
+            raise TypeError(f"audit: expected sources[{index}] to be a Network, got {source!r}")
+        source.expect_logits()
+        for name in ("input_shape", "input_range", "output_shape"):
+            expected, got = getattr(network, name), getattr(source, name)
+            if got != expected:
+                raise ValueError(f"audit: expected sources[{index}] of the network's {name} {expected}, got {got}")
+    return sources
