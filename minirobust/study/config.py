@@ -15,10 +15,10 @@ from typing import Any
 
 from minirobust import models, regimes
 from minirobust.backend import BACKENDS
+from minirobust.masking import BUDGETS
 from minirobust.validation import check_dtype, check_seed, number, positive_int
 
 MODELS = {"mlp": models.mlp, "cnn": models.cnn}
-BUDGETS = ("quick", "full")
 DATASETS = ("mnist", "fashion-mnist", "svhn", "cifar10", "digits", "colour-digits")
 
 

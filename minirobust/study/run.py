@@ -75,9 +75,8 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
 
     See `train` for the arguments and errors.
     """
-    record, (network, optimizer, _) = store.read_with_network(
-        store.task_path(folder, temperature, seed), config.backend
-    )
+    path = store.task_path(folder, temperature, seed)
+    record, (network, optimizer, _) = store.read_with_network(path, config.backend)
     if record.audit is not None:
         return
     began = perf_counter()
