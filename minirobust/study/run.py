@@ -93,7 +93,8 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         seed=seed,
     )
     record.audit = report.to_dict()
-    record.fooled = dict(report.fooled)
+    record.audited = {f"fooled/{name}": fooled for name, fooled in report.fooled.items()}
+    record.audited["pixel_samples"] = report.pixel_samples
     record.timing["audit"] = numpy.array(perf_counter() - began)
     store.write(path, record, network, optimizer)
 

@@ -36,7 +36,8 @@ final/two/...             (M, ...)               the images fooled with exactly 
 final/two/image           (8, H, W, C)           those of `two/shown` (8,): uint8, before and after
 final/two/adversarial     (8, H, W, C)
 final/ugly/...            (10, ...)              the images of largest G: `index`, `image` (uint8)
-audit/fooled/...          (n,)                   for every attack of the audit, on the first n test images
+audit/fooled/...          (n,)                   for every attack of the audit, on the first n test images; those on
+                                                 single pixels have (m,) and were tried on `audit/pixel_samples` (m,)
 ========================  =====================  =======================================================================
 """
 
@@ -85,8 +86,8 @@ class Record:
     seed : int
     environment : dict
         Versions, the backend, and the data set's SHA-256.
-    epochs, timing, final, fooled : dict of str to ndarray
-        The datasets below ``epochs/``, ``timing/``, ``final/`` and ``audit/fooled/``: see the top of this file.
+    epochs, timing, final, audited : dict of str to ndarray
+        The datasets below ``epochs/``, ``timing/``, ``final/`` and ``audit/``: see the top of this file.
     audit : dict or None
         `AuditReport.to_dict`; None before the audit.
     """
@@ -98,7 +99,7 @@ class Record:
     epochs: Arrays = field(default_factory=dict)
     timing: Arrays = field(default_factory=dict)
     final: Arrays = field(default_factory=dict)
-    fooled: Arrays = field(default_factory=dict)
+    audited: Arrays = field(default_factory=dict)
     audit: dict[str, Any] | None = None
 
     @property
@@ -114,7 +115,7 @@ class Record:
             series[name] = numpy.concatenate([series[name], value]) if name in series else value
 
 
-GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "fooled": "audit/fooled/"}
+GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "audited": "audit/"}
 
 
 def task_path(folder: Path, temperature: float, seed: int) -> Path:
