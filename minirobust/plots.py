@@ -304,7 +304,7 @@ def circle_pixels(axes: Axes, pixels: Sequence[int], width: int, colour: str = O
     """
     places = numpy.asarray(pixels)
     rows, columns = numpy.divmod(places[places >= 0], width)
-    axes.scatter(columns, rows, s=60, facecolors="none", edgecolors=colour, linewidths=1.5, clip_on=False)
+    axes.scatter(columns, rows, s=40, facecolors="none", edgecolors=colour, linewidths=1.2, clip_on=False)
 
 
 def training_story(

@@ -91,6 +91,7 @@ def test_what_is_no_temperature_has_no_label(temperature):
 
 
 TEMPERATURES = [2.0**k for k in range(-6, 5)]
+LABELS = ["1/64", "1/32", "1/16", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16"]
 DIGITS = list("0123456789")
 
 
