@@ -48,7 +48,7 @@ def print_success(attack, y):
 
 
 def draw(path, net, x, y, attack, title):
-    """Images that two changed pixels turned into something else; of each class the one changed nearest to the border."""
+    """Images that two changed pixels turned into something else, of each class the one changed nearest its border."""
     home = net.backend.to_numpy
     height, width, _ = net.input_shape
     changed = (home(attack.images) != x).reshape(len(x), -1)
@@ -67,7 +67,7 @@ def draw(path, net, x, y, attack, title):
     images, adversarials = x[shown], home(attack.images)[shown]
     said = (home(net.predict_proba(row)) for row in (images, adversarials))
     before, after = ([f"{p.argmax()} ({p.max():.0%})" for p in row] for row in said)
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = Figure(figsize=(1 + 1.5 * len(shown), 5), layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(3, len(shown), squeeze=False)
     mr.plots.adversarial_rows(axes, images, adversarials, before, after)
