@@ -71,7 +71,7 @@ def draw(path, net, x, attack, history, names, title):
     images, adversarials = x[shown], home(attack.images)[shown]
     said = (home(net.predict_proba(row)) for row in (images, adversarials))
     before, after = ([f"{names[p.argmax()]} ({p.max():.0%})" for p in row] for row in said)
-    figure = Figure(figsize=(11, 8))
+    figure = Figure(figsize=(11, 9))
     mr.plots.training_story(figure, history, images, adversarials, before, after, title)
     figure.savefig(path, dpi=100)
 

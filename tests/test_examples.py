@@ -94,6 +94,55 @@ def test_false_zeros_shows_that_the_stable_gradient_is_the_true_one():
     assert float(wrong[1][1]) < 0.01
 
 
+def test_fgsm_epsilon_prints_and_draws_how_robustness_falls(tmp_path):
+    output = run("fgsm_epsilon.py", "--temperatures", "0.25", "1", "--epochs", "3", "--output", tmp_path)
+    rows = re.findall(r"^T = (\S+) +([\d. ]+)$", output, re.MULTILINE)
+    assert [temperature for temperature, _ in rows] == ["1/4", "1"]
+    for _, numbers in rows:
+        robustness = [float(number) for number in numbers.split()]
+        assert len(robustness) == 7
+        assert robustness[0] > 0.8
+        assert robustness[-1] < 0.1
+        assert robustness == sorted(robustness, reverse=True)
+    assert is_png(tmp_path / "fgsm_epsilon.png")
+
+
+def test_pixel_attack_prints_success_of_one_two_and_three_pixels(tmp_path):
+    output = run("pixel_attack.py", "--epochs", "10", "--output", tmp_path)
+    rows = re.findall(r"^(?:digit \d|network) +([\d.% ]+)$", output, re.MULTILINE)
+    shares = [[float(number.rstrip("%")) for number in row.split()] for row in rows]
+    assert [len(row) for row in shares] == 11 * [6]
+    for row in shares:
+        every, correct = row[:3], row[3:]
+        assert every == sorted(every)
+        assert correct == sorted(correct)
+        assert all(less <= more for less, more in zip(correct, every, strict=True))
+    fallen, at_border = re.search(r"(\d+) images fell .*\n(\d+) of them", output).groups()
+    assert 0 < int(at_border) < int(fallen)
+    assert is_png(tmp_path / "pixel_attack.png")
+
+
+def test_ugly_images_are_those_that_the_network_gets_wrong(tmp_path):
+    output = run("ugly_images.py", "--epochs", "5", "--output", tmp_path)
+    rows = re.findall(r"^digit \d +(\S+) +(\S+) +(\S+)$", output, re.MULTILINE)
+    assert len(rows) == 10
+    assert all(float(median) > 0 > float(correlation) for median, correlation, _ in rows)
+    assert all(float(p_value) < 1e-6 for _, _, p_value in rows)
+    assert float(re.search(r"(\d+) times the median", output).group(1)) > 1
+    assert 0.9 < float(re.search(r"ROC curve of (\S+)", output).group(1)) <= 1
+    assert is_png(tmp_path / "ugly_images.png")
+
+
+@pytest.mark.parametrize("name", ["fgsm_epsilon.py", "pixel_attack.py", "ugly_images.py"])
+def test_all_of_mnist_where_it_is_not_is_one_message_and_no_picture(name, nowhere, tmp_path):
+    command = [sys.executable, ROOT / "examples" / name, "--full", "--output", tmp_path / "results"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "MNIST was not found. Looked in:" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
 def test_own_layer_finds_the_mistake_and_then_none():
     output = run("own_layer.py")
     assert "1 over the batch size N = 4: a mean for a sum" in output
