@@ -11,6 +11,7 @@ Examples
 Dataset('mnist-mini', 4000 train + 1000 test images of 28x28x1, 10 classes)
 """
 
+from data_loaders.catalogue import CATALOGUE, Verification, load, verify
 from data_loaders.cifar10 import load_cifar10
 from data_loaders.colour_digits import load_colour_digits
 from data_loaders.dataset import Dataset, Split
@@ -21,10 +22,13 @@ from data_loaders.mnist import load_mnist
 from data_loaders.svhn import load_svhn
 
 __all__ = [
+    "CATALOGUE",
     "DataError",
     "DataNotFoundError",
     "Dataset",
     "Split",
+    "Verification",
+    "load",
     "load_cifar10",
     "load_colour_digits",
     "load_fashion_mnist",
@@ -32,4 +36,5 @@ __all__ = [
     "load_mnist",
     "load_svhn",
     "save_hdf5",
+    "verify",
 ]

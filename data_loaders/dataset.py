@@ -4,6 +4,7 @@ Nothing here knows of files or formats. The loaders build these two classes, and
 network reads them.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +135,14 @@ class Dataset:
                     f"{self.name}: expected {part} labels below {len(self.class_names)}, "
                     f"the number of class names, got {split.labels.max()}"
                 )
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of all images and labels, training first: of the content, however it was stored."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            digest.update(np.ascontiguousarray(split.images))
+            digest.update(np.ascontiguousarray(split.labels))
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         height, width, channels = self.train.images.shape[1:]

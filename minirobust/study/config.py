@@ -13,13 +13,14 @@ from fractions import Fraction
 from numbers import Real
 from typing import Any
 
+from data_loaders import CATALOGUE
 from minirobust import models, regimes
 from minirobust.backend import BACKENDS
 from minirobust.masking import BUDGETS
 from minirobust.validation import check_dtype, check_seed, number, positive_int
 
 MODELS = {"mlp": models.mlp, "cnn": models.cnn}
-DATASETS = ("mnist", "fashion-mnist", "svhn", "cifar10", "digits", "colour-digits")
+DATASETS = tuple(CATALOGUE)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Which tasks there are, and where they run, is not here.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -53,7 +52,7 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
     OSError
         If the file cannot be written: what stood there before is whole.
     """
-    data = load_data(config.dataset)
+    data = data_loaders.load(config.dataset)
     path = store.task_path(folder, temperature, seed)
     record, network, optimizer = _begin(config, temperature, seed, path, data)
     began = perf_counter()
@@ -80,7 +79,7 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
     if record.audit is not None:
         return
     began = perf_counter()
-    test = load_data(config.dataset).test[: config.audit_samples]
+    test = data_loaders.load(config.dataset).test[: config.audit_samples]
     others = [T for T in config.temperatures if temperature != T]
     sources = [store.read_with_network(store.task_path(folder, T, seed), config.backend)[1].network for T in others]
     report = audit(
@@ -99,25 +98,11 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
     store.write(path, record, network, optimizer)
 
 
-def load_data(dataset: str) -> Dataset:
-    """The data set of a configuration, by its name or its path."""
-    if dataset.endswith(".h5"):
-        return data_loaders.load_hdf5(dataset)
-    return {
-        "mnist": data_loaders.load_mnist,
-        "fashion-mnist": data_loaders.load_fashion_mnist,
-        "svhn": data_loaders.load_svhn,
-        "cifar10": data_loaders.load_cifar10,
-        "digits": lambda: data_loaders.load_mnist(mini=True),
-        "colour-digits": data_loaders.load_colour_digits,
-    }[dataset]()
-
-
 def _begin(
     config: StudyConfig, temperature: float, seed: int, path: Path, data: Dataset
 ) -> tuple[Record, Network, Any]:
     """The task as its file left it, or a new one."""
-    checksum = _checksum(data)
+    checksum = data.checksum()
     if not path.exists():
         network = MODELS[config.model](
             temperature,
@@ -143,15 +128,6 @@ def _environment(network: Network) -> dict[str, str]:
         "machine": platform.machine(),
         "backend": repr(network.backend),
     }
-
-
-def _checksum(data: Dataset) -> str:
-    """The SHA-256 of all images and labels."""
-    digest = hashlib.sha256()
-    for split in (data.train, data.test):
-        digest.update(numpy.ascontiguousarray(split.images))
-        digest.update(numpy.ascontiguousarray(split.labels))
-    return digest.hexdigest()
 
 
 # After every epoch
