@@ -140,8 +140,8 @@ class Dataset:
         """Return the SHA-256 of all images and labels, training first: of the content, however it was stored."""
         digest = hashlib.sha256()
         for split in (self.train, self.test):
-            digest.update(np.ascontiguousarray(split.images))
-            digest.update(np.ascontiguousarray(split.labels))
+            digest.update(np.ascontiguousarray(split.images).data)
+            digest.update(np.ascontiguousarray(split.labels).data)
         return digest.hexdigest()
 
     def __repr__(self) -> str:

@@ -1,0 +1,83 @@
+"""What several commands take: their arguments as types that typer reads, and what an argument stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from data_loaders import CATALOGUE, Dataset, Split, load
+from minirobust import models, sealed
+from minirobust.checkpoint import unpack
+from minirobust.network import Network
+
+DATASETS = f"{', '.join(CATALOGUE)}, or the path of an .h5 file"
+
+
+def number(text: str) -> float:
+    """A number, which may be written as a fraction."""
+    return float(Fraction(text))
+
+
+def dataset_names() -> list[str]:
+    """For the shell's completion."""
+    return list(CATALOGUE)
+
+
+CheckpointPath = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A network that was saved.")]
+TestSet = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="DATASET",
+        help=f"{DATASETS}; without it what the network was trained on.",
+        autocompletion=dataset_names,
+    ),
+]
+Samples = Annotated[int, typer.Option(min=1, help="How many test images, from the first.")]
+BackendName = Annotated[Literal["auto", "numpy", "cupy"], typer.Option("--backend", help="Where to compute.")]
+Model = Literal["mlp", "cnn"]
+DType = Literal["float32", "float64"]
+Temperature = Annotated[float, typer.Option(metavar="T", parser=number, help="Of the sigmoids, also as 1/64.")]
+
+
+# What they stand for
+
+
+def fresh_model(model: Model, temperature: float, shape: Sequence[int], **rest: Any) -> Network:
+    """One of the study's networks, untrained; the rest goes to `models`."""
+    return {"mlp": models.mlp, "cnn": models.cnn}[model](temperature, shape, **rest)
+
+
+def located(dataset: str) -> str:
+    """A name as it is; a path in a form that holds in any folder."""
+    return str(Path(dataset).resolve()) if dataset.endswith(".h5") else dataset
+
+
+def open_checkpoint(checkpoint: Path, backend: str) -> tuple[Network, str | None]:
+    """The network of a checkpoint, and the data set it was trained on if the file says so."""
+    description, arrays = sealed.read(checkpoint)
+    trained = description.get("trained") or description.get("study", {}).get("config", {})
+    return unpack(description, arrays, backend).network, trained.get("dataset")
+
+
+def first_images(dataset: str | None, recorded: str | None, samples: int) -> tuple[Dataset, Split]:
+    """The data set that was asked for, else the recorded one, and its first test images."""
+    if dataset is None and recorded is None:
+        raise ValueError(
+            "--dataset: expected one, because the checkpoint does not say what it was trained on, got none"
+        )
+    data = load(dataset or str(recorded))
+    return data, data.test[:samples]
+
+
+def check_output(path: Path | None, ending: str) -> None:
+    """Refuses a file that could not be written, before any work is done that would be lost."""
+    if path is None:
+        return
+    if path.suffix != ending:
+        raise ValueError(f"output: expected the name of a {ending} file, got {path}")
+    sealed.check_writable(path)

@@ -1,0 +1,137 @@
+"""`attack`: one attack on one network, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy
+import typer
+
+from minirobust import attacks, sealed
+from minirobust import robustness as r
+from minirobust.attacks import Attack
+from minirobust.commands.arguments import (
+    BackendName,
+    CheckpointPath,
+    Samples,
+    TestSet,
+    check_output,
+    first_images,
+    open_checkpoint,
+)
+from minirobust.commands.terminal import is_quiet, say, table
+from minirobust.network import Network
+
+AttackName = Literal["fgsm", "fgvm", "pgd", "noise", "square", "pixel", "brute-force-pixel", "transfer"]
+ATTACK = "The attack's own"  # panel of --help
+
+
+def _own(text: str, least: int | None = None) -> Any:
+    return typer.Option(help=text, rich_help_panel=ATTACK, min=least)
+
+
+def attack(
+    context: typer.Context,
+    checkpoint: CheckpointPath,
+    name: Annotated[
+        AttackName,
+        typer.Argument(metavar="ATTACK", help="fgsm, fgvm, pgd, noise, square, pixel, brute-force-pixel or transfer."),
+    ] = "fgsm",
+    dataset: TestSet = None,
+    samples: Samples = 1000,
+    save: Annotated[Path | None, typer.Option(help="Keep images, predictions and labels in this .npz file.")] = None,
+    backend: BackendName = "numpy",
+    epsilon: Annotated[float | None, _own("Largest change of a pixel (0.1).")] = None,
+    steps: Annotated[int | None, _own("Of pgd and transfer (40).", least=1)] = None,
+    starts: Annotated[int | None, _own("Of pgd and transfer (2).", least=1)] = None,
+    draws: Annotated[int | None, _own("Of noise (1).", least=1)] = None,
+    queries: Annotated[int | None, _own("Of square (1000).", least=1)] = None,
+    pixels: Annotated[int | None, _own("Of pixel: how many at most (3).", least=1)] = None,
+    seed: Annotated[int | None, _own("Of random draws (0).", least=0)] = None,
+    source: Annotated[Path | None, _own("Of transfer: the checkpoint on which PGD makes the images.")] = None,
+) -> None:
+    """Attack a network on test images and print how robust each class is.
+
+    Robustness is the share classified as labelled after the attack; as in the study, what was wrong before counts as
+    not robust. "Of correct" is the same over the images that were right before. The network's row is the mean over
+    classes.
+    """
+    own = {"epsilon": epsilon, "steps": steps, "starts": starts, "draws": draws, "queries": queries}
+    own = {option: value for option, value in (own | {"pixels": pixels, "seed": seed}).items() if value is not None}
+    run = _prepared(name, own, source, backend, progress=not is_quiet(context))
+    check_output(save, ".npz")
+    network, recorded = open_checkpoint(checkpoint, backend)
+    data, test = first_images(dataset, recorded, samples)
+    made = run(network, test.pixels(dtype=network.dtype), test.labels)
+    fooled, correct = (network.backend.to_numpy(mask) for mask in (made.fooled, made.clean_correct))
+    say(
+        context,
+        f"{name} on {len(test):,} test images of {data.name}, epsilon = {made.epsilon:g}, {network.backend.describe()}",
+    )
+    typer.echo(_robustness_table(data.class_names, fooled, correct, test.labels))
+    if save is not None:
+        _save_attack(save, name, made, correct, test.labels, network)
+        say(context, f"saved in {save}")
+
+
+def _prepared(
+    name: str, own: dict[str, Any], source: Path | None, backend: str, progress: bool
+) -> Callable[[Network, Any, Any], Attack]:
+    """The attack with its options; those that it does not have are refused."""
+    function = attacks.pgd if name == "transfer" else getattr(attacks, name.replace("-", "_"))
+    takes = signature(function).parameters
+    for option in own:
+        if option not in takes:
+            raise ValueError(f"attack: {name} has no --{option}")
+    if (name == "transfer") != (source is not None):
+        raise ValueError("attack: expected --source with transfer, and with no other attack")
+    if "progress" in takes:
+        own = own | {"progress": progress}
+    run = partial(function, **own)
+    if source is None:
+        return run
+    other, _ = open_checkpoint(source, backend)
+    return lambda network, x, y: attacks.transfer(other, network, x, y, run)
+
+
+def _robustness_table(names: Sequence[str], fooled: Any, correct: Any, labels: Any) -> str:
+    """Per class and for the network: accuracy, robustness, and robustness of what was right before."""
+    of_class = zip(
+        names,
+        (int((labels == index).sum()) for index in range(len(names))),
+        r.by_class(~correct, labels, len(names)),
+        r.by_class(fooled, labels, len(names)),
+        r.by_class_of_correct(fooled, correct, labels, len(names)),
+        strict=True,
+    )
+    of_network = (
+        "network",
+        len(labels),
+        r.network_robustness(~correct, labels, len(names)),
+        r.network_robustness(fooled, labels, len(names)),
+        r.network_robustness_of_correct(fooled, correct, labels, len(names)),
+    )
+    rows = [
+        (name, f"{images:,}", *("-" if share != share else f"{share:.3f}" for share in shares))  # NaN: no such image
+        for name, images, *shares in (*of_class, of_network)
+    ]
+    return table([("class", "images", "accuracy", "robustness", "of correct"), *rows])
+
+
+def _save_attack(path: Path, name: str, made: Attack, correct: Any, labels: Any, network: Network) -> None:
+    """Everything as plain arrays: ``numpy.load(path)["images"]``."""
+    home = network.backend.to_numpy
+    with sealed.replacing(path) as temporary, temporary.open("wb") as file:
+        numpy.savez(
+            file,
+            attack=numpy.array(name),
+            epsilon=numpy.array(made.epsilon),
+            images=home(made.images),
+            predictions=home(made.predictions),
+            clean_correct=correct,
+            labels=labels,
+        )

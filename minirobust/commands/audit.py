@@ -1,0 +1,62 @@
+"""`audit`: whether a network's gradient can be trusted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from minirobust import masking, sealed
+from minirobust.commands.arguments import (
+    BackendName,
+    CheckpointPath,
+    Samples,
+    TestSet,
+    check_output,
+    first_images,
+    open_checkpoint,
+)
+from minirobust.commands.terminal import NO, is_quiet, say
+
+
+def audit(
+    context: typer.Context,
+    checkpoint: CheckpointPath,
+    dataset: TestSet = None,
+    samples: Samples = 1000,
+    epsilon: Annotated[float, typer.Option(help="Largest change of a pixel.")] = 0.1,
+    source: Annotated[
+        list[Path] | None, typer.Option(help="Checkpoint of another network for the same task; may be repeated.")
+    ] = None,
+    budget: Annotated[Literal["quick", "full"], typer.Option(help="How hard to try.")] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Of all random draws.")] = 0,
+    backend: BackendName = "numpy",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this .json file.")] = None,
+) -> None:
+    """Find out whether a robustness figure tells of the network, or of an attack that could not see.
+
+    Attacks the network in every way there is. Exit code 1 if its gradient is masked.
+    """
+    check_output(json_file, ".json")
+    network, recorded = open_checkpoint(checkpoint, backend)
+    sources = [open_checkpoint(path, backend)[0] for path in source or ()]
+    data, test = first_images(dataset, recorded, samples)
+    say(context, f"{checkpoint} on test images of {data.name}, {network.backend.describe()}\n")
+    report = masking.audit(
+        network,
+        test.pixels(dtype=network.dtype),
+        test.labels,
+        epsilon,
+        sources,
+        budget,
+        seed=seed,
+        progress=not is_quiet(context),
+    )
+    typer.echo(str(report))
+    if json_file is not None:
+        with sealed.replacing(json_file) as temporary:
+            temporary.write_text(json.dumps(report.to_dict(), indent=1), encoding="utf-8")
+    if report.masked:
+        raise typer.Exit(NO)

@@ -1,0 +1,188 @@
+"""`study` and `report`: the study, run, gone on with, looked at."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from data_loaders import CATALOGUE
+from minirobust.commands.arguments import DATASETS, check_output, located
+from minirobust.commands.terminal import NO, is_quiet, say, table
+
+if TYPE_CHECKING:
+    from minirobust.study.config import StudyConfig
+
+
+def preset_names() -> list[str]:
+    """For the shell's completion."""
+    from minirobust.study.config import PRESETS
+
+    return list(PRESETS)
+
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="One or more studies' folders.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; without it as many as there are cores.")]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster's, tcp://host:8786: tasks run there.")
+]
+
+
+FIELDS = "Fields of the configuration, where they differ from the preset"  # panel of --help
+
+
+def _field(text: str) -> Any:
+    return typer.Option(metavar="VALUE", help=text, rich_help_panel=FIELDS)
+
+
+Text = str | None  # read by `config.parse`
+
+
+def run(
+    context: typer.Context,
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="PRESET",
+            help="A preset (see `minirobust study presets`) or a .toml file.",
+            autocompletion=preset_names,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The study's folder.")],
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    dataset: Annotated[Text, _field(f"{DATASETS}.")] = None,
+    model: Annotated[Text, _field("mlp or cnn.")] = None,
+    temperatures: Annotated[Text, _field("One network is trained for each: 1/64,1,16.")] = None,
+    epochs: Annotated[Text, _field("How many.")] = None,
+    seeds: Annotated[Text, _field("One network is trained for each, at every temperature: 0,1,2.")] = None,
+    batch_size: Annotated[Text, _field("Of training.")] = None,
+    learning_rate: Annotated[Text, _field("Adam's.")] = None,
+    epsilon: Annotated[Text, _field("The main one of FGSM and of the audit.")] = None,
+    epsilons: Annotated[Text, _field("Robustness is measured at each, the main one among them: 0.05,0.1.")] = None,
+    delta1: Annotated[Text, _field("Threshold of the linear regime.")] = None,
+    delta2: Annotated[Text, _field("Threshold of the saturated regime.")] = None,
+    pixels: Annotated[Text, _field("How many the pixel attack changes at most.")] = None,
+    train_samples: Annotated[Text, _field("Training images for the accuracy on the training set.")] = None,
+    audit_samples: Annotated[Text, _field("Test images for the audit.")] = None,
+    audit_budget: Annotated[Text, _field("quick or full.")] = None,
+    backend: Annotated[Text, _field("auto, cupy or numpy.")] = None,
+    dtype: Annotated[Text, _field("float32 or float64.")] = None,
+) -> None:
+    """Train, measure, attack and audit a network for every temperature and seed.
+
+    Each is one file in DIR, replaced as a whole after every epoch: what was interrupted goes on with `study resume`,
+    or with the same command again. Exit code 1 if a task failed; the others are finished all the same.
+    """
+    from minirobust.study.config import parse
+
+    config = _configuration(study)
+    texts = {field.name: context.params[field.name] for field in fields(config)}
+    config = config.but(**{name: parse(name, text) for name, text in texts.items() if text is not None})
+    config = config.but(dataset=located(config.dataset))
+    if config.dataset not in CATALOGUE and not Path(config.dataset).exists():
+        raise FileNotFoundError(f"study: expected a data set, got {config.dataset}, where no file is")
+    _run_study(context, config, output, workers, scheduler)
+
+
+def _configuration(study: str) -> StudyConfig:
+    """A preset, or what a TOML file says."""
+    from minirobust.study.config import StudyConfig
+
+    if not study.endswith(".toml"):
+        return _preset(study)
+    try:
+        return StudyConfig.from_toml(Path(study).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{study}: {error}") from error
+
+
+def _preset(name: str) -> StudyConfig:
+    from minirobust.study.config import PRESETS
+
+    if name not in PRESETS:
+        raise ValueError(f"study: expected {', '.join(PRESETS)} or the path of a .toml file, got {name!r}")
+    return PRESETS[name]
+
+
+def _run_study(
+    context: typer.Context, config: StudyConfig, folder: Path, workers: int | None, scheduler: str | None
+) -> None:
+    from minirobust.study import sweep
+
+    try:
+        failures = sweep.run_study(config, folder, workers=workers, scheduler=scheduler, quiet=is_quiet(context))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted: every whole epoch is kept; `minirobust study resume {folder}` goes on"
+        ) from None
+    for failure in failures:
+        typer.echo(f"T = {failure.temperature:g}, seed {failure.seed} failed: {failure.error}", err=True)
+    if failures:
+        raise typer.Exit(NO)
+    say(context, f"finished: {folder}")
+
+
+def resume(context: typer.Context, folder: Folder, workers: Workers = None, scheduler: Scheduler = None) -> None:
+    """Go on with a study where its files end, and try again what failed."""
+    from minirobust.study.store import read_config
+
+    _run_study(context, read_config(folder), folder, workers, scheduler)
+
+
+def status(folder: Folder) -> None:
+    """Show where each task stands: epochs, final attacks, audit, accuracy, robustness, time left."""
+    from minirobust.study import sweep
+
+    typer.echo(sweep.status(folder))
+
+
+def figures(
+    context: typer.Context,
+    folders: Folders,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to put them.")] = Path("figures"),
+) -> None:
+    """Draw the study's figures from what its folders hold so far."""
+    from minirobust.study.figures import draw
+    from minirobust.study.store import read_study
+
+    studies = [read_study(folder) for folder in folders]
+    output.mkdir(parents=True, exist_ok=True)
+    for path in draw(studies, output):
+        say(context, str(path))
+
+
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[PRESET]", help="Print this one as TOML.", autocompletion=preset_names)
+    ] = None,
+) -> None:
+    """List the presets, or print one as TOML: to be changed, and run."""
+    from minirobust.study.config import PRESETS
+
+    if name is not None:
+        typer.echo(_preset(name).to_toml(), nl=False)
+        return
+    rows = [("preset", "data set", "model", "temperatures", "epochs")]
+    for preset, config in PRESETS.items():
+        temperatures = ", ".join(str(Fraction(T)) for T in config.temperatures)
+        rows.append((preset, config.dataset, config.model, temperatures, str(config.epochs)))
+    typer.echo(table(rows, left=4))
+
+
+def report(
+    context: typer.Context,
+    folders: Folders,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
+) -> None:
+    """Write one HTML page: what was run, every claim with its verdict, all figures, the audits."""
+    from minirobust.study.report import write_report
+    from minirobust.study.store import read_study
+
+    check_output(output, ".html")
+    write_report([read_study(folder) for folder in folders], output)
+    say(context, f"written: {output}")

@@ -1,0 +1,37 @@
+"""What all commands share on their way out: exit codes, what is printed when, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import typer
+
+NO = 1  # it ran, and the answer is no
+UNUSABLE = 2  # wrong usage, or something it needs is missing, unreadable or not writable
+FAULT = 3  # a mistake in minirobust itself
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+
+
+def is_quiet(context: typer.Context) -> bool:
+    """Whether results and errors alone are wanted."""
+    return bool(context.find_root().params["quiet"])
+
+
+def say(context: typer.Context, text: str) -> None:
+    """Prints what is no result: progress, and remarks."""
+    if not is_quiet(context):
+        typer.echo(text)
+
+
+def table(rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """Columns side by side, the first `left` of them flush left, the others flush right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
