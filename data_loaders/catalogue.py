@@ -168,7 +168,7 @@ class Verification:
     checksum : str
         `Dataset.checksum`.
     compared : str
-        What it was held against, in words.
+        What its content was compared with, in words; empty if there is nothing.
     faults : list of str
         What is not as it should be, a sentence each; empty if all is well.
     """
@@ -201,7 +201,7 @@ def verify(dataset: str | Path) -> Verification:
     data = load(dataset)
     checksum = data.checksum()
     if entry is None:
-        return Verification(data, checksum, "nothing: a file of one's own", _empty_splits(data))
+        return Verification(data, checksum, "", _empty_splits(data))
     faults = [*_counts(entry, data), *_missing_classes(data)]
     if entry.checksum:
         if checksum != entry.checksum:
@@ -215,8 +215,7 @@ def verify(dataset: str | Path) -> Verification:
             found = hashlib.file_digest(opened, kind).hexdigest()
         if found != expected:
             faults.append(f"{path}: expected {kind} {expected}, got {found}")
-    compared = "the published files" if packed else "nothing: unpacked files have no published checksum"
-    return Verification(data, checksum, compared, faults)
+    return Verification(data, checksum, "the published files" if packed else "", faults)
 
 
 def _splits(data: Dataset) -> dict[str, Split]:

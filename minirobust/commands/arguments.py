@@ -19,7 +19,10 @@ DATASETS = f"{', '.join(CATALOGUE)}, or the path of an .h5 file"
 
 def number(text: str) -> float:
     """A number, which may be written as a fraction."""
-    return float(Fraction(text))
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError(f"expected a number such as 0.25 or 1/4, got {text!r}") from None
 
 
 def dataset_names() -> list[str]:

@@ -56,9 +56,10 @@ def attack(
 ) -> None:
     """Attack a network on test images and print how robust each class is.
 
-    Robustness is the share classified as labelled after the attack; as in the study, what was wrong before counts as
-    not robust. "Of correct" is the same over the images that were right before. The network's row is the mean over
-    classes.
+    Robustness is the share classified as labelled after the attack; as in the
+    study, what was wrong before counts as not robust. "Of correct" is the
+    same over the images that were right before. The network's row is the mean
+    over classes.
     """
     own = {"epsilon": epsilon, "steps": steps, "starts": starts, "draws": draws, "queries": queries}
     own = {option: value for option, value in (own | {"pixels": pixels, "seed": seed}).items() if value is not None}

@@ -37,7 +37,10 @@ def audit(
 ) -> None:
     """Find out whether a robustness figure tells of the network, or of an attack that could not see.
 
-    Attacks the network in every way there is. Exit code 1 if its gradient is masked.
+    Attacks the network in every way there is.
+
+    Exit code 1 if its gradient is masked, and 0 otherwise, also where FGSM is
+    too weak or PGD has not converged.
     """
     check_output(json_file, ".json")
     network, recorded = open_checkpoint(checkpoint, backend)

@@ -42,7 +42,7 @@ def _place(name: str) -> str:
 
 
 def list_all() -> None:
-    """List the data sets that have a name: how many images, of what shape, under what licence, and where they lie."""
+    """List the data sets that have a name: images, shape, licence, and where they lie."""
     rows = [("name", "train", "test", "shape", "licence", "where")]
     for name, entry in CATALOGUE.items():
         shape = "x".join(map(str, entry.shape))
@@ -53,49 +53,55 @@ def list_all() -> None:
 def fetch(
     context: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help=f"{', '.join(CATALOGUE)}.", autocompletion=dataset_names)
+        list[str], typer.Argument(metavar="NAME", help=f"{', '.join(CATALOGUE)}.", autocompletion=dataset_names)
     ],
 ) -> None:
     """Download data sets that are not here yet into the user's cache folder.
 
-    A download that was cut off goes on where it stopped. Exit code 1 if one cannot be had.
+    A download that was cut off goes on where it stopped.
+
+    Exit code 1 if one cannot be had.
     """
-    for name in names:
-        if name not in CATALOGUE:
-            raise ValueError(f"data set: expected {', '.join(CATALOGUE)}, got {name!r}")
-    missing = 0
+    unknown = [name for name in names if name not in CATALOGUE]
+    if unknown:
+        raise ValueError(f"data set: expected {', '.join(CATALOGUE)}, got {unknown[0]!r}")
+    missing = False
     for name in names:
         try:
             say(context, f"{name}: {CATALOGUE[name].fetch() or 'shipped, nothing to fetch'}")
         except DataNotFoundError as error:
-            typer.echo(f"{name}: {error}", err=True)
-            missing += 1
+            typer.echo(str(error), err=True)
+            missing = True
     if missing:
         raise typer.Exit(NO)
 
 
 def verify(
-    names: Annotated[
-        list[str], typer.Argument(metavar="DATASET...", help=f"{DATASETS}.", autocompletion=dataset_names)
-    ],
+    names: Annotated[list[str], typer.Argument(metavar="DATASET", help=f"{DATASETS}.", autocompletion=dataset_names)],
 ) -> None:
-    """Load data sets and hold their counts, labels and checksums against what they should be.
+    """Load data sets and hold counts, labels and checksums against what they should be.
 
-    The SHA-256 is that of all images and labels, which a study keeps too. Nothing is downloaded. Exit code 1 if a data
-    set is missing, damaged or another than it should be.
+    The SHA-256 is that of all images and labels, and a study keeps it too.
+    Nothing is downloaded.
+
+    Exit code 1 if a data set is missing, damaged or another than it should be.
     """
-    bad = 0
+    unknown = [name for name in names if name not in CATALOGUE and not name.endswith(".h5")]
+    if unknown:
+        raise ValueError(f"data set: expected {DATASETS}, got {unknown[0]!r}")
+    bad = False
     for name in names:
         try:
             found = examine(name)
         except (DataError, FileNotFoundError) as error:
-            typer.echo(f"{name}: {error}", err=True)
-            bad += 1
+            typer.echo(str(error), err=True)
+            bad = True
             continue
-        typer.echo(f"{name}: {found.dataset}\n  SHA-256 {found.checksum}, compared with {found.compared}")
+        typer.echo(f"{name}: {found.dataset}\n  SHA-256 {found.checksum}")
         for fault in found.faults:
             typer.echo(f"  {fault}", err=True)
-        typer.echo(f"  {'not as it should be' if found.faults else 'sound'}")
-        bad += bool(found.faults)
+        compared = f"compared with {found.compared}" if found.compared else "nothing to compare its content with"
+        typer.echo(f"  {compared}: {'not as it should be' if found.faults else 'sound'}")
+        bad = bad or bool(found.faults)
     if bad:
         raise typer.Exit(NO)

@@ -25,7 +25,7 @@ def preset_names() -> list[str]:
 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]
-Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="One or more studies' folders.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR", help="One or more studies' folders.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; without it as many as there are cores.")]
 Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster's, tcp://host:8786: tasks run there.")
@@ -75,8 +75,10 @@ def run(
 ) -> None:
     """Train, measure, attack and audit a network for every temperature and seed.
 
-    Each is one file in DIR, replaced as a whole after every epoch: what was interrupted goes on with `study resume`,
-    or with the same command again. Exit code 1 if a task failed; the others are finished all the same.
+    Each is one file in DIR, replaced as a whole after every epoch: what was
+    interrupted goes on with `study resume`, or with the same command again.
+
+    Exit code 1 if a task failed; the others are finished all the same.
     """
     from minirobust.study.config import parse
 
@@ -158,7 +160,7 @@ def figures(
 
 def presets(
     name: Annotated[
-        str | None, typer.Argument(metavar="[PRESET]", help="Print this one as TOML.", autocompletion=preset_names)
+        str | None, typer.Argument(metavar="PRESET", help="Print this one as TOML.", autocompletion=preset_names)
     ] = None,
 ) -> None:
     """List the presets, or print one as TOML: to be changed, and run."""

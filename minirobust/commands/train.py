@@ -46,7 +46,9 @@ def train(
 ) -> None:
     """Train a network and save it after every epoch.
 
-    Ctrl-C leaves the last whole epoch; training resumed from it equals training never interrupted, bit for bit.
+    Ctrl-C leaves the last whole epoch; training resumed from it equals
+    training never interrupted, bit for bit.
+
     Exit code 1 if the numbers overflow.
     """
     if output.exists() and not resume and not overwrite:

@@ -1,0 +1,72 @@
+"""`audit` prints and keeps the library's report, and its exit code is the verdict on the gradient."""
+
+import json
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust import masking
+from minirobust.commands.audit import audit
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """A network whose sigmoids are all so saturated that no gradient is left."""
+    network = mr.models.mlp(1 / 64, hidden=16)
+    network.layers[1].weight.value[...] *= 1e6
+    mr.save(tmp_path / "masked.h5", network)
+    return tmp_path / "masked.h5"
+
+
+def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path):
+    options = ["--samples", 30, "--epsilon", 0.2, "--seed", 4, "--source", masked]
+    result = run("audit", trained, "--dataset", "digits", *options, "--json", tmp_path / "a.json", "--quiet")
+    test = digits.test[:30]
+    networks = [mr.load(path).network for path in (trained, masked)]
+    report = masking.audit(networks[0], test.pixels(), test.labels, 0.2, networks[1:], seed=4)
+    assert result.stdout == f"{report}\n"
+    assert result.exit_code == int(report.masked)
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(json.dumps(report.to_dict()))
+
+
+def test_a_masked_gradient_is_1_and_printed_all_the_same(run, masked, tmp_path):
+    result = run("audit", masked, "--dataset", "digits", "--samples", 20, "--json", tmp_path / "a.json")
+    assert result.exit_code == 1
+    assert "verdict: the gradient is masked" in result.stdout
+    assert json.loads((tmp_path / "a.json").read_text())["masked"] is True
+
+
+def test_an_honest_gradient_is_0(run, trained):
+    result = run("audit", trained, "--dataset", "digits", "--samples", 20)
+    assert "not run" in result.stdout  # check 6: no sources
+    assert result.exit_code == 0
+
+
+def test_every_backend_audits(context, backend, trained, capsys):
+    audit(context, trained, "digits", samples=10, source=[trained], backend=backend.name)
+    assert "verdict: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset", "digits", "--epsilon", 0], "expected epsilon above 0"),
+        (["--dataset", "digits", "--json", "a.txt"], "expected the name of a .json file, got a.txt"),
+        (["--dataset", "digits", "--source", "no.h5"], "no file at no.h5"),
+        (["--dataset", "colour-digits"], "expected shape"),
+        ([], "--dataset: expected one"),
+    ],
+)
+def test_nonsense_is_refused(run, trained, words, message):
+    result = run("audit", trained, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_source_of_another_shape_is_refused(run, trained, tmp_path):
+    mr.save(tmp_path / "colour.h5", mr.models.cnn(1))
+    result = run("audit", trained, "--dataset", "digits", "--source", tmp_path / "colour.h5")
+    assert result.exit_code == 2
+    assert "(32, 32, 3)" in result.stderr
+    assert np.isfinite(mr.load(trained).network.parameters).all()

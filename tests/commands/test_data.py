@@ -1,0 +1,105 @@
+"""`info` and `data` say what is here; what is missing or damaged is exit code 1."""
+
+import re
+
+import numpy
+import pytest
+
+from data_loaders import CATALOGUE, Dataset, Split, load, save_hdf5
+from minirobust import backend
+
+
+def test_info_tells_versions_backends_and_places(run, nowhere):
+    result = run("info")
+    assert result.exit_code == 0
+    assert re.search(r"^minirobust \d\S*, Python 3\.\d+\.\d+ on ", result.stdout)
+    assert re.search(rf"^numpy +{re.escape(numpy.__version__)}$", result.stdout, re.MULTILINE)
+    assert re.search(r"^numpy +runs +NumPy \S+ on the CPU$", result.stdout, re.MULTILINE)
+    assert re.search(r"^digits +shipped$", result.stdout, re.MULTILINE)
+    for name in nowhere:
+        assert re.search(rf"^{name} +not found$", result.stdout, re.MULTILINE)
+
+
+def test_info_says_why_a_backend_does_not_run(run, monkeypatch):
+    def fail():
+        raise backend.BackendError("backend 'cupy': no CUDA device answers")
+
+    monkeypatch.setitem(backend.BACKENDS, "cupy", fail)
+    monkeypatch.delitem(backend._made, "cupy", raising=False)
+    assert re.search(r"^cupy +does not run here +no CUDA device answers$", run("info").stdout, re.MULTILINE)
+
+
+def test_list_shows_counts_shape_licence_and_place(run, nowhere):
+    lines = {line.split()[0]: line for line in run("data", "list").stdout.splitlines()}
+    assert lines.keys() == {"name", *CATALOGUE}
+    assert lines["svhn"].split()[1:4] == ["73257", "26032", "32x32x3"]
+    assert "non-commercial" in lines["svhn"]
+    for name in nowhere:
+        assert lines[name].endswith("not found")
+
+
+def test_fetch_downloads_what_is_missing(run, nowhere, tmp_path, monkeypatch):
+    def deliver(files, addresses, folder):
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / file.name).write_bytes(b"")
+
+    monkeypatch.setattr("data_loaders.search.download_files", deliver)
+    assert run("data", "list").stdout.count(str(tmp_path)) == 0
+    result = run("data", "fetch", "svhn", "digits")
+    assert result.exit_code == 0
+    assert result.stdout == f"svhn: {tmp_path}/cache/svhn\ndigits: shipped, nothing to fetch\n"
+    assert run("data", "list").stdout.count(f"{tmp_path}/cache/svhn") == 1
+
+
+def test_fetch_goes_on_after_a_failure_and_ends_with_1(run, nowhere):
+    result = run("data", "fetch", "svhn", "cifar10", "digits")
+    assert result.exit_code == 1
+    assert result.stdout == "digits: shipped, nothing to fetch\n"
+    assert result.stderr.count("was not found. Looked in:") == 2
+    assert "no network" in result.stderr
+
+
+def test_fetch_refuses_an_unknown_name_before_anything(run, nowhere):
+    result = run("data", "fetch", "svhn", "mnits")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("minirobust: data set: expected mnist, ")
+
+
+def test_verify_prints_the_checksum_that_a_study_keeps(run, few):
+    result = run("data", "verify", "digits", few)
+    assert result.exit_code == 0
+    for name in ("digits", few):
+        assert f"SHA-256 {load(name).checksum()}\n" in result.stdout
+    assert result.stdout.count(": sound\n") == 2
+
+
+def test_verify_goes_on_after_what_is_missing_and_ends_with_1(run, nowhere, few):
+    result = run("data", "verify", "svhn", "no.h5", few)
+    assert result.exit_code == 1
+    assert "SVHN was not found" in result.stderr
+    assert "no.h5: expected an HDF5 file, found none" in result.stderr
+    assert result.stdout.startswith(f"{few}: Dataset('few', 200 train + 50 test images of 28x28x1")
+
+
+def test_verify_names_what_is_wrong(run, few, digits, tmp_path):
+    few.write_bytes(few.read_bytes()[:-50])
+    result = run("data", "verify", few)
+    assert result.exit_code == 1
+    assert str(few) in result.stderr
+    empty = Split(digits.test.images[:0], digits.test.labels[:0])
+    save_hdf5(tmp_path / "empty.h5", Dataset("empty", digits.train[:9], empty, digits.class_names))
+    result = run("data", "verify", tmp_path / "empty.h5")
+    assert result.exit_code == 1
+    assert "test: expected at least one image, got none" in result.stderr
+    assert "not as it should be" in result.stdout
+
+
+def test_verify_refuses_an_unknown_name_before_anything(run):
+    result = run("data", "verify", "digits", "mnits")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("command", ["fetch", "verify"])
+def test_at_least_one_name_is_needed(run, command):
+    assert run("data", command).exit_code == 2

@@ -1,0 +1,220 @@
+"""`study` and `report` hand the right configuration and folders on; what runs and draws is stood in for here."""
+
+import sys
+from dataclasses import fields
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+import minirobust.study
+from minirobust.commands import study
+from minirobust.study import PRESETS, StudyConfig, store
+from minirobust.study.config import parse
+
+
+def stand_in(monkeypatch, name, **functions):
+    """Puts a module of these functions in the place of `minirobust.study.name`."""
+    module = ModuleType(f"minirobust.study.{name}")
+    vars(module).update(functions)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(minirobust.study, name, module, raising=False)
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """What `sweep.run_study` was called with; the tasks in `fail` fail."""
+    calls = SimpleNamespace(made=[], fail=[])
+
+    def run_study(config, folder, **options):
+        calls.made.append((config, folder, options))
+        return calls.fail
+
+    stand_in(monkeypatch, "sweep", run_study=run_study, status=lambda folder: f"tasks of {folder}")
+    return calls
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A study that has not begun."""
+    store.open_folder(tmp_path / "st", PRESETS["quick"])
+    return tmp_path / "st"
+
+
+def test_a_preset_is_run_as_it_is(run, runs, tmp_path):
+    result = run("study", "run", "quick", "--output", tmp_path / "st")
+    assert result.exit_code == 0
+    ((config, folder, options),) = runs.made
+    assert (config, folder) == (PRESETS["quick"], tmp_path / "st")
+    assert options == {"workers": None, "scheduler": None, "quiet": False}
+
+
+def test_workers_scheduler_and_quiet_are_passed_on(run, runs, tmp_path):
+    run("study", "run", "quick", "-o", tmp_path, "--workers", 3, "--scheduler", "tcp://host:8786", "--quiet")
+    assert runs.made[0][2] == {"workers": 3, "scheduler": "tcp://host:8786", "quiet": True}
+
+
+OTHERS = {
+    "dataset": "colour-digits",
+    "model": "cnn",
+    "temperatures": "1/64,0.5,16",
+    "epochs": "7",
+    "seeds": "3,1",
+    "batch_size": "32",
+    "learning_rate": "1/100",
+    "epsilon": "0.3",
+    "epsilons": "0.1,0.3",
+    "delta1": "0.04",
+    "delta2": "0.0004",
+    "pixels": "2",
+    "train_samples": "99",
+    "audit_samples": "98",
+    "audit_budget": "full",
+    "backend": "auto",
+    "dtype": "float64",
+}
+
+
+def test_every_field_has_an_option(run, runs, tmp_path):
+    assert list(OTHERS) == [field.name for field in fields(StudyConfig)]
+    options = [word for name, text in OTHERS.items() for word in (f"--{name.replace('_', '-')}", text)]
+    assert run("study", "run", "mnist", "-o", tmp_path, *options).exit_code == 0
+    config = runs.made[0][0]
+    assert config == PRESETS["mnist"].but(**{name: parse(name, text) for name, text in OTHERS.items()})
+    assert config.temperatures == (0.015625, 0.5, 16.0)
+    assert config.learning_rate == 0.01
+    assert all(getattr(config, name) != getattr(PRESETS["mnist"], name) for name in OTHERS)
+
+
+def test_one_field_leaves_the_others(run, runs, tmp_path):
+    run("study", "run", "svhn", "-o", tmp_path, "--epochs", 2)
+    assert runs.made[0][0] == PRESETS["svhn"].but(epochs=2)
+
+
+def test_a_preset_printed_as_toml_is_run_as_the_preset(run, runs, tmp_path):
+    text = run("study", "presets", "cifar10").stdout
+    (tmp_path / "mine.toml").write_text(text)
+    run("study", "run", tmp_path / "mine.toml", "-o", tmp_path / "st", "--seeds", "0,1")
+    assert runs.made[0][0] == PRESETS["cifar10"].but(seeds=[0, 1])
+
+
+def test_a_file_s_path_holds_in_every_folder(run, runs, few, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("study", "run", "quick", "-o", "st", "--dataset", few.name)
+    assert runs.made[0][0].dataset == str(few)
+
+
+def test_failed_tasks_are_named_at_the_end_with_1(run, runs, tmp_path):
+    runs.fail = [SimpleNamespace(temperature=0.015625, seed=3, error="no space left")]
+    result = run("study", "run", "quick", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr == "T = 0.015625, seed 3 failed: no space left\n"
+
+
+def test_interrupted_tells_how_to_go_on(run, monkeypatch, folder):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    stand_in(monkeypatch, "sweep", run_study=interrupted)
+    result = run("study", "resume", folder)
+    assert result.exit_code == 130
+    assert f"`minirobust study resume {folder}` goes on" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["quik"], "expected mnist, fashion-mnist, svhn, cifar10, quick or the path of a .toml file, got 'quik'"),
+        (["no.toml"], "no.toml: No such file or directory"),
+        (["quick", "--dataset", "mnits"], "expected dataset to be mnist, "),
+        (["quick", "--dataset", "no.h5"], "no.h5, where no file is"),
+        (["quick", "--model", "rnn"], "expected model to be mlp or cnn, got 'rnn'"),
+        (["quick", "--temperatures", "0,1"], "temperature"),
+        (["quick", "--temperatures", "hot"], "expected temperatures to be numbers, got 'hot'"),
+        (["quick", "--temperatures", "1000"], "1000"),
+        (["quick", "--epsilon", "2"], "expected epsilon in (0, 1], got 2.0"),
+        (["quick", "--epsilon", "0.15"], "the main epsilon 0.15 among them"),
+        (["quick", "--epochs", "1.5"], "expected epochs to be a number, got '1.5'"),
+        (["quick", "--epochs", "1,2"], "expected epochs to be one number, got '1,2'"),
+        (["quick", "--backend", "tpu"], "expected backend to be auto or "),
+        (["quick", "--audit-budget", "huge"], "expected audit_budget to be quick or full, got 'huge'"),
+        (["quick", "--nope", "1"], "No such option: --nope"),
+        (["quick", "--workers", "0"], "--workers"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_runs(run, runs, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    result = run("study", "run", *words, "-o", "st")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert runs.made == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("epochs = ", "mine.toml: "), ("epoch = 3", "mine.toml: study: expected the fields dataset, "), ("", "dataset")],
+)
+def test_a_wrong_toml_file_is_named(run, runs, tmp_path, text, message):
+    (tmp_path / "mine.toml").write_text(text)
+    result = run("study", "run", tmp_path / "mine.toml", "-o", tmp_path / "st")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert runs.made == []
+
+
+def test_output_must_be_given(run, runs):
+    result = run("study", "run", "quick")
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+
+
+def test_resume_goes_on_with_the_folder_s_configuration(run, runs, folder):
+    assert run("study", "resume", folder, "--workers", 2).exit_code == 0
+    assert runs.made == [(PRESETS["quick"], folder, {"workers": 2, "scheduler": None, "quiet": False})]
+
+
+def test_status_prints_the_table(run, runs, folder):
+    result = run("study", "status", folder, "--quiet")
+    assert (result.exit_code, result.stdout) == (0, f"tasks of {folder}\n")
+
+
+def test_presets_are_listed(run):
+    lines = run("study", "presets").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["preset", *PRESETS]
+    assert "1/64, 1, 16" in lines[-1]
+    assert run("study", "presets", "nope").exit_code == 2
+
+
+def test_figures_are_drawn_from_all_folders(run, monkeypatch, folder, tmp_path):
+    def draw(studies, output):
+        assert output.is_dir()
+        return [output / f"{study.config.dataset}-{len(studies)}.png" for study in studies]
+
+    stand_in(monkeypatch, "figures", draw=draw)
+    result = run("study", "figures", folder, folder, "--output", tmp_path / "new/drawn")
+    assert result.exit_code == 0
+    assert result.stdout == 2 * f"{tmp_path}/new/drawn/digits-2.png\n"
+
+
+def test_the_report_is_written_from_all_folders(run, monkeypatch, folder, tmp_path):
+    def write_report(studies, path):
+        path.write_text(" ".join(study.config.dataset for study in studies))
+
+    stand_in(monkeypatch, "report", write_report=write_report)
+    assert run("report", folder, folder, "-o", tmp_path / "page.html").exit_code == 0
+    assert (tmp_path / "page.html").read_text() == "digits digits"
+    assert run("report", folder, "-o", tmp_path / "page.pdf").exit_code == 2
+    assert run("report", folder, "-o", tmp_path / "no/page.html").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("study", "resume"), ("study", "figures"), ("report",)])
+def test_a_folder_that_holds_no_study_is_named(run, runs, monkeypatch, tmp_path, words):
+    stand_in(monkeypatch, "figures", draw=None)
+    stand_in(monkeypatch, "report", write_report=None)
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        result = run(*words, folder)
+        assert result.exit_code == 2
+        assert str(folder) in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert study.preset_names() == list(PRESETS)

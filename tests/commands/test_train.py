@@ -1,0 +1,174 @@
+"""`train` trains what the library would, keeps every whole epoch, and goes on from it."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust import sealed
+from minirobust.commands.train import train
+
+LINE = re.compile(r"^epoch +(\d+)  loss (\d\.\d{4})  test accuracy ([01]\.\d{4})  \d+\.\d s$", re.MULTILINE)
+
+
+def same(one, other):
+    """Whether two checkpoints hold the same network and optimizer, bit for bit."""
+    (_, a), (_, b) = sealed.read(one), sealed.read(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_the_network_is_the_one_that_the_library_trains(run, tmp_path, digits):
+    path = tmp_path / "net.h5"
+    options = ["--temperature", "1/4", "--epochs", 2, "--seed", 3, "--lr", 0.002, "--batch-size", 50]
+    result = run("train", "digits", "-o", path, *options)
+    assert result.exit_code == 0
+    network = mr.models.mlp(0.25, seed=3)
+    losses = [epoch.loss for epoch in mr.fit(network, mr.Adam(network, lr=0.002), digits, 2, 50, seed=3)]
+    saved, optimizer, epoch = mr.load(path)
+    assert np.array_equal(saved.parameters, network.parameters)
+    assert (epoch, optimizer.lr, saved.dtype) == (2, 0.002, "float32")
+    lines = LINE.findall(result.stdout)
+    assert [line[:2] for line in lines] == [("1", f"{losses[0]:.4f}"), ("2", f"{losses[1]:.4f}")]
+    accuracy = np.mean(network.predict(digits.test.pixels()) == digits.test.labels)
+    assert lines[-1][2] == f"{accuracy:.4f}"
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_every_backend_trains(context, backend, tmp_path, few, model):
+    train(context, str(few), tmp_path / "net.h5", model=model, epochs=1, dtype="float64", backend=backend.name)
+    network = mr.load(tmp_path / "net.h5").network
+    assert (network.dtype, network.output_shape) == ("float64", (10,))
+
+
+def test_quiet_prints_nothing(run, tmp_path, few):
+    for words in (["--quiet", "train"], ["train", "-q", "--overwrite"]):
+        result = run(*words, few, "--epochs", 1, "-o", tmp_path / "net.h5")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_resumed_equals_never_interrupted(run, tmp_path, few):
+    whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    assert run("train", few, "--epochs", 3, "-o", whole).exit_code == 0
+    for epochs in (1, 3):  # the first finds no file to go on with, and begins
+        result = run("train", few, "--epochs", epochs, "-o", parts, "--resume")
+        assert result.exit_code == 0
+    assert [line[0] for line in LINE.findall(result.stdout)] == ["2", "3"]
+    assert same(whole, parts)
+
+
+def test_what_is_trained_already_is_left_alone(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    run("train", few, "--epochs", 2, "-o", path)
+    before = path.read_bytes()
+    result = run("train", few, "--epochs", 2, "-o", path, "--resume")
+    assert result.exit_code == 0
+    assert f"{path} holds 2 epochs already" in result.stdout
+    assert path.read_bytes() == before
+
+
+def test_a_checkpoint_is_not_replaced_unasked(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    path.write_text("precious")
+    result = run("train", few, "--epochs", 1, "-o", path)
+    assert result.exit_code == 2
+    assert "--resume goes on with it, --overwrite replaces it" in result.stderr
+    assert path.read_text() == "precious"
+    assert run("train", few, "--epochs", 1, "-o", path, "--overwrite").exit_code == 0
+    assert mr.load(path).epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [
+        ("--temperature", 2, "temperature = 1.0, got 2.0"),
+        ("--seed", 1, "seed = 0, got 1"),
+        ("--lr", 0.1, "learning_rate = 0.001, got 0.1"),
+        ("--batch-size", 5, "batch_size = 64, got 5"),
+        ("--dtype", "float64", "dtype = float32, got float64"),
+        ("--model", "cnn", "model = mlp, got cnn"),
+    ],
+)
+def test_other_options_are_not_taken_for_the_same_training(run, tmp_path, few, option, value, name):
+    path = tmp_path / "net.h5"
+    run("train", few, "--epochs", 1, "-o", path)
+    before = path.read_bytes()
+    result = run("train", few, "--epochs", 2, "-o", path, "--resume", option, value)
+    assert result.exit_code == 2
+    assert result.stderr == f"minirobust: train: {path} was made with {name}\n"
+    assert path.read_bytes() == before
+
+
+def test_data_may_move_but_not_change(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    run("train", few, "--epochs", 1, "-o", path)
+    moved = few.rename(tmp_path / "moved.h5")
+    assert run("train", moved, "--epochs", 2, "-o", path, "--resume").exit_code == 0
+    result = run("train", "digits", "--epochs", 3, "-o", path, "--resume")
+    assert result.exit_code == 2
+    assert "was made with data = " in result.stderr
+
+
+def test_a_checkpoint_of_another_make_is_not_gone_on_with(run, trained, tmp_path):
+    result = run("train", "digits", "-o", trained, "--resume", "--epochs", 9)
+    assert result.exit_code == 2
+    assert "expected a checkpoint of `minirobust train`" in result.stderr
+
+
+def test_numbers_that_overflow_are_1_and_leave_the_last_whole_epoch(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    result = run("train", few, "--lr", 1e38, "--epochs", 5, "-o", path)
+    assert result.exit_code == 1
+    assert re.match(r"minirobust: epoch \d, batch \d", result.stderr)
+    assert not path.exists() or mr.load(path).epoch < 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mnits"], "expected mnist, fashion-mnist"),
+        (["nothing.h5"], "nothing.h5: expected an HDF5 file, found none"),
+        (["digits", "-o", "no/such/folder/net.h5"], "expected an existing folder"),
+        (["digits", "-o", "."], ". is there already"),
+        (["digits", "--temperature", "0"], "expected temperature in (0, inf), got 0.0"),
+        (["digits", "--temperature", "1/0"], "expected a number such as 0.25 or 1/4"),
+        (["digits", "--temperature", "warm"], "expected a number such as 0.25 or 1/4"),
+        (["digits", "--epochs", "0"], "--epochs"),
+        (["digits", "--backend", "tpu"], "--backend"),
+    ],
+)
+def test_nonsense_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    result = run("train", *words)
+    assert result.exit_code == 2
+    assert " ".join(message.split()) in " ".join(result.stderr.replace("│", " ").split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_cannot_be_had_is_told_with_the_places(run, nowhere, tmp_path):
+    result = run("train", "mnist", "-o", tmp_path / "net.h5")
+    assert result.exit_code == 2
+    assert f"Looked in:\n  {tmp_path}/cache/mnist: no such folder\n" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_leaves_the_last_whole_epoch(tmp_path, few, run):
+    path = tmp_path / "net.h5"
+    command = [sys.executable, "-m", "minirobust", "train", few, "-o", path, "--epochs", "100000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch   3"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.strip() == f"minirobust: interrupted: {path} holds the last whole epoch, --resume goes on"
+    done = mr.load(path).epoch
+    assert done >= 3
+    assert [entry.name for entry in tmp_path.iterdir() if "part" in entry.name] == []
+    whole = tmp_path / "whole.h5"
+    run("train", few, "-o", whole, "--epochs", done)
+    assert same(path, whole)

@@ -1,0 +1,200 @@
+"""The command as a whole: every command explains itself, every error is a sentence with an exit code."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import minirobust as mr
+from minirobust import backend, cli, masking
+from minirobust.commands import arguments, attack
+
+program = typer.main.get_command(cli.app)
+
+
+def commands(group=program, *names):
+    """Every command with its full name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield (*names, name), command
+
+
+ALL = dict(commands())
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, list(words))
+
+
+def started(*words, **options):
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "minirobust", *words], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def test_the_commands_are_those_that_are_documented():
+    assert {" ".join(names) for names in ALL} == {
+        "info",
+        "data list",
+        "data fetch",
+        "data verify",
+        "train",
+        "attack",
+        "audit",
+        "gradcheck",
+        "study run",
+        "study resume",
+        "study status",
+        "study figures",
+        "study presets",
+        "report",
+    }
+
+
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_every_command_explains_itself(names):
+    result = run(*names, "--help")
+    assert result.exit_code == 0
+    words = " ".join(result.stdout.split())
+    assert " ".join(ALL[names].help.splitlines()[0].split()) in words
+    for parameter in ALL[names].params:
+        assert (parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar) in words
+
+
+def examples():
+    """Every example of every --help."""
+    for command in [program, *ALL.values()]:
+        yield from re.findall(r"\$ minirobust (.*)", command.epilog or "")
+
+
+@pytest.mark.parametrize("example", sorted(set(examples())))
+def test_every_example_names_what_exists(example):
+    words = shlex.split(example.partition(">")[0])
+    names = next(tuple(words[:n]) for n in (1, 2) if tuple(words[:n]) in ALL)
+    known = {option for parameter in ALL[names].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_help_groups_the_commands_and_tells_the_exit_codes():
+    text = run("--help").stdout
+    assert all(panel in text for panel in ("What is here", "One network", "The study"))
+    told = re.findall(r"[:;] (\d+) ", " ".join(text.split()))
+    assert [int(code) for code in told] == [0, cli.NO, cli.UNUSABLE, cli.FAULT, cli.INTERRUPTED]
+
+
+@pytest.mark.parametrize(
+    "words", [["nope"], ["train"], ["train", "digits", "--nope"], ["attack", "x.h5", "nope"], ["data"], []]
+)
+def test_wrong_usage_is_2(words):
+    assert run(*words).exit_code == 2
+
+
+def test_an_error_is_one_sentence_on_the_error_stream():
+    result = run("attack", "no-such-file.h5")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "minirobust: checkpoint: no file at no-such-file.h5\n"
+
+
+@pytest.mark.parametrize("words", [("--debug", "attack", "no.h5"), ("attack", "no.h5", "--debug")])
+def test_debug_shows_where_it_happened(words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert "sealed.py" in result.stderr
+    assert result.stderr.endswith("\nminirobust: checkpoint: no file at no.h5\n")
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path):
+    assert run("attack", str(tmp_path)).stderr == f"minirobust: {tmp_path}: Is a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt("interrupted: two of three"), 130, "interrupted: two of three"),
+        (backend.BackendError("backend 'cupy': no device"), 2, "backend 'cupy': no device"),
+        (ModuleNotFoundError("No module named 'dask'"), 2, "No module named 'dask'"),
+        (mr.training.NonFiniteError("epoch 1, batch 2"), 1, "epoch 1, batch 2"),
+        (OSError(28, "No space left on device", "/x/net.h5"), 2, "/x/net.h5: No space left on device"),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(monkeypatch, error, code, sentence):
+    def fail(name):
+        raise error
+
+    monkeypatch.setattr("minirobust.commands.data._place", fail)
+    result = run("data", "list")
+    assert (result.exit_code, result.stderr) == (code, f"minirobust: {sentence}\n")
+
+
+def test_a_mistake_of_ones_own_is_3_and_shows_where(monkeypatch, capsys):
+    def fail(name):
+        raise RuntimeError("cannot be")
+
+    monkeypatch.setattr("minirobust.commands.data._place", fail)
+    monkeypatch.setattr(sys, "argv", ["minirobust", "data", "list"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 3
+    error = capsys.readouterr().err
+    assert "in fail" in error
+    assert error.endswith("minirobust: this is a mistake in minirobust, not in what it was given\n")
+
+
+def test_python_m_minirobust_is_the_command():
+    result = started("--version")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"minirobust \d+\.\d+\.\d+\n", result.stdout)
+    assert started("nope").returncode == 2
+
+
+def test_help_comes_without_what_is_heavy():
+    code = "import sys, minirobust.cli; print(*{name.split('.')[0] for name in sys.modules}, *sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert "typer" in loaded
+    assert not {"scipy", "h5py", "matplotlib", "pooch", "dask", "distributed", "tqdm", "minirobust.study"} & loaded
+
+
+def test_the_shell_completes_names():
+    environment = os.environ | {
+        "_MINIROBUST_COMPLETE": "complete_bash",
+        "COMP_WORDS": "minirobust data fetch s",
+        "COMP_CWORD": "3",
+    }
+    code = "import sys; sys.argv = ['minirobust']; from minirobust.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "svhn" in result.stdout.split()
+
+
+def test_whoever_stops_reading_gets_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "minirobust", "data", "list"], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert "Traceback" not in result.stderr
+    assert "mistake" not in result.stderr
+
+
+def test_choices_are_those_of_the_library():
+    from minirobust.study.config import MODELS
+
+    assert set(get_args(arguments.Model)) == set(MODELS)
+    assert set(get_args(get_args(arguments.BackendName)[0])) == {"auto", *backend.BACKENDS} - {"strict"}
+    names = {name.replace("_", "-") for name in mr.attacks.__all__ if name[0].islower()}
+    assert set(get_args(attack.AttackName)) == names
+    (budget,) = (p for p in ALL[("audit",)].params if p.name == "budget")
+    assert run("audit", "x.h5", "--budget", "nope").exit_code == 2
+    assert all(choice in run("audit", "--help").stdout for choice in masking.BUDGETS)
+    assert budget.default == "quick"
