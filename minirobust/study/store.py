@@ -123,7 +123,7 @@ def task_path(folder: Path, temperature: float, seed: int) -> Path:
     return folder / f"T{temperature:g}-seed{seed}.h5"
 
 
-def write(path: Path, record: Record, network: Network, optimizer: Optimizer) -> None:
+def write(path: Path, record: Record, network: Network, optimizer: Optimizer | None) -> None:
     """Replaces a task's file as a whole, or leaves it as it was; raises OSError if it cannot be written."""
     description, arrays = pack(network, optimizer, record.epoch)
     description["study"] = {
