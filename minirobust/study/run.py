@@ -204,9 +204,9 @@ def _batches(network: Network, split: Split) -> Iterator[tuple[slice, Any, Any]]
         yield rows, asarray(split.pixels(rows, network.dtype)), asarray(split.labels[rows])
 
 
-def _accuracy(network: Network, split: Split) -> float:
-    right = sum(float((network.predict(x) == labels).sum()) for _, x, labels in _batches(network, split))
-    return right / len(split)
+def _accuracy(network: Network, split: Split) -> numpy.floating:
+    right = [network.backend.to_numpy(network.predict(x) == labels) for _, x, labels in _batches(network, split)]
+    return numpy.concatenate(right).mean()
 
 
 def _of_true_class(network: Network, logits: Any, labels: numpy.ndarray) -> numpy.ndarray:

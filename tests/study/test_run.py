@@ -3,9 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 
 import numpy as np
@@ -15,24 +12,6 @@ import minirobust as mr
 from data_loaders import load_hdf5
 from minirobust.study import run, store
 from minirobust.study.store import task_path
-
-
-def everything_but_times(path):
-    """All that a task's file holds and that must not depend on how often it was interrupted."""
-    record, (network, optimizer, epoch) = store.read_with_network(path, "numpy")
-    arrays = {
-        f"{group}/{name}": a for group in ("epochs", "final", "audited") for name, a in vars(record)[group].items()
-    }
-    arrays |= {"parameters": network.parameters, "m": optimizer.m, "v": optimizer.v}
-    return arrays, (record.audit, record.environment, epoch, optimizer.t)
-
-
-def assert_same(left, right):
-    (arrays, rest), (other_arrays, other_rest) = left, right
-    assert rest == other_rest
-    assert arrays.keys() == other_arrays.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, other_arrays[name], err_msg=name)
 
 
 @pytest.fixture
@@ -157,36 +136,21 @@ def test_a_file_of_another_configuration_is_refused_and_left_alone(config, tmp_p
     assert path.read_bytes() == before
 
 
-TASK = textwrap.dedent("""
-    import sys
-    from pathlib import Path
-    from minirobust.study import StudyConfig, run
-    if __name__ == "__main__":
-        config = StudyConfig.from_toml(Path(sys.argv[1]).read_text())
-        for T in config.temperatures:
-            run.train(config, T, 0, Path(sys.argv[2]))
-        for T in config.temperatures:
-            run.audit_trained(config, T, 0, Path(sys.argv[2]))
-""")
-
-
 @pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(kills, config, tmp_path):
+def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(
+    kills, config, begin_alone, run_alone, assert_same_results, tmp_path
+):
+    config = config.but(temperatures=(0.25,), audit_samples=20)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    script, toml = tmp_path / "task.py", tmp_path / "config.toml"
-    script.write_text(TASK)
-    config = config.but(audit_samples=20)
-    toml.write_text(config.to_toml())
-    command = [sys.executable, str(script), str(toml)]
     for folder in (whole, killed):
         store.open_folder(folder, config)
     began = time.monotonic()
-    subprocess.run([*command, str(whole)], check=True)
+    run_alone(whole)
     took = time.monotonic() - began
 
     moments = random.Random(kills)
     for _ in range(kills):
-        process = subprocess.Popen([*command, str(killed)])
+        process = begin_alone(killed)
         time.sleep(moments.uniform(0.2, 1) * took)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -195,7 +159,7 @@ def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(kills, con
         if process.returncode == 0 or moments.random() < 0.3:  # done: begin anew, so that each kill hits something
             for path in killed.glob("*.h5"):
                 path.unlink()
-    subprocess.run([*command, str(killed)], check=True)
+    run_alone(killed)
     assert sorted(path.name for path in killed.iterdir()) == sorted(path.name for path in whole.iterdir())
     for path in whole.glob("*.h5"):
-        assert_same(everything_but_times(path), everything_but_times(killed / path.name))
+        assert_same_results(path, killed / path.name)
