@@ -37,8 +37,9 @@ def main():
 
 def print_success(attack, y):
     """The share of images fooled, with those that were wrong without an attack and without them, per class."""
-    every = [1 - mr.robustness.by_class(fooled, y) for fooled in attack.fooled_at]
-    correct = [1 - mr.robustness.by_class_of_correct(fooled, attack.clean_correct, y) for fooled in attack.fooled_at]
+    fooled_at = mr.backend.of(attack.fooled_at).to_numpy(attack.fooled_at)
+    every = [1 - mr.robustness.by_class(fooled, y) for fooled in fooled_at]
+    correct = [1 - mr.robustness.by_class_of_correct(fooled, attack.clean_correct, y) for fooled in fooled_at]
     shares = np.array([*every, *correct])
     print("fooled         of all images            of those classified correctly")
     print("by       1 pixel  2 pixels  3 pixels    1 pixel  2 pixels  3 pixels")

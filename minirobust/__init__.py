@@ -1,6 +1,6 @@
 """minirobust: neural networks small enough to read, and a laboratory for how robust they are."""
 
-from minirobust import attacks, backend, models, plots, regimes, robustness, saliency
+from minirobust import attacks, backend, models, plots, regimes, robustness, saliency, study
 from minirobust.checkpoint import load, save
 from minirobust.gradient_check import GradientError, gradcheck
 from minirobust.layers import (
@@ -56,5 +56,6 @@ __all__ = [
     "robustness",
     "saliency",
     "save",
+    "study",
     "trace",
 ]

@@ -68,18 +68,17 @@ def bounds(temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> 
 
 
 def _linear_until(T: float, delta1: float) -> float:
-    """r1: the distance to the tangent grows from 0 without bound, so it passes delta1 once."""
-    from scipy.optimize import brentq
-
+    """r1 by bisection: the distance to the tangent grows from 0 without bound, so it passes delta1 once."""
     slope = 1 / (4 * T)
-
-    def excess(net: float) -> float:
-        vertical = 0.5 + net * slope - 1 / (1 + math.exp(-net / T))
-        return vertical / math.hypot(1, slope) - delta1
-
     # The sigmoid stays below 1, so the tangent is delta1 away from it before this net.
-    far = (0.5 + delta1 * math.hypot(1, slope)) / slope
-    return float(brentq(excess, 0, far, xtol=1e-15, rtol=1e-14))
+    near, far = 0.0, (0.5 + delta1 * math.hypot(1, slope)) / slope
+    while near < (net := (near + far) / 2) < far:  # until no number lies between the two
+        vertical = 0.5 + net * slope - 1 / (1 + math.exp(-net / T))
+        if vertical / math.hypot(1, slope) < delta1:
+            near = net
+        else:
+            far = net
+    return far
 
 
 def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> Fractions:

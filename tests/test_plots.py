@@ -279,6 +279,8 @@ def test_the_difference_stands_between_images_and_adversarials(rng):
     (bar,) = axes[1, 3].child_axes
     assert [tick.get_text() for tick in bar.get_yticklabels()] == ["−0.25", "0", "+0.25"]
     assert bar.get_ylim() == third.get_clim()
+    (colours,) = (part for part in bar.collections if part.get_array() is not None)
+    np.testing.assert_array_equal(colours.to_rgba([-0.25, 0.1]), third.to_rgba([-0.25, 0.1]))
 
 
 def test_the_difference_of_colour_images_lies_about_middle_grey_in_each_channel():
@@ -313,9 +315,9 @@ def test_rows_that_do_not_fit_are_refused(rows, adversarials, message):
 
 
 def test_circles_lie_on_their_pixels_whole_at_the_border_and_leave_out_none(axes):
-    mr.plots.circle_pixels(axes, [0, 29, 783, -1], width=28)
+    mr.plots.circle_pixels(axes, [0, 30, 783, -1], width=28)
     (circles,) = axes.collections
-    np.testing.assert_array_equal(circles.get_offsets(), [(0, 0), (1, 1), (27, 27)])
+    np.testing.assert_array_equal(circles.get_offsets(), [(0, 0), (2, 1), (27, 27)])
     assert not circles.get_clip_on()
     assert len(circles.get_facecolors()) == 0
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from data_loaders import CATALOGUE
 from minirobust.commands.arguments import DATASETS, check_output, located
-from minirobust.commands.terminal import NO, is_quiet, say, table
-
-if TYPE_CHECKING:
-    from minirobust.study.config import StudyConfig
+from minirobust.commands.terminal import NO, is_debug, is_quiet, say, table
+from minirobust.study.config import PRESETS, StudyConfig, parse
+from minirobust.study.store import read_config, read_study
 
 
 def preset_names() -> list[str]:
     """For the shell's completion."""
-    from minirobust.study.config import PRESETS
-
     return list(PRESETS)
 
 
@@ -80,8 +77,6 @@ def run(
 
     Exit code 1 if a task failed; the others are finished all the same.
     """
-    from minirobust.study.config import parse
-
     config = _configuration(study)
     texts = {field.name: context.params[field.name] for field in fields(config)}
     config = config.but(**{name: parse(name, text) for name, text in texts.items() if text is not None})
@@ -93,8 +88,6 @@ def run(
 
 def _configuration(study: str) -> StudyConfig:
     """A preset, or what a TOML file says."""
-    from minirobust.study.config import StudyConfig
-
     if not study.endswith(".toml"):
         return _preset(study)
     try:
@@ -104,8 +97,6 @@ def _configuration(study: str) -> StudyConfig:
 
 
 def _preset(name: str) -> StudyConfig:
-    from minirobust.study.config import PRESETS
-
     if name not in PRESETS:
         raise ValueError(f"study: expected {', '.join(PRESETS)} or the path of a .toml file, got {name!r}")
     return PRESETS[name]
@@ -123,7 +114,9 @@ def _run_study(
             f"interrupted: every whole epoch is kept; `minirobust study resume {folder}` goes on"
         ) from None
     for failure in failures:
-        typer.echo(f"T = {failure.temperature:g}, seed {failure.seed} failed: {failure.error}", err=True)
+        if is_debug(context):
+            typer.echo(failure.traceback, err=True)
+        typer.echo(f"minirobust: {failure}", err=True)
     if failures:
         raise typer.Exit(NO)
     say(context, f"finished: {folder}")
@@ -131,16 +124,14 @@ def _run_study(
 
 def resume(context: typer.Context, folder: Folder, workers: Workers = None, scheduler: Scheduler = None) -> None:
     """Go on with a study where its files end, and try again what failed."""
-    from minirobust.study.store import read_config
-
     _run_study(context, read_config(folder), folder, workers, scheduler)
 
 
 def status(folder: Folder) -> None:
     """Show where each task stands: epochs, final attacks, audit, accuracy, robustness, time left."""
-    from minirobust.study import sweep
+    from minirobust.study import progress
 
-    typer.echo(sweep.status(folder))
+    typer.echo(progress.table(progress.states(folder)))
 
 
 def figures(
@@ -150,7 +141,6 @@ def figures(
 ) -> None:
     """Draw the study's figures from what its folders hold so far."""
     from minirobust.study.figures import draw
-    from minirobust.study.store import read_study
 
     studies = [read_study(folder) for folder in folders]
     output.mkdir(parents=True, exist_ok=True)
@@ -164,8 +154,6 @@ def presets(
     ] = None,
 ) -> None:
     """List the presets, or print one as TOML: to be changed, and run."""
-    from minirobust.study.config import PRESETS
-
     if name is not None:
         typer.echo(_preset(name).to_toml(), nl=False)
         return
@@ -183,7 +171,6 @@ def report(
 ) -> None:
     """Write one HTML page: what was run, every claim with its verdict, all figures, the audits."""
     from minirobust.study.report import write_report
-    from minirobust.study.store import read_study
 
     check_output(output, ".html")
     write_report([read_study(folder) for folder in folders], output)

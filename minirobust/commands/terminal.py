@@ -17,6 +17,11 @@ def is_quiet(context: typer.Context) -> bool:
     return bool(context.find_root().params["quiet"])
 
 
+def is_debug(context: typer.Context) -> bool:
+    """Whether tracebacks are wanted."""
+    return bool(context.find_root().params["debug"])
+
+
 def say(context: typer.Context, text: str) -> None:
     """Prints what is no result: progress, and remarks."""
     if not is_quiet(context):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 from data_loaders import CATALOGUE
 from minirobust import models, regimes
@@ -76,7 +76,7 @@ class StudyConfig:
     pixels: int = 3
     train_samples: int = 10_000
     audit_samples: int = 1_000
-    audit_budget: str = "quick"
+    audit_budget: Literal["quick", "full"] = "quick"
     backend: str = "numpy"
     dtype: str = "float32"
 
@@ -172,7 +172,7 @@ def parse(name: str, text: str) -> Any:
     if name not in kinds:
         raise ValueError(f"study: expected one of the fields {', '.join(kinds)}, got {name}")
     kind = kinds[name]
-    if kind == "str":
+    if "int" not in kind and "float" not in kind:
         return text
     number = int if "int" in kind else lambda part: float(Fraction(part))
     try:

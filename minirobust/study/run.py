@@ -98,20 +98,25 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
     store.write(path, record, network, optimizer)
 
 
+def new_network(config: StudyConfig, temperature: float, seed: int, data: Dataset) -> Network:
+    """A task's network before training; raises ValueError if it does not fit the data."""
+    return MODELS[config.model](
+        temperature,
+        data.train.images.shape[1:],
+        classes=len(data.class_names),
+        backend=config.backend,
+        dtype=config.dtype,
+        seed=seed,
+    )
+
+
 def _begin(
     config: StudyConfig, temperature: float, seed: int, path: Path, data: Dataset
 ) -> tuple[Record, Network, Any]:
     """The task as its file left it, or a new one."""
     checksum = data.checksum()
     if not path.exists():
-        network = MODELS[config.model](
-            temperature,
-            data.train.images.shape[1:],
-            classes=len(data.class_names),
-            backend=config.backend,
-            dtype=config.dtype,
-            seed=seed,
-        )
+        network = new_network(config, temperature, seed, data)
         environment = _environment(network) | {"data": checksum}
         return Record(config, temperature, seed, environment), network, Adam(network, lr=config.learning_rate)
     record, (network, optimizer, _) = store.read_with_network(path, config.backend)
@@ -139,7 +144,7 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
     classes = len(data.class_names)
     right, confidence, gradient = numpy.empty(len(y), bool), numpy.empty(len(y)), numpy.empty(len(y))
     fooled = numpy.empty((len(config.epsilons), len(y)), bool)
-    net_values = []
+    net_values, slopes = [], []
     to_numpy = network.backend.to_numpy
     for rows, x, labels in _batches(network, data.test):
         logits, input_gradient = network.logits_and_input_gradient(x, labels)
@@ -148,18 +153,19 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
         gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
         for row, epsilon in enumerate(config.epsilons):
             fooled[row, rows] = to_numpy(network.predict(sign_step(network, x, input_gradient, epsilon)) != labels)
-        net_values.append(network.hidden(x))
-    net = network.xp.concatenate(net_values)
-    regimes = fractions(net, temperature, config.delta1, config.delta2)
-    slope = network.backend.sigmoid_derivative(net, temperature).ravel()
-    steepest = network.xp.partition(slope, -(len(slope) // 10))[-(len(slope) // 10) :]
+        net = network.hidden(x)
+        net_values.append(to_numpy(net).ravel())
+        slopes.append(to_numpy(network.backend.sigmoid_derivative(net, temperature)).ravel())
+    regimes = fractions(numpy.concatenate(net_values), temperature, config.delta1, config.delta2)
+    slope = numpy.concatenate(slopes, dtype="float64")
+    tenth = len(slope) // 10
     return {
         "train_accuracy": _accuracy(network, data.train[: config.train_samples]),
         "test_accuracy": right.mean(),
         "class_accuracy": robustness.by_class(~right, y, classes),
         **regimes._asdict(),
-        "slope_mean": float(to_numpy(slope.mean())),
-        "slope_share": float(to_numpy(steepest.sum(dtype="float64") / slope.sum(dtype="float64"))),
+        "slope_mean": slope.mean(),
+        "slope_share": numpy.partition(slope, -tenth)[-tenth:].sum() / slope.sum(),
         "robustness": [robustness.by_class(row, y, classes) for row in fooled],
         "gradient_median": _by_class(numpy.median, gradient, y, classes),
         "gradient_mean": gradient.mean(),
@@ -174,9 +180,9 @@ def _batches(network: Network, split: Split) -> Iterator[tuple[slice, Any, Any]]
         yield rows, asarray(split.pixels(rows, network.dtype)), asarray(split.labels[rows])
 
 
-def _accuracy(network: Network, split: Split) -> float:
-    right = sum(float((network.predict(x) == labels).sum()) for _, x, labels in _batches(network, split))
-    return right / len(split)
+def _accuracy(network: Network, split: Split) -> numpy.floating:
+    right = [network.backend.to_numpy(network.predict(x) == labels) for _, x, labels in _batches(network, split)]
+    return numpy.concatenate(right).mean()
 
 
 def _of_true_class(network: Network, logits: Any, labels: numpy.ndarray) -> numpy.ndarray:

@@ -50,6 +50,7 @@ from typing import Any
 
 import numpy
 
+from data_loaders import CATALOGUE
 from minirobust import sealed
 from minirobust.checkpoint import Checkpoint, pack, unpack
 from minirobust.network import Network
@@ -59,14 +60,7 @@ from minirobust.study.config import StudyConfig
 CONFIG = "study.toml"
 # Which tasks there are is the study's affair, not the task's: more temperatures or seeds can be added later.
 OF_THE_STUDY = ("temperatures", "seeds")
-TITLES = {
-    "mnist": "MNIST",
-    "fashion-mnist": "Fashion-MNIST",
-    "svhn": "SVHN",
-    "cifar10": "CIFAR-10",
-    "digits": "5,000 digits of MNIST",
-    "colour-digits": "colour digits",
-}
+TITLES = {name: entry.title for name, entry in CATALOGUE.items()}
 
 Arrays = dict[str, numpy.ndarray]
 
@@ -123,7 +117,7 @@ def task_path(folder: Path, temperature: float, seed: int) -> Path:
     return folder / f"T{temperature:g}-seed{seed}.h5"
 
 
-def write(path: Path, record: Record, network: Network, optimizer: Optimizer) -> None:
+def write(path: Path, record: Record, network: Network, optimizer: Optimizer | None) -> None:
     """Replaces a task's file as a whole, or leaves it as it was; raises OSError if it cannot be written."""
     description, arrays = pack(network, optimizer, record.epoch)
     description["study"] = {

@@ -43,7 +43,6 @@ def test_a_wrong_gradient_is_1_and_its_cause_is_named(run, monkeypatch):
 
 
 def test_step_and_tolerance_are_passed_on(run):
-    assert run("gradcheck", "--limit", 5, "--tolerance", 1e-15).exit_code == 1
     assert "(tolerance 0.001)" in run("gradcheck", "--limit", 5, "--tolerance", 1e-3).stdout
     assert run("gradcheck", "--limit", 50, "--step", 0.5).exit_code == 1
 

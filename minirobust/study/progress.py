@@ -1,0 +1,157 @@
+"""`states` and `Progress`: how far each task is, as its file says; live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy
+
+from minirobust.plots import temperature_label
+from minirobust.study import store
+from minirobust.study.config import StudyConfig
+
+TENTHS = 10  # plain lines: how often a task says how far it is
+
+
+@dataclass(frozen=True)
+class State:
+    """How far one task is.
+
+    Attributes
+    ----------
+    temperature : float
+    seed : int
+    epoch, epochs : int
+        Done, and in all.
+    attacked, audited : bool
+    accuracy, robustness : float
+        On the test set after the last epoch, the latter against FGSM at the main ε; NaN before the first.
+    seconds_left : float
+        Of training and measuring, at this task's pace; NaN before the first epoch.
+    """
+
+    temperature: float
+    seed: int
+    epoch: int
+    epochs: int
+    attacked: bool
+    audited: bool
+    accuracy: float
+    robustness: float
+    seconds_left: float
+
+    @property
+    def stage(self) -> str:
+        """In a word or two."""
+        if self.audited:
+            return "done"
+        if self.attacked:
+            return "trained, not audited"
+        if self.epoch == self.epochs:
+            return "pixel attack"
+        return f"epoch {self.epoch} of {self.epochs}" if self.epoch else "not begun"
+
+    def __str__(self) -> str:
+        left = "" if numpy.isnan(self.seconds_left) or not self.seconds_left else f"{_time(self.seconds_left)} left"
+        figures = "" if numpy.isnan(self.accuracy) else f"accuracy {self.accuracy:.3f}  FGSM {self.robustness:.3f}"
+        T = temperature_label(self.temperature)
+        return f"T = {T:<6} seed {self.seed:<3} {self.stage:<22} {figures:<30} {left}".rstrip()
+
+
+def states(folder: Path, config: StudyConfig | None = None) -> list[State]:
+    """How far each task of a study is, in the order of `StudyConfig.tasks`.
+
+    Raises
+    ------
+    StudyError, CheckpointError
+        If it is no study's folder, or a file in it is damaged.
+    """
+    config = config or store.read_config(folder)
+    return [_state(config, store.task_path(folder, T, seed), T, seed) for T, seed in config.tasks()]
+
+
+def table(states: list[State]) -> str:
+    """One line for each task."""
+    return "\n".join(map(str, states))
+
+
+def _state(config: StudyConfig, path: Path, T: float, seed: int) -> State:
+    if not path.exists():
+        return State(T, seed, 0, config.epochs, False, False, numpy.nan, numpy.nan, numpy.nan)
+    record = store.read(path)
+    main = config.epsilons.index(config.epsilon)
+    pace = (record.timing["training"] + record.timing["evaluation"])[-5:].mean()
+    return State(
+        T,
+        seed,
+        record.epoch,
+        config.epochs,
+        bool(record.final),
+        record.audit is not None,
+        float(record.epochs["test_accuracy"][-1]),
+        float(numpy.nanmean(record.epochs["robustness"][-1, main])),
+        float(pace * (config.epochs - record.epoch)),
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """Shows the tasks' states: on a terminal always the latest, elsewhere a line when a task is a tenth further.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    folder : Path
+    quiet : bool
+        Whether to show nothing.
+    stream : text stream, default standard error
+    """
+
+    def __init__(self, config: StudyConfig, folder: Path, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.config, self.folder, self.quiet = config, folder, quiet
+        self.stream = stream or sys.stderr
+        self.changed: dict[tuple[float, int], float] = {}  # when each file was written last
+        self.states: dict[tuple[float, int], State] = {}
+        self.said: dict[tuple[float, int], tuple[int, bool, bool]] = {}
+        self.lines = 0
+
+    def show(self) -> None:
+        """Looks at the files that changed since the last call, and says what is new."""
+        if self.quiet:
+            return
+        self._look()
+        if self.stream.isatty():
+            self._draw()
+        else:
+            self._say()
+
+    def _look(self) -> None:
+        for task in self.config.tasks():
+            path = store.task_path(self.folder, *task)
+            written = path.stat().st_mtime if path.exists() else 0.0
+            if self.changed.get(task) != written:
+                self.changed[task] = written
+                self.states[task] = _state(self.config, path, *task)
+
+    def _draw(self) -> None:
+        """All lines, in place of those drawn last."""
+        back = f"\x1b[{self.lines}F" if self.lines else ""
+        lines = [*map(str, self.states.values())]
+        self.stream.write(back + "".join(f"{line}\x1b[K\n" for line in lines))
+        self.stream.flush()
+        self.lines = len(lines)
+
+    def _say(self) -> None:
+        for task, state in self.states.items():
+            step = (state.epoch * TENTHS // state.epochs, state.attacked, state.audited)
+            if self.said.get(task, (0, False, False)) != step:
+                print(state, file=self.stream, flush=True)
+            self.said[task] = step

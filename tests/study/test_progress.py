@@ -1,0 +1,85 @@
+"""How far each task is, as its file says."""
+
+import io
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust.study import StudyConfig, store
+from minirobust.study.progress import Progress, states, table
+from minirobust.study.store import Record, task_path
+
+CONFIG = StudyConfig("digits", "mlp", (1 / 64, 2.0, 16.0), epochs=20)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def write(tmp_path):
+    net = mr.models.mlp(1.0, hidden=3)
+    store.open_folder(tmp_path, CONFIG)
+
+    def write(T, epochs, final=False, audit=False):
+        record = Record(CONFIG, T, 0, {})
+        for epoch in range(epochs):
+            robustness = np.zeros((5, 10))
+            robustness[2] = 0.25  # at the main ε
+            record.append("epochs", {"loss": 1.0, "test_accuracy": 0.5 + epoch / 100, "robustness": robustness})
+            record.append("timing", {"training": 2.0, "evaluation": 1.0})
+        record.final = {"label": np.arange(3)} if final else {}
+        record.audit = {"verdict": ""} if audit else None
+        store.write(task_path(tmp_path, T, 0), record, net, mr.Adam(net))
+
+    return write
+
+
+def test_each_task_says_how_far_it_is(write, tmp_path):
+    write(1 / 64, 5)
+    write(2.0, 20)
+    first, second, third = states(tmp_path)
+    assert (first.epoch, first.stage, first.accuracy, first.robustness) == (5, "epoch 5 of 20", 0.54, 0.25)
+    assert first.seconds_left == 15 * 3.0
+    assert " ".join(str(first).split()) == "T = 1/64 seed 0 epoch 5 of 20 accuracy 0.540 FGSM 0.250 45 s left"
+    assert second.stage == "pixel attack"
+    assert (third.stage, str(third)) == ("not begun", "T = 16     seed 0   not begun")
+    write(2.0, 20, final=True)
+    assert states(tmp_path)[1].stage == "trained, not audited"
+    write(2.0, 20, final=True, audit=True)
+    assert states(tmp_path)[1].stage == "done"
+    assert len(table(states(tmp_path)).splitlines()) == 3
+
+
+def test_plain_lines_come_when_a_task_is_a_tenth_further(write, tmp_path):
+    stream = io.StringIO()
+    progress = Progress(CONFIG, tmp_path, stream=stream)
+    progress.show()
+    assert stream.getvalue() == ""
+    for epoch in range(1, 6):
+        write(2.0, epoch)
+        progress.show()
+        progress.show()
+    assert [line.split()[6:9] for line in stream.getvalue().splitlines()] == [["2", "of", "20"], ["4", "of", "20"]]
+
+
+def test_a_terminal_shows_one_line_for_each_task_in_place_of_the_last(write, tmp_path):
+    stream = Terminal()
+    progress = Progress(CONFIG, tmp_path, stream=stream)
+    progress.show()
+    assert stream.getvalue().count("\n") == 3
+    write(2.0, 4)
+    before = len(stream.getvalue())
+    progress.show()
+    drawn = stream.getvalue()[before:]
+    assert drawn.startswith("\x1b[3F")
+    assert "epoch 4 of 20" in drawn.splitlines()[1]
+
+
+def test_quiet_says_nothing(write, tmp_path):
+    write(2.0, 20)
+    stream = io.StringIO()
+    Progress(CONFIG, tmp_path, quiet=True, stream=stream).show()
+    assert stream.getvalue() == ""

@@ -1,0 +1,165 @@
+"""One task: its numbers against the library's own attacks and measures, and its end whatever interrupts it."""
+
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from data_loaders import load_hdf5
+from minirobust.study import run, store
+from minirobust.study.store import task_path
+
+
+@pytest.fixture
+def trained(config, tmp_path):
+    """A task that is done, its network, and its test images."""
+    store.open_folder(tmp_path, config)
+    run.train(config, 0.25, 0, tmp_path)
+    path = task_path(tmp_path, 0.25, 0)
+    test = load_hdf5(config.dataset).test
+    return store.read(path), mr.load(path).network, test.pixels(), test.labels
+
+
+def test_the_last_epochs_row_is_what_the_librarys_functions_say_of_the_network(trained, config):
+    record, net, x, y = trained
+    last = {name: series[-1] for name, series in record.epochs.items()}
+    assert record.epoch == config.epochs
+    train = load_hdf5(config.dataset).train[:100]
+    assert last["train_accuracy"] == np.mean(net.predict(train.pixels()) == train.labels)
+    assert last["test_accuracy"] == np.mean(net.predict(x) == y)
+    np.testing.assert_allclose(
+        [last[name] for name in ("linear", "nonlinear", "saturated")], mr.regimes.fractions(net.hidden(x), 0.25)
+    )
+    for row, epsilon in zip(last["robustness"], config.epsilons, strict=True):
+        fooled = mr.attacks.fgsm(net, x, y, epsilon).fooled
+        np.testing.assert_array_equal(row, mr.robustness.by_class(fooled, y))
+    np.testing.assert_array_equal(last["class_accuracy"], mr.robustness.by_class(net.predict(x) != y, y))
+    G, p = mr.saliency.magnitude(net, x, y), net.predict_proba(x)[np.arange(len(y)), y]
+    np.testing.assert_allclose(last["gradient_median"], [np.median(G[y == c]) for c in range(10)], rtol=1e-6)
+    np.testing.assert_allclose(last["gradient_mean"], G.mean(), rtol=1e-5)
+    np.testing.assert_allclose(last["confidence"], [p[y == c].mean() for c in range(10)], rtol=1e-5)
+    # f' in the closed form of the definition, and the tenth of the values nearest 0, where it is steepest.
+    e = np.exp(-abs(net.hidden(x).astype("float64").ravel()) / 0.25)
+    slope = np.sort(e / (0.25 * (1 + e) ** 2))[::-1]
+    np.testing.assert_allclose(last["slope_mean"], slope.mean(), rtol=1e-5)
+    np.testing.assert_allclose(last["slope_share"], slope[: len(slope) // 10].sum() / slope.sum(), rtol=1e-5)
+
+
+def test_the_loss_is_that_of_training(trained, config):
+    record, _, _, _ = trained
+    data = load_hdf5(config.dataset)
+    net = mr.models.mlp(0.25)
+    losses = [epoch.loss for epoch in mr.fit(net, mr.Adam(net, lr=1e-3), data, epochs=3)]
+    np.testing.assert_array_equal(record.epochs["loss"], losses)
+
+
+def test_final_results_are_what_the_librarys_functions_say(trained, config):
+    record, net, x, y = trained
+    final = record.final
+    G, p = mr.saliency.magnitude(net, x, y), net.predict_proba(x)[np.arange(len(y)), y]
+    np.testing.assert_array_equal(final["prediction"], net.predict(x))
+    np.testing.assert_allclose(final["gradient"], G, rtol=1e-6)
+    np.testing.assert_allclose(final["confidence"], p, rtol=1e-6)
+    medians, correlations, p_values = mr.saliency.by_class(G, p, y)
+    for name, expected in (("gradient_median", medians), ("correlation", correlations), ("p_value", p_values)):
+        np.testing.assert_allclose(final[name], expected, rtol=1e-4)
+    np.testing.assert_array_equal(final["ugly/image"], load_hdf5(config.dataset).test.images[np.argsort(-G)[:10]])
+    attack = mr.attacks.pixel(net, x, y, pixels=2)
+    for n in (0, 1):
+        fooled = attack.fooled_at[n]
+        np.testing.assert_array_equal(final["pixel_success"][n], 1 - mr.robustness.by_class(fooled, y))
+        of_correct = mr.robustness.by_class_of_correct(fooled, attack.clean_correct, y)
+        np.testing.assert_array_equal(final["pixel_success_of_correct"][n], 1 - of_correct)
+
+
+def test_two_pixel_adversarials_are_kept_with_what_the_network_says_to_them(trained):
+    record, net, x, y = trained
+    final = {name.removeprefix("two/"): a for name, a in record.final.items() if name.startswith("two/")}
+    index = final["index"]
+    assert len(index) > 0
+    np.testing.assert_array_equal(index, np.flatnonzero(record.final["pixel_count"] == 2))
+    np.testing.assert_allclose(final["before"], net.predict_proba(x[index]).max(axis=1), rtol=1e-6)
+    assert (net.predict(x[index]) == y[index]).all()
+    assert (final["prediction"] != y[index]).all()
+    assert (np.diff(final["after"][final["shown"]]) <= 0).all()
+    shown = final["shown"]
+    changed = (final["image"] != final["adversarial"]).reshape(len(shown), -1)
+    for row, pixels in zip(changed, final["pixels"][shown], strict=True):
+        assert set(np.flatnonzero(row)) <= set(pixels)
+    np.testing.assert_allclose(
+        net.predict_proba(final["adversarial"].astype("float32") / 255).max(axis=1), final["after"][shown], rtol=1e-5
+    )
+
+
+def test_measuring_is_the_same_on_every_backend(config, backend, few_digits):
+    data = load_hdf5(few_digits)
+    net = mr.models.mlp(0.25, seed=3)
+    expected = run.measure(net, config, 0.25, data)
+    for name, value in run.measure(net.to(backend), config, 0.25, data).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
+    expected = run.attack(net, config, data.test)
+    for name, value in run.attack(net.to(backend), config, data.test).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, err_msg=name)
+
+
+def test_a_class_without_test_images_is_nan_and_stops_nothing(config, few_digits, tmp_path):
+    from data_loaders import Dataset, save_hdf5
+
+    data = load_hdf5(few_digits)
+    seven = data.test.labels != 7
+    path = tmp_path / "without.h5"
+    save_hdf5(path, Dataset("without 7", data.train, data.test[np.flatnonzero(seven)], data.class_names))
+    run.train(config.but(dataset=str(path), epochs=1), 2.0, 0, tmp_path)
+    record = store.read(task_path(tmp_path, 2.0, 0))
+    for series in (record.epochs["class_accuracy"][0], record.epochs["robustness"][0, 0], record.final["p_value"]):
+        assert np.isnan(series).tolist() == [c == 7 for c in range(10)]
+
+
+def test_a_finished_task_is_left_alone(config, tmp_path):
+    run.train(config, 2.0, 0, tmp_path)
+    path = task_path(tmp_path, 2.0, 0)
+    before = path.read_bytes()
+    run.train(config, 2.0, 0, tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_another_configuration_is_refused_and_left_alone(config, tmp_path):
+    run.train(config.but(epochs=1), 2.0, 0, tmp_path)
+    path = task_path(tmp_path, 2.0, 0)
+    before = path.read_bytes()
+    with pytest.raises(store.StudyError, match="was made with batch_size = 64, expected 32"):
+        run.train(config.but(epochs=1, batch_size=32), 2.0, 0, tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(
+    kills, config, begin_alone, run_alone, assert_same_results, tmp_path
+):
+    config = config.but(temperatures=(0.25,), audit_samples=20)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        store.open_folder(folder, config)
+    began = time.monotonic()
+    run_alone(whole)
+    took = time.monotonic() - began
+
+    moments = random.Random(kills)
+    for _ in range(kills):
+        process = begin_alone(killed)
+        time.sleep(moments.uniform(0.2, 1) * took)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for path in killed.glob("*.h5"):  # at any moment whole
+            assert store.read(path).epoch >= 1
+        if process.returncode == 0 or moments.random() < 0.3:  # done: begin anew, so that each kill hits something
+            for path in killed.glob("*.h5"):
+                path.unlink()
+    run_alone(killed)
+    assert sorted(path.name for path in killed.iterdir()) == sorted(path.name for path in whole.iterdir())
+    for path in whole.glob("*.h5"):
+        assert_same_results(path, killed / path.name)

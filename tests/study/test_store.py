@@ -1,0 +1,135 @@
+"""A task's file: a checkpoint with results beside it, whole or not at all."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust.study import StudyConfig, run, store
+from minirobust.study.store import Record, StudyError, task_path
+
+CONFIG = StudyConfig("digits", "mlp", (0.5, 2.0), epochs=3, seeds=(0, 1))
+
+
+def record(T=0.5, seed=0, epochs=2):
+    made = Record(CONFIG, T, seed, {"data": "abc"})
+    for epoch in range(epochs):
+        made.append("epochs", {"loss": T + epoch, "robustness": np.full((5, 10), seed + epoch / 10)})
+        made.append("timing", {"training": 1.5})
+    return made
+
+
+@pytest.fixture
+def net():
+    network = mr.models.mlp(0.5, hidden=3)
+    return network, mr.Adam(network)
+
+
+def test_what_is_written_comes_back(net, tmp_path):
+    path = task_path(tmp_path, 0.5, 0)
+    made = record()
+    made.final = {"two/pixels": np.array([[3, 4]]), "gradient": np.arange(4.0)}
+    made.audit = {"verdict": "ε", "robustness": None}
+    made.audited = {"fooled/brute-force pixel": np.array([True, False])}
+    store.write(path, made, *net)
+    found = store.read(path)
+    assert (found.config, found.temperature, found.seed, found.environment) == (CONFIG, 0.5, 0, {"data": "abc"})
+    assert (found.epoch, found.audit) == (2, made.audit)
+    for group in ("epochs", "timing", "final", "audited"):
+        there = getattr(found, group)
+        assert there.keys() == getattr(made, group).keys()
+        for name, array in getattr(made, group).items():
+            np.testing.assert_array_equal(there[name], array)
+
+
+def test_a_tasks_file_is_a_checkpoint(net, tmp_path):
+    path = task_path(tmp_path, 0.5, 0)
+    store.write(path, record(), *net)
+    network, optimizer, epoch = mr.load(path)
+    np.testing.assert_array_equal(network.parameters, net[0].parameters)
+    assert (epoch, type(optimizer)) == (2, mr.Adam)
+
+
+def test_a_checkpoint_alone_is_no_task(net, tmp_path):
+    mr.save(tmp_path / "net.h5", net[0])
+    with pytest.raises(StudyError, match="expected a task's file, got the checkpoint"):
+        store.read(tmp_path / "net.h5")
+
+
+def test_a_full_disk_leaves_the_last_whole_file(net, tmp_path, monkeypatch):
+    path = task_path(tmp_path, 0.5, 0)
+    store.write(path, record(epochs=1), *net)
+    before = path.read_bytes()
+
+    def full(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write(path, record(epochs=2), *net)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_temperatures_lie_side_by_side_seeds_averaged_and_what_is_missing_is_nan(net, tmp_path):
+    store.open_folder(tmp_path, CONFIG)
+    for T, seed, epochs in [(0.5, 0, 3), (0.5, 1, 2), (2.0, 1, 1)]:
+        store.write(task_path(tmp_path, T, seed), record(T, seed, epochs), *net)
+    study = store.read_study(tmp_path)
+    assert [(r.temperature, r.seed) for r in study.records] == [(0.5, 0), (0.5, 1), (2.0, 1)]
+    np.testing.assert_array_equal(study.series("loss"), [[0.5, 1.5, 2.5], [2.0, np.nan, np.nan]])
+    robustness = study.series("robustness")
+    assert robustness.shape == (2, 3, 5, 10)
+    # Epoch 2 at T = 1/2: seed 0 has 0.1, seed 1 has 1.1; epoch 3 only seed 0.
+    np.testing.assert_allclose(robustness[0, :, 0, 0], [0.5, 0.6, 0.2])
+    assert np.isnan(study.final("correlation")).all()
+    assert [r.seed for r in study.of(2.0)] == [1]
+
+
+def test_a_folder_takes_more_temperatures_and_seeds_but_no_other_study(tmp_path):
+    store.open_folder(tmp_path, CONFIG)
+    store.open_folder(tmp_path, CONFIG.but(temperatures=(8.0,), seeds=(5,)))
+    config = store.read_config(tmp_path)
+    assert (config.temperatures, config.seeds) == ((0.5, 2.0, 8.0), (0, 1, 5))
+    before = (tmp_path / store.CONFIG).read_bytes()
+    with pytest.raises(StudyError, match=r"was made with epochs = 3, expected 4: choose another folder"):
+        store.open_folder(tmp_path, CONFIG.but(epochs=4))
+    assert (tmp_path / store.CONFIG).read_bytes() == before
+
+
+def test_a_data_set_given_by_a_path_may_move(tmp_path):
+    store.open_folder(tmp_path, CONFIG.but(dataset="here/few.h5"))
+    store.open_folder(tmp_path, CONFIG.but(dataset="there/few.h5"))
+    with pytest.raises(StudyError, match=r"dataset = few.h5, expected many.h5"):
+        store.open_folder(tmp_path, CONFIG.but(dataset="there/many.h5"))
+
+
+def test_what_is_no_studys_folder_says_so(tmp_path):
+    with pytest.raises(StudyError, match=r"holds no study.toml"):
+        store.read_study(tmp_path)
+    (tmp_path / store.CONFIG).write_text("epochs = many")
+    with pytest.raises(StudyError, match="cannot be read"):
+        store.read_study(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused_before_anything_runs(config, tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(PermissionError):
+        store.open_folder(tmp_path / "study", config)
+
+
+def test_other_data_of_the_same_name_are_refused(config, few_digits, tmp_path):
+    from data_loaders import Dataset, load_hdf5, save_hdf5
+
+    data = load_hdf5(few_digits)
+    run.train(config.but(epochs=1), 2.0, 0, tmp_path)
+    other = tmp_path / "other" / "few.h5"
+    other.parent.mkdir()
+    save_hdf5(other, Dataset(data.name, data.train[:299], data.test, data.class_names))
+    before = task_path(tmp_path, 2.0, 0).read_bytes()
+    with pytest.raises(StudyError, match="made with other data"):
+        run.train(config.but(epochs=1, dataset=str(other)), 2.0, 0, tmp_path)
+    assert task_path(tmp_path, 2.0, 0).read_bytes() == before

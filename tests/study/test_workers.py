@@ -1,0 +1,136 @@
+"""`Processes`: a call whose process dies is begun anew, and the others do not notice."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from minirobust.study.workers import Processes, WorkerDiedError
+
+# What processes run must be importable there: functions of this file, which pytest imports under another name, are not.
+CODE = textwrap.dedent("""
+    import os, signal, time
+    from pathlib import Path
+
+    def where():
+        return os.getpid(), os.environ["OPENBLAS_NUM_THREADS"], os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    def die_once(mark):
+        if not Path(mark).exists():
+            Path(mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "survived"
+
+    def die():
+        os._exit(3)
+
+    def wait(seconds, value):
+        time.sleep(seconds)
+        return value
+
+    def announce_and_wait(mark):
+        Path(mark).write_text(str(os.getpid()))
+        time.sleep(60)
+""")
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """The module above, importable here and in the processes."""
+    (tmp_path / "calls_of_a_test.py").write_text(CODE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import calls_of_a_test
+
+    yield calls_of_a_test
+    del sys.modules["calls_of_a_test"]
+
+
+def gone(pid):
+    """Whether a process ends within ten seconds."""
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def written(mark):
+    """What a process wrote, as soon as it did."""
+    for _ in range(600):
+        if mark.exists() and mark.read_text():
+            return mark.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"nothing was written to {mark}")
+
+
+def test_calls_run_in_processes_of_their_own_on_one_thread_each(calls, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with Processes(2) as executor:
+        answers = [executor.submit(calls.where).result() for _ in range(2)]
+    (first, threads, device), (second, _, _) = answers
+    assert len({first, second, os.getpid()}) == 3
+    assert (threads, device) == ("1", os.environ.get("CUDA_VISIBLE_DEVICES"))
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_each_worker_gets_a_device_of_its_own_and_hands_it_back(calls):
+    with Processes(2, devices=["4", "7"]) as executor:
+        devices = [future.result()[2] for future in [executor.submit(calls.where) for _ in range(5)]]
+    assert set(devices) <= {"4", "7"}
+
+
+def test_a_call_whose_process_was_killed_is_begun_anew_and_others_go_on(calls, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING), Processes(2) as executor:
+        other = executor.submit(calls.wait, 1.0, "untouched")
+        assert executor.submit(calls.die_once, str(tmp_path / "mark")).result() == "survived"
+        assert other.result() == "untouched"
+    assert "a worker died (exit code -9) in attempt 1 of 3" in caplog.text
+
+
+def test_a_call_that_always_kills_its_process_is_given_up(calls):
+    with Processes(1) as executor:
+        dying, next_in_line = executor.submit(calls.die), executor.submit(calls.wait, 0, "done")
+        with pytest.raises(WorkerDiedError, match="its process died 3 times"):
+            dying.result()
+        assert next_in_line.result() == "done"
+
+
+def test_ending_without_waiting_ends_every_process_and_begins_no_other(calls, tmp_path):
+    executor = Processes(1)
+    running = executor.submit(calls.announce_and_wait, str(tmp_path / "first"))
+    waiting = executor.submit(calls.announce_and_wait, str(tmp_path / "second"))
+    pid = int(written(tmp_path / "first"))
+    executor.shutdown(wait=False)
+    assert gone(pid)
+    assert isinstance(running.exception(), WorkerDiedError)
+    assert waiting.cancelled()
+    assert not (tmp_path / "second").exists()
+
+
+def test_processes_end_when_their_parent_is_killed(calls, tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(f"""
+            import sys
+            sys.path.insert(0, {str(tmp_path)!r})
+            import calls_of_a_test
+            from minirobust.study.workers import Processes
+            if __name__ == "__main__":
+                Processes(1).submit(calls_of_a_test.announce_and_wait, {str(tmp_path / "mark")!r}).result()
+        """)
+    )
+    parent = subprocess.Popen([sys.executable, str(script)])
+    pid = int(written(tmp_path / "mark"))
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    assert gone(pid)
