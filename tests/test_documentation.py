@@ -4,14 +4,18 @@ import doctest
 import importlib
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import data_loaders
 import minirobust
+from minirobust.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,6 +59,30 @@ def test_the_debugger_session_is_what_a_debugger_says():
     ).stdout
     said = [line.removeprefix("(Pdb) ") for line in output.splitlines()]
     assert [line for line in shown if line not in said] == []
+
+
+def test_the_command_s_sessions_are_what_it_prints(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "command.md").read_text()
+    sessions = re.findall(r"^```\n\$ minirobust (.*)\n((?:.*\n)+?)^```", page, re.MULTILINE)
+    assert len(sessions) == page.count("\n$ ")
+    for command, shown in sessions:
+        result = CliRunner().invoke(app, shlex.split(command))
+        # Seconds, versions and a number's last digits are this machine's; all else is as shown.
+        assert re.sub(r"\d+", "#", result.stdout) == re.sub(r"\d+", "#", shown)
+
+
+def test_every_command_that_is_named_exists():
+    group = typer.main.get_command(app)
+    for page in PAGES:
+        for words in re.findall(r"(?:`|\$ )minirobust ([a-z][^`\n]*)", page.read_text()):
+            command = group
+            for word in shlex.split(words):
+                if hasattr(command, "commands"):
+                    command = command.commands[word]
+            assert not hasattr(command, "commands"), words
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert {word for word in shlex.split(words) if word.startswith("-")} <= known, words
 
 
 @pytest.mark.parametrize("name", MODULES)

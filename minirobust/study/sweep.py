@@ -157,8 +157,10 @@ def _outcome(future: Future[tuple[str, str] | None]) -> tuple[str, ...] | None:
 
 
 def _cuda_devices() -> tuple[str, ...]:
-    """The numbers of the CUDA devices here; none without CuPy."""
-    if "cupy" not in backends.available():
+    """The numbers of the CUDA devices here; none where the backend "cupy" does not run."""
+    try:
+        backends.get("cupy")
+    except backends.BackendError:
         return ()
     import cupy
 

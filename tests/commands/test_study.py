@@ -122,6 +122,15 @@ def test_interrupted_tells_how_to_go_on(run, monkeypatch, folder):
     assert f"`minirobust study resume {folder}` goes on" in result.stderr
 
 
+def test_a_study_runs_to_its_end_on_whatever_backend_is_here(run, few, tmp_path):
+    options = ["--temperatures", "1/4", "--epochs", 1, "--audit-samples", 10, "--backend", "auto", "-q"]
+    result = run("study", "run", "quick", "-o", tmp_path / "st", "--dataset", few, *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    result = run("study", "status", tmp_path / "st")
+    assert result.stdout.split()[:5] == ["T", "=", "1/4", "seed", "0"]
+    assert " done " in result.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
