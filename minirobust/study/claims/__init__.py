@@ -93,7 +93,7 @@ def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as text: each claim, and below it what every data set says."""
+    """The verdicts as text: each claim and below it what every data set says, and at the end which rest on weak attacks."""
     blocks: list[str] = []
     for index, verdict in enumerate(verdicts):
         if not index or verdicts[index - 1].name != verdict.name:
@@ -102,6 +102,8 @@ def table(verdicts: Sequence[Verdict]) -> str:
         if verdict.survives is not None:
             against = f"{verdict.survives_verdict}. " if verdict.survives_verdict else ""
             blocks.append(_wrapped(f"against stronger attacks: {against}{verdict.survives}", "    "))
+    weak = [f"{v.name} ({v.dataset})" for v in verdicts if v.survives_verdict == "rests on a weak attack"]
+    blocks.append("\n" + _wrapped(f"Claims that rest on a weak attack: {', '.join(weak) or 'none'}.", ""))
     return "\n".join(blocks).lstrip("\n")
 
 

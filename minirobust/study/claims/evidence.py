@@ -27,6 +27,7 @@ LEAST_TEMPERATURES = 5
 # That a trend is absent is said from seven temperatures on, and of |ρ| below a half: a strong one would have shown.
 ENOUGH_TO_DENY = 7
 WEAK = 0.5
+KEPT = 0.5  # of the difference between the ends of T must be left under a stronger attack
 UNDECIDED = " That is too little to be sure of, and too much to deny."
 LEARNED = 2  # times chance: a network below has not learned, and how it stands an attack means nothing
 LEAST_IMAGES = 50  # of a class, for a figure of that class: the 95 % interval of a rate is then at most ± 0.13
@@ -73,6 +74,11 @@ class Sweep:
         return numpy.array(self.study.config.temperatures)[self.rows]
 
     @property
+    def unfinished(self) -> int:
+        """How many temperatures of the study are not finished."""
+        return sum(not finished(self.study.of(T)) for T in self.study.config.temperatures)
+
+    @property
     def labels(self) -> list[str]:
         return [temperature_label(T) for T in self.temperatures]
 
@@ -111,8 +117,8 @@ def finished(records: Iterable[Record]) -> list[Record]:
 def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", learned: bool = True) -> Sweep:
     """The temperatures that are finished and, if asked for, have learned.
 
-    A network has learned if its accuracy, the mean over classes, is at least twice chance.  One below is often constant,
-    so that no attack changes its answer.
+    A network has learned if its accuracy, the mean over classes, is at least twice chance.  One below is often
+    constant, so that no attack changes its answer.
 
     Parameters
     ----------
@@ -252,8 +258,8 @@ def spearman(x: Sequence[float] | numpy.ndarray, y: Sequence[float] | numpy.ndar
 def monotone(found: Correlation, sign: int) -> Ruling:
     """Whether y rises with x (`sign` 1) or falls (-1).
 
-    It does if ρ has that sign with p < 0.05.  It does not if ρ has the other sign with p < 0.05, or if |ρ| towards it is
-    below 0.5 over at least seven temperatures.  Else too few temperatures lean too little.
+    It does if ρ has that sign with p < 0.05.  It does not if ρ has the other sign with p < 0.05, or if |ρ| towards it
+    is below 0.5 over at least seven temperatures.  Else too few temperatures lean too little.
     """
     towards = sign * found.rho
     if found.p < SIGNIFICANT:
@@ -292,7 +298,7 @@ def trend(
     gap: Estimate | None = None,
     form: str = ".3f",
 ) -> Finding:
-    """Whether one number for each temperature rises or falls with T: see `monotone`, and `with_effect` if a gap is given."""
+    """Whether one number for each temperature rises or falls with T: see `monotone`; of a gap, `with_effect`."""
     found = spearman(compared.temperatures, values)
     ruling = monotone(found, sign)
     labels = compared.labels
@@ -327,22 +333,32 @@ def with_survival(found: Finding, attacked: Callable[[], tuple[str, Survival]]) 
 def trend_survives(compared: Sweep, sign: int, *, pixel: bool = False) -> tuple[str, Survival]:
     """Whether robustness goes along with T as it does against the paper's attack when stronger ones are tried.
 
-    It survives if it also holds of the worst case, the worst for each sample of clean, noise, FGSM, PGD, transfer and
-    Square; of pixel attacks, of the brute-force single pixel.  It rests on a weak attack if it holds against the
-    paper's attack on the audited samples and not there.  The ends are compared image by image.
+    Stronger: the worst case, the worst for each image of clean, noise, FGSM, PGD, transfer and Square; of pixel
+    attacks, the brute-force single pixel.  The trend survives if it holds there too, see `monotone`, and at least half
+    is left of the difference between the two ends.  It rests on a weak attack if it holds against the paper's attack on
+    the audited images and not there, or if less than half of that difference is left, beyond chance.  The ends are
+    compared image by image.
     """
     weak, strong = ("ranked pixel", "brute-force pixel") if pixel else ("FGSM", "worst case")
     names = (weak, strong) if pixel else (weak, "white box", "transfer", "Square", strong)
     of = {name: standings(compared, name) for name in names}
     _check_audited(compared, of[strong])
     parts = [f"{CALLED[name]} {spearman(*_over_temperature(rows))}" for name, rows in of.items() if len(rows) > 2]
+    (before, gap), (after, left) = (_trend_of(of[name], sign) for name in (weak, strong))
     first, last = of[strong][0], of[strong][-1]
     text = (
-        f"Robustness over T on {count(len(first.labels), 'audited image')}: {', '.join(parts)}. {CALLED[strong].capitalize()} "
-        f"leaves {first.value:.3f} at T = {temperature_label(first.temperature)} and {last.value:.3f} at "
-        f"T = {temperature_label(last.temperature)}."
+        f"Robustness over T on {count(len(first.labels), 'audited image')}: {', '.join(parts)}. From "
+        f"T = {temperature_label(first.temperature)} to {temperature_label(last.temperature)} "
+        f"{CALLED[weak]} leaves {of[weak][0].value:.3f} to {of[weak][-1].value:.3f}, and {CALLED[strong]} "
+        f"{first.value:.3f} to {last.value:.3f}."
     )
-    return text, survival(_trend_of(of[weak], sign), _trend_of(of[strong], sign))
+    verdict = survival(before, after)
+    most_left, half = max(sign * left.low, sign * left.high), sign * gap.value * KEPT
+    if before == "holds" and most_left < half:
+        verdict = "rests on a weak attack"
+    elif verdict == "survives" and sign * left.value < half:
+        verdict = "cannot tell here"
+    return text, verdict
 
 
 CALLED = {
@@ -374,13 +390,13 @@ def _over_temperature(rows: list[Standing]) -> tuple[list[float], list[float]]:
     return [row.temperature for row in rows], [row.value for row in rows]
 
 
-def _trend_of(rows: list[Standing], sign: int) -> Ruling:
+def _trend_of(rows: list[Standing], sign: int) -> tuple[Ruling, Estimate]:
+    """Whether robustness rises or falls with T, and by how much between its ends, of the first seed."""
     first, last = rows[0], rows[-1]
-    classes = len(first.by_class)
-    ruling = monotone(spearman(*_over_temperature(rows)), sign)
     if not numpy.array_equal(first.labels, last.labels):
         raise CannotTellError("The audits took different images.")
-    return with_effect(ruling, intervals.difference(last.fooled, first.fooled, first.labels, classes), sign)
+    gap = intervals.difference(last.fooled, first.fooled, first.labels, len(first.by_class))
+    return with_effect(monotone(spearman(*_over_temperature(rows)), sign), gap, sign), gap
 
 
 # Classes beside each other
@@ -408,7 +424,7 @@ def spread(rates: numpy.ndarray, images: numpy.ndarray) -> tuple[float, float]:
 
 
 def agreement(rates: numpy.ndarray) -> tuple[float, float, float]:
-    """How alike rows (temperatures, classes) order the classes: mean and least Spearman's ρ of two rows, Friedman's p."""
+    """How alike temperatures order the classes: mean and least ρ of two rows (temperatures, classes), Friedman's p."""
     from scipy.stats import friedmanchisquare, spearmanr
 
     present = rates[:, ~numpy.isnan(rates).any(axis=0)]

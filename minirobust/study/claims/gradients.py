@@ -16,6 +16,7 @@ from minirobust.study.claims.evidence import (
     is_not_fashion,
     p_text,
     paper_dataset,
+    span,
     spearman,
     sweep,
 )
@@ -41,8 +42,8 @@ LEAST_SAMPLES = 10  # wrong, and as many right, for that area
 def gradient_at_extremes(study: Study) -> Finding:
     """Class by class, the median of G at an end of T against the median over the temperatures between.
 
-    Holds if at both ends it is larger in so many classes that the sign test has p < 0.05; does not hold if it is larger in
-    half of the classes or fewer at one of the ends.
+    Holds if at both ends it is larger in so many classes that the sign test has p < 0.05; does not hold if it is larger
+    in half of the classes or fewer at one of the ends.
     """
     from scipy.stats import binomtest
 
@@ -61,9 +62,10 @@ def gradient_at_extremes(study: Study) -> Finding:
     ]
     means = medians.mean(axis=1)
     measured = (
-        f"Against the median of the temperatures between, G is larger in {larger[0]} of {classes} classes at "
-        f"T = {compared.labels[0]} and in {larger[1]} at T = {compared.labels[-1]}; the mean over the classes is {means[0]:.2g} "
-        f"and {means[-1]:.2g} there, and goes from {means[1:-1].min():.2g} to {means[1:-1].max():.2g} between.{compared.note}"
+        f"Against the median of the temperatures between, G is larger in {larger[0]} of {classes} classes at T = "
+        f"{compared.labels[0]} and in {larger[1]} at T = {compared.labels[-1]}; the mean over the classes is "
+        f"{means[0]:.2g} and {means[-1]:.2g} there, and goes from {means[1:-1].min():.2g} to {means[1:-1].max():.2g} "
+        f"between.{compared.note}"
     )
     figures = {"larger at lowest T": larger[0], "larger at highest T": larger[1], "classes": classes}
     return Finding(all_hold(rulings), measured, figures)
@@ -94,7 +96,7 @@ def gradient_by_class(study: Study) -> Finding:
 
 @claim("mean-gradient-by-few", "4.1", "A few samples of very large G drive its mean.")
 def mean_gradient_by_few(study: Study) -> Finding:
-    """Holds if the 1 % of samples of largest G has at least a tenth of the sum, at more than half of the temperatures."""
+    """Holds if the 1 % of samples of largest G has at least a tenth of the sum, in more than half of the networks."""
     compared = sweep(study, extent="most")
     records = compared.records
     samples = len(records[0].final["label"])
@@ -105,8 +107,8 @@ def mean_gradient_by_few(study: Study) -> Finding:
     driven, n = int((shares >= DRIVEN).sum()), len(records)
     least, most = shares.min(), shares.max()
     measured = (
-        f"The {count(few, 'image')} of largest G, 1 % of them, have from {least:.0%} to {most:.0%} of the sum of G, and at least "
-        f"{DRIVEN:.0%} in {driven} of {count(n, 'network')}.{compared.note}"
+        f"The {count(few, 'image')} of largest G, 1 % of them, have {span(shares, '.0%')} of the sum of G, and at "
+        f"least {DRIVEN:.0%} in {driven} of {count(n, 'network')}.{compared.note}"
     )
     figures = {"networks": n, "driven": driven, "least share": least, "largest share": most}
     return Finding("holds" if driven > n / 2 else "does not hold", measured, figures)
@@ -120,7 +122,8 @@ def _share_of_largest(gradient: numpy.ndarray, few: int) -> float:
 @claim(
     "gradient-and-confidence",
     "4.1",
-    "G and the true class's confidence correlate strongly and negatively, p < .001, in almost all classes and temperatures.",
+    "G and the confidence in the true class correlate strongly and negatively, p < .001, in almost every class and "
+    "temperature.",
 )
 def gradient_and_confidence(study: Study) -> Finding:
     """Holds if r < 0 with p < .001 in at least 95 % of classes and networks, and the median of r is -0.5 or below.
@@ -137,11 +140,11 @@ def gradient_and_confidence(study: Study) -> Finding:
     r = numpy.concatenate([record.final["correlation"][enough] for record in compared.records])
     p = numpy.concatenate([record.final["p_value"][enough] for record in compared.records])
     clear, n, median = int(((r < 0) & (p < CERTAIN)).sum()), len(r), float(numpy.nanmedian(r))
-    others = f" {count(int((~enough).sum()), 'class')} left out." if not enough.all() else ""
+    small = "" if enough.all() else f" Classes of fewer than {LEAST_IMAGES} test images are left out."
     measured = (
-        f"Pearson's r is negative with p < .001 in {clear} of {n} cases (classes of every network), {median:.2f} in the median, "
-        f"from {numpy.nanmin(r):.2f} to {numpy.nanmax(r):.2f}. Some of it is built in: the gradient has 1 minus the confidence as "
-        f"a factor.{others.replace('classs', 'classes')}{compared.note}"
+        f"Pearson's r is negative with p < .001 in {clear} of {n} cases (classes of every network), {median:.2f} in "
+        f"the median, from {numpy.nanmin(r):.2f} to {numpy.nanmax(r):.2f}. Some of it is built in: the gradient has 1 "
+        f"minus the confidence as a factor.{small}{compared.note}"
     )
     ruling: Ruling = "holds" if clear >= ALMOST_ALL * n and median <= STRONG else "does not hold"
     return Finding(ruling, measured, {"cases": n, "significant": clear, "median r": median})
@@ -151,8 +154,8 @@ def gradient_and_confidence(study: Study) -> Finding:
 def gradient_predicts_errors(study: Study) -> Finding:
     """Area under the ROC curve (AUROC) of G as a sign of misclassification, at every temperature.
 
-    Holds if the 95 % interval lies above 0.7 everywhere; does not hold if it lies below 0.7 anywhere.  A network needs 10 wrong
-    and 10 right images to count.
+    Holds if the 95 % interval lies above 0.7 everywhere; does not hold if it lies below 0.7 anywhere.  A network needs
+    10 wrong and 10 right images to count.
     """
     compared = sweep(study, extent="most")
     areas: list[Estimate] = []
@@ -169,10 +172,11 @@ def gradient_predicts_errors(study: Study) -> Finding:
     r = numpy.concatenate([record.final["correlation"] for record in compared.records])
     low, high = min(areas), max(areas)
     measured = (
-        f"AUROC from {low.value:.3f} ({low.low:.3f} to {low.high:.3f}) to {high.value:.3f} over {count(len(areas), 'network')}; of the "
-        f"images of largest G, as many as are wrong in all, {min(hits):.0%} to {max(hits):.0%} are wrong. The paper's correlation of "
-        f"G and confidence is {numpy.nanmedian(r):.2f} in the median. G is computed with the true label, which is unknown of an "
-        f"input that is yet to be classified.{compared.note}"
+        f"AUROC is {span([area.value for area in areas], '.3f')} in {count(len(areas), 'network')}, and its 95 % "
+        f"interval reaches down to {min(area.low for area in areas):.3f}; of the images of largest G, as many as are "
+        f"wrong in all, {span(hits, '.0%')} are wrong. The paper's correlation of G and confidence is "
+        f"{numpy.nanmedian(r):.2f} in the median. G is computed with the true label, which is unknown of an input that "
+        f"is yet to be classified.{compared.note}"
     )
     rulings: list[Ruling] = [
         "holds" if area.low > ACCEPTABLE else "does not hold" if area.high < ACCEPTABLE else "cannot tell here"
@@ -188,7 +192,10 @@ def gradient_predicts_errors(study: Study) -> Finding:
     "The images of largest G that Figure 7 shows are more susceptible to misclassification (T = 1).",
 )
 def largest_gradients_wrong(study: Study) -> Finding:
-    """Holds if among the ten images of largest G more are wrong than among all others, p < 0.05 in Fisher's one-sided test."""
+    """Holds if of the ten images of largest G a larger share is wrong than of the others, p < 0.05 in Fisher's test.
+
+    The test is one-sided, as the claim is.
+    """
     from scipy.stats import fisher_exact
 
     record = _at_one(study)
@@ -231,7 +238,9 @@ def _at_one(study: Study) -> Record:
     compares=True,
 )
 def gradients_of_digits(studies: Sequence[Study]) -> Finding:
-    """Holds if the digits' mean ranks of median G, over the shared temperatures, correlate between the two (ρ > 0, p < 0.05).
+    """Holds if the digits' ranks by median G correlate between the two data sets: ρ > 0 with p < 0.05.
+
+    The ranks are averaged over the temperatures that both have finished.
 
     The paper does not say what it found similar; this is our reading.
     """
@@ -258,7 +267,10 @@ def gradients_of_digits(studies: Sequence[Study]) -> Finding:
     ]
     found = spearman(*ranks)
     ruling: Ruling = "holds" if found.rho > 0 and found.p < SIGNIFICANT else "does not hold"
-    measured = f"Over {count(len(shared), 'shared temperature')} the ten digits' ranks by median G have Spearman's {found} between the two."
+    measured = (
+        f"Over {count(len(shared), 'shared temperature')} the ten digits' ranks by median G have Spearman's {found} "
+        "between the two."
+    )
     return Finding(ruling, measured, {"rho": found.rho, "p": found.p})
 
 

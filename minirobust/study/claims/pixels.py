@@ -15,6 +15,7 @@ from minirobust.study.claims.evidence import (
     is_fashion,
     is_not_fashion,
     monotone,
+    span,
     spearman,
     spread,
     standings,
@@ -41,7 +42,7 @@ def one_pixel(study: Study) -> Finding:
     success = numpy.nanmean(compared.final("pixel_success_of_correct")[:, 0], axis=1)
     many, n = int((success >= MANY).sum()), len(success)
     measured = (
-        f"One pixel fools from {success.min():.1%} to {success.max():.1%} of the initially correct images, and at least {MANY:.0%} "
+        f"One pixel fools {span(success, '.1%')} of the initially correct images, and at least {MANY:.0%} "
         f"at {many} of {count(n, 'temperature')}.{compared.note}"
     )
     ruling: Ruling = "holds" if many > n / 2 else "does not hold"
@@ -50,14 +51,18 @@ def one_pixel(study: Study) -> Finding:
 
 
 def _every_pixel(compared: Sweep) -> tuple[str, Survival]:
-    ranked, brute = (
-        [1 - row.value for row in standings(compared, attack)] for attack in ("ranked pixel", "brute-force pixel")
-    )
-    if not brute:
+    audited = [record for record in compared.records if record.audited]
+    if not audited:
         raise CannotTellError("No network is audited.")
+    ranked, brute = [], []
+    for record in audited:
+        tried = record.audited["pixel_samples"]
+        right = (record.final["prediction"] == record.final["label"])[tried]
+        ranked.append(float((record.final["pixel_count"][tried] == 1)[right].mean()))
+        brute.append(float(record.audited["fooled/brute-force pixel"][right].mean()))
     text = (
-        f"Trying every pixel can only fool more: {min(brute):.1%} to {max(brute):.1%} of the audited images, those wrong beforehand "
-        f"included, where the pixel of largest gradient fools {min(ranked):.1%} to {max(ranked):.1%}."
+        f"Trying every pixel can only fool more: {span(brute, '.1%')} of the audited images that were right "
+        f"beforehand, where the pixel of largest gradient fools {span(ranked, '.1%')}."
     )
     return text, "survives"
 
@@ -76,10 +81,10 @@ def more_pixels(study: Study) -> Finding:
         [[(record.final["pixel_count"] == n).sum() for n in range(2, most + 1)] for record in compared.records]
     )
     success = numpy.nanmean(compared.final("pixel_success"), axis=2)
-    listed = ", ".join(f"{success[:, n].min():.1%} to {success[:, n].max():.1%} with {n + 1}" for n in range(most))
+    listed = ", ".join(f"{span(success[:, n], '.1%')} with {n + 1}" for n in range(most))
     measured = (
-        f"Over {count(len(success), 'temperature')} the attack succeeds on {listed}; each further pixel fools {more.min():,} images "
-        f"more, or better. It cannot fool fewer, by the way it is built.{compared.note}"
+        f"Over {count(len(success), 'temperature')} the attack succeeds on {listed}; each further pixel fools "
+        f"{more.min():,} images more, or better. It cannot fool fewer, by the way it is built.{compared.note}"
     )
     ruling: Ruling = "holds" if more.min() >= NEWLY else "does not hold"
     if ruling != "holds" and more.min() > 0:
@@ -136,7 +141,8 @@ def _exception_survives(compared: Sweep) -> tuple[str, Survival]:
     text, _ = trend_survives(compared, -1, pixel=True)
     rows = standings(compared, "brute-force pixel")
     ruling = monotone(spearman([row.temperature for row in rows], [row.value for row in rows]), -1)
-    return text, {"holds": "rests on a weak attack", "does not hold": "survives"}.get(ruling, "cannot tell here")
+    left: dict[Ruling, Survival] = {"holds": "rests on a weak attack", "does not hold": "survives"}
+    return text, left.get(ruling, "cannot tell here")
 
 
 @claim(
@@ -168,41 +174,51 @@ def _methods_survive(compared: Sweep) -> tuple[str, Survival]:
         raise CannotTellError(f"{len(worst)} of {count(len(compared.rows), 'temperature')} are audited.")
     before, after = spearman(fgsm, ranked), spearman(worst, brute)
     text = (
-        f"On the audited images the correlation is {before} for FGSM and the paper's attack with one pixel, and {after} for the "
-        "worst case of FGSM, PGD, transfer and Square and every single pixel tried."
+        f"On the audited images the correlation is {before} for FGSM and the paper's attack with one pixel, and "
+        f"{after} for the worst case of FGSM, PGD, transfer and Square and every single pixel tried."
     )
     return text, survival(monotone(before, 1), monotone(after, 1))
 
 
 @claim("two-pixels-confident", "4.2", "Changing two pixels can make a network misclassify with high confidence.")
 def two_pixels_confident(study: Study) -> Finding:
-    """Holds if at least one image that exactly two pixels fooled is then misclassified with a confidence of 0.9 or more."""
-    after = [record.final["two/after"] for record in _fooled_by_two(study)]
+    """Holds if at least one image that two pixels fooled is then misclassified with a confidence of 0.9 or more."""
+    compared = sweep(study, extent="any")
+    after = [record.final["two/after"] for record in _fooled_by_two(compared)]
     confidence = numpy.concatenate(after)
     high = int((confidence >= CONFIDENT).sum())
     measured = (
-        f"Of {count(len(confidence), 'image')} that two pixels and no fewer fooled, in {count(len(after), 'network')}, {high:,} are "
-        f"misclassified with a confidence of {CONFIDENT:g} or more; the largest is {confidence.max():.3f}."
+        f"Of {count(len(confidence), 'image')} that two pixels and no fewer fooled, in {count(len(after), 'network')}, "
+        f"{high:,} are misclassified with a confidence of {CONFIDENT:g} or more; the largest is "
+        f"{confidence.max():.3f}.{compared.note}"
     )
     figures = {"fooled": len(confidence), "confident": high, "largest": confidence.max()}
-    return Finding("holds" if high else "does not hold", measured, figures)
+    return Finding(_exists(high, compared), measured, figures)
 
 
 @claim("border-pixels", "4.2", "Even pixels at the border of the image make successful adversarials.")
 def border_pixels(study: Study) -> Finding:
-    """Holds if at least one image was fooled by two pixels both of which lie in the margin, a seventh of the side (4 of 28)."""
+    """Holds if two pixels that both lie in the margin, a seventh of the side (4 of 28), fooled at least one image."""
+    compared = sweep(study, extent="any")
     total = both = 0
-    for record in _fooled_by_two(study):
+    for record in _fooled_by_two(compared):
         height, width = record.final["two/image"].shape[1:3]
         row, column = numpy.divmod(record.final["two/pixels"], width)
         inside = _inside(row, height) & _inside(column, width)
         both += int((~inside).all(axis=1).sum())
         total += len(inside)
     measured = (
-        f"Of {count(total, 'image')} that two pixels and no fewer fooled, {both:,} had both in the margin, the outer seventh of the "
-        "image on each side (4 of 28 pixels)."
+        f"Of {count(total, 'image')} that two pixels and no fewer fooled, {both:,} had both in the margin, the outer "
+        f"seventh of the image on each side (4 of 28 pixels).{compared.note}"
     )
-    return Finding("holds" if both else "does not hold", measured, {"fooled": total, "both in the margin": both})
+    return Finding(_exists(both, compared), measured, {"fooled": total, "both in the margin": both})
+
+
+def _exists(cases: int, compared: Sweep) -> Ruling:
+    """One case is enough to bear out that there are some; that there is none can be said when all is finished."""
+    if cases:
+        return "holds"
+    return "cannot tell here" if compared.unfinished else "does not hold"
 
 
 def _inside(position: numpy.ndarray, side: int) -> numpy.ndarray:
@@ -210,11 +226,10 @@ def _inside(position: numpy.ndarray, side: int) -> numpy.ndarray:
     return (position >= margin) & (position < side - margin)
 
 
-def _fooled_by_two(study: Study) -> list[Record]:
+def _fooled_by_two(compared: Sweep) -> list[Record]:
     """The networks that two pixels and no fewer fooled on some image."""
-    if study.config.pixels < 2:
+    if compared.study.config.pixels < 2:
         raise CannotTellError("The study changes one pixel only.")
-    compared = sweep(study, extent="most")
     found = [record for record in compared.records if "two/after" in record.final]
     if not found:
         raise CannotTellError(f"No image fell to exactly two pixels.{compared.note}")
@@ -237,37 +252,35 @@ def class_order_pixel(study: Study) -> Finding:
 @claim(
     "convolutional-classes-alike",
     "4.2",
-    "Against the pixel attack the classes are more alike on SVHN and CIFAR-10, with convolutional networks, than on MNIST "
+    "Against the pixel attack the classes are more alike on SVHN and CIFAR-10, with convolutional networks, than on "
+    "MNIST "
     "and Fashion-MNIST.",
     compares=True,
     about_robustness=True,
 )
 def convolutional_classes_alike(studies: Sequence[Study]) -> Finding:
-    """The spread of the success over the classes, with the most pixels, is a standard deviation without the part of chance.
+    """How the success with the most pixels spreads over the classes: the standard deviation without the part of chance.
 
-    Holds if at more than half of the shared temperatures it is smaller in every convolutional study than in every other.
-    Classes of fewer than 50 images cannot tell.
+    Holds if at more than half of the shared temperatures it is smaller in every convolutional study than in every
+    other.  Classes of fewer than 50 images cannot tell.
     """
     families, shared = families_at_shared(studies)
     for compared in (one for family in families.values() for one in family):
         if compared.images[compared.images > 0].min() < LEAST_IMAGES:
             raise CannotTellError(
-                f"{compared.study.title} has classes of {compared.images[compared.images > 0].min()} test images: this takes "
-                f"{LEAST_IMAGES}."
+                f"{compared.study.title} has classes of {compared.images[compared.images > 0].min()} test images: this "
+                f"takes {LEAST_IMAGES}."
             )
     spreads = {
         model: numpy.array([[_spread_at(one, T) for one in family] for T in shared])
         for model, family in families.items()
     }
     smaller, n = int((spreads["cnn"].max(axis=1) < spreads["mlp"].min(axis=1)).sum()), len(shared)
-    listed = " and ".join(f"{model} {values.min():.3f} to {values.max():.3f}" for model, values in spreads.items())
+    mlp, cnn = (span(spreads[model].ravel(), ".3f") for model in ("mlp", "cnn"))
     measured = (
-        (
-            f"The classes' success spreads less in every convolutional study at {smaller} of {count(n, 'shared temperature')}; its "
-            f"standard deviation is {listed}."
-        )
-        .replace("mlp", "fully connected")
-        .replace("cnn", "convolutional")
+        f"The classes' success spreads less in every convolutional study at {smaller} of "
+        f"{count(n, 'shared temperature')}; its standard deviation is {cnn} with convolutional and {mlp} with fully "
+        "connected networks."
     )
     ruling: Ruling = "holds" if smaller > n / 2 else "does not hold"
     found = Finding(ruling, measured, {"temperatures": n, "smaller": smaller})

@@ -65,9 +65,9 @@ def robustness_falls(study: Study) -> Finding:
 def robustness_follows_saturation(study: Study) -> Finding:
     """Holds if Spearman's ρ of the two series over the epochs is at least 0.5 at more than half of the temperatures.
 
-    Only epochs count in which the network had learned, and temperatures at which the saturated share varies by more than
-    0.01.  Two series that both rise correlate for that reason alone, and p-values of series in time mean little; so the
-    correlation of their changes from epoch to epoch stands beside it.
+    Only epochs count in which the network had learned, and temperatures at which the saturated share varies by more
+    than 0.01.  Two series that both rise correlate for that reason alone, and p-values of series in time mean little;
+    so the correlation of their changes from epoch to epoch stands beside it.
     """
     compared = sweep(study)
     if study.config.epochs < LEAST_EPOCHS:
@@ -87,9 +87,9 @@ def robustness_follows_saturation(study: Study) -> Finding:
             f"The saturated share varies in the course of training at {count(n, 'temperature')} only."
         )
     measured = (
-        f"Spearman's ρ of the two over the epochs is at least {TOGETHER:g} at {together} of the {n} temperatures at which the "
-        f"saturated share varies, {numpy.median(levels):.2f} in the median; of their changes from epoch to epoch it is "
-        f"{numpy.median(changes):.2f} in the median.{compared.note}"
+        f"Spearman's ρ of the two over the epochs is at least {TOGETHER:g} at {together} of the {n} temperatures at "
+        f"which the saturated share varies, {numpy.median(levels):.2f} in the median; of their changes from epoch to "
+        f"epoch it is {numpy.median(changes):.2f} in the median.{compared.note}"
     )
     figures = {"together": together, "temperatures": n, "median rho": numpy.median(levels)}
     figures["median rho of changes"] = numpy.median(changes)
@@ -126,10 +126,11 @@ def falls_with_epsilon(study: Study) -> Finding:
     steady, falls = rise <= RISE, numpy.array([gap.high < 0 for gap in gaps])
     worst, n = int(rise.argmax()), len(compared.rows)
     measured = (
-        f"From ε = {epsilons[0]:g} to {epsilons[-1]:g} robustness falls at {falls.sum()} of {count(n, 'temperature')}, and "
-        f"never rises on the way by more than {RISE:g} at {steady.sum()}. The largest step up is {rise[worst]:+.3f}, at "
-        f"T = {compared.labels[worst]}.{compared.note}"
+        f"From ε = {epsilons[0]:g} to {epsilons[-1]:g} robustness falls at {falls.sum()} of {count(n, 'temperature')}, "
+        f"and never rises on the way by more than {RISE:g} at {steady.sum()}"
     )
+    measured += f", by {rise[worst]:.3f} at T = {compared.labels[worst]}" if rise[worst] > RISE else ""
+    measured += f".{compared.note}"
     ruling: Ruling = "holds" if steady.all() and falls.all() else "does not hold"
     figures = {"temperatures": n, "falls": falls.sum(), "never rises": steady.sum(), "largest rise": rise[worst]}
     return with_survival(Finding(ruling, measured, figures), lambda: _epsilon_in_audits(compared))
@@ -191,8 +192,8 @@ def trade_off(study: Study) -> Finding:
     found = spearman([mean.value for mean in means], numpy.nanmean(robust, axis=1))
     ruling = monotone(found, -1)
     measured = (
-        f"Over {found.n} temperatures Spearman's correlation of accuracy and robustness against FGSM is {found}; accuracy "
-        f"goes from {lowest.value:.3f} to {highest.value:.3f}.{compared.note}"
+        f"Over {found.n} temperatures Spearman's correlation of accuracy and robustness against FGSM is {found}; "
+        f"accuracy goes from {lowest.value:.3f} to {highest.value:.3f}.{compared.note}"
     )
     if gap_of_means(lowest, highest).low <= 0:
         ruling = "cannot tell here"
@@ -209,8 +210,8 @@ def _trade_off_survives(compared: Sweep) -> tuple[str, Survival]:
         raise CannotTellError(f"{len(strong)} of {count(len(compared.rows), 'temperature')} are audited.")
     before, after = spearman(clean, weak), spearman(clean, strong)
     text = (
-        f"On the audited images the correlation of accuracy is {before} with what FGSM leaves, and {after} with what the worst "
-        "case of FGSM, PGD, transfer and Square leaves."
+        f"On the audited images the correlation of accuracy is {before} with what FGSM leaves, and {after} with what "
+        "the worst case of FGSM, PGD, transfer and Square leaves."
     )
     return text, survival(monotone(before, -1), monotone(after, -1))
 
@@ -227,9 +228,9 @@ def classes_differ(study: Study) -> Finding:
     sure, n = sum(p < CERTAIN for p in p_values), len(p_values)
     widest = int(numpy.ptp(numpy.nan_to_num(rates, nan=0.0), axis=1).argmax())
     measured = (
-        f"Equal robustness against FGSM of all classes is refuted with p < .001 at {sure} of {count(n, 'temperature')}; at "
-        f"T = {compared.labels[widest]} it goes from {numpy.nanmin(rates[widest]):.3f} to {numpy.nanmax(rates[widest]):.3f}."
-        f"{compared.note}"
+        f"Equal robustness against FGSM of all classes is refuted with p < .001 at {sure} of "
+        f"{count(n, 'temperature')}; at T = {compared.labels[widest]} it goes from {numpy.nanmin(rates[widest]):.3f} "
+        f"to {numpy.nanmax(rates[widest]):.3f}.{compared.note}"
     )
     ruling: Ruling = "holds" if sure > n / 2 else "does not hold"
     if ruling != "holds" and images[images > 0].min() < LEAST_IMAGES:
@@ -249,8 +250,8 @@ def _differ_in_audits(compared: Sweep) -> tuple[str, Survival]:
         raise CannotTellError(f"{n} of {count(len(compared.rows), 'temperature')} are audited.")
     before, after = (_most(sum(rows), n) for rows in (weak, strong))
     text = (
-        f"On the audited images it is refuted against FGSM at {sum(weak)} of {n}, and against the worst case of FGSM, PGD, "
-        f"transfer and Square at {sum(strong)}."
+        f"On the audited images it is refuted against FGSM at {sum(weak)} of {n}, and against the worst case of FGSM, "
+        f"PGD, transfer and Square at {sum(strong)}."
     )
     return text, survival(before, after)
 
@@ -282,24 +283,26 @@ def order(rates: numpy.ndarray, images: numpy.ndarray, note: str) -> Finding:
 
     Holds if Spearman's ρ of two temperatures is at least 0.6 on the average over all pairs, with p < 0.05 in Friedman's
     test.  If not, and the chance of few samples makes up more than a fifth of the variance over classes at most
-    temperatures, that alone may be why, and nothing can be said.  Temperatures at which all classes are equal have no order.
+    temperatures, that alone may be why, and nothing can be said.  Temperatures at which all classes are equal have no
+    order.
     """
     rates = rates[numpy.nanmax(rates, axis=1) > numpy.nanmin(rates, axis=1)]
     if len(rates) < 3:
         raise CannotTellError(f"The classes differ at {count(len(rates), 'temperature')} only: this takes 3.{note}")
+    if (~numpy.isnan(rates).any(axis=0)).sum() < 3:
+        raise CannotTellError("Two classes have no order to speak of: this takes 3.")
     mean, least, p = agreement(rates)
     noise = float(numpy.median([spread(row, images)[1] for row in rates]))
     ruling: Ruling = "holds" if mean >= ALIKE and p < 0.05 else "does not hold"
     measured = (
-        f"Spearman's ρ of the classes' robustness at two temperatures is {mean:.2f} on the average over all pairs of {len(rates)} "
-        f"temperatures, and {least:.2f} for the least alike (Friedman's test: {p_text(p)}).{note}"
+        f"Spearman's ρ of the classes' robustness at two temperatures is {mean:.2f} on the average over all pairs of "
+        f"{len(rates)} temperatures, and {least:.2f} for the least alike (Friedman's test: {p_text(p)}).{note}"
     )
     if ruling != "holds" and noise > NOISE:
         ruling = "cannot tell here"
         measured += (
-            f" Few images make up {noise:.0%} of the variance over classes, which alone can change the order. {_few(images)}"
-            if images[images > 0].min() < LEAST_IMAGES
-            else f" Chance makes up {noise:.0%} of the variance over classes, which alone can change the order."
+            f" With {images[images > 0].min()} test images of a class and more, chance makes up {noise:.0%} of the "
+            "variance over classes, which alone can change their order."
         )
     return Finding(ruling, measured, {"mean rho": mean, "least rho": least, "p": p, "share of noise": noise})
 
@@ -316,8 +319,8 @@ def order_survives(compared: Sweep, weak: str, strong: str) -> tuple[str, Surviv
     before, after = found
     text = (
         f"On the audited images the mean ρ is {before.figures['mean rho']:.2f} against the paper's attack and "
-        f"{after.figures['mean rho']:.2f} against the strongest ({strong}), {after.figures['least rho']:.2f} for the least "
-        "alike temperatures."
+        f"{after.figures['mean rho']:.2f} against the strongest ({strong}), {after.figures['least rho']:.2f} for the "
+        "least alike temperatures."
     )
     return text, survival(before.verdict, after.verdict)
 
@@ -333,8 +336,9 @@ def order_survives(compared: Sweep, weak: str, strong: str) -> tuple[str, Surviv
 def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
     """At every temperature that all studies share, each convolutional study must be the less robust one.
 
-    That is robustness against FGSM as it is, beyond the 95 % interval of the difference, and divided by accuracy ("whatever
-    accuracy").  The two families differ in their data too, so it cannot be told which of the two is the reason.
+    That is robustness against FGSM as it is, beyond the 95 % interval of the difference, and divided by accuracy
+    ("whatever accuracy").  The two families differ in their data too, so it cannot be told which of the two is the
+    reason.
     """
     families, shared = families_at_shared(studies)
     plain = _family_gaps(families, shared, _fgsm_rates)
@@ -344,9 +348,10 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
     ]
     less, n = sum(gap.high < 0 for gap in plain), len(shared)
     measured = (
-        f"At {less} of {count(n, 'shared temperature')} every convolutional network is less robust against FGSM than every fully "
-        f"connected one, and at {sum(relative)} when robustness is divided by accuracy; the gap of robustness goes from "
-        f"{min(-gap.value for gap in plain):.3f} to {max(-gap.value for gap in plain):.3f}. Architecture and data change together."
+        f"At {less} of {count(n, 'shared temperature')} every convolutional network is less robust against FGSM than "
+        f"every fully connected one, and at {sum(relative)} when robustness is divided by accuracy; the gap of "
+        f"robustness goes from {min(-gap.value for gap in plain):.3f} to {max(-gap.value for gap in plain):.3f}. "
+        "Architecture and data change together."
     )
     ruling = all_hold([_all_below(plain), "holds" if all(relative) else "does not hold"])
     if ruling == "cannot tell here":
@@ -407,8 +412,9 @@ def _families_survive(families: Families, shared: Sequence[float]) -> tuple[str,
     before, after = (_all_below(gap) for gap in gaps.values())
     values = [-gap.value for gap in gaps["worst case"]]
     text = (
-        f"The worst case of FGSM, PGD, transfer and Square leaves a gap of {min(values):+.3f} to {max(values):+.3f}, above 0 "
-        f"beyond chance at {sum(gap.high < 0 for gap in gaps['worst case'])} of {count(len(shared), 'shared temperature')}."
+        f"The worst case of FGSM, PGD, transfer and Square leaves a gap of {min(values):+.3f} to {max(values):+.3f}, "
+        f"above 0 beyond chance at {sum(gap.high < 0 for gap in gaps['worst case'])} of "
+        f"{count(len(shared), 'shared temperature')}."
     )
     return text, survival(before, after)
 

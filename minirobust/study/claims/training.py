@@ -33,10 +33,10 @@ STEEP = 0.5  # of the summed slope lies in its steepest tenth: five times that t
     "best-accuracy", "4", "The best network reaches a test accuracy of 0.98, 0.90, 0.92 and 0.65 on the four data sets."
 )
 def best_accuracy(study: Study) -> Finding:
-    """Holds if the 95 % interval of the best accuracy after the last epoch reaches the figure, less half its last digit.
+    """Holds if the best accuracy after the last epoch reaches the figure, less half of its last digit.
 
-    Below it on a part of the data set, which the number of test images tells, nothing can be said: fewer images to learn
-    from are worse.
+    The upper end of its 95 % interval must.  Below it on a part of the data set, which the number of test images tells,
+    nothing can be said: fewer images to learn from are worse.
     """
     known = paper_dataset(study)
     if known is None:
@@ -56,9 +56,9 @@ def best_accuracy(study: Study) -> Finding:
         measured += (
             f" This is a part of the data set, which has {TEST_IMAGES[known]:,} test images, and more to learn from."
         )
-    elif not reached and compared.note:
+    elif not reached and compared.unfinished:
         ruling = "cannot tell here"
-    return Finding(ruling, measured, {"accuracy": accuracy[best], "paper": target, "test images": images})
+    return Finding(ruling, measured, {"accuracy": accuracy[best], "paper": target, "test images": float(images)})
 
 
 @claim("extreme-temperatures", "4", "Networks of extreme temperature, too high or too low, are the hardest to train.")
@@ -80,9 +80,9 @@ def extreme_temperatures(study: Study) -> Finding:
     ]
     worst = ", ".join(compared.labels[row] for row in numpy.argsort(accuracy)[:2])
     measured = (
-        f"Test accuracy, averaged over the epochs, is {accuracy[0]:.3f} at T = {compared.labels[0]}, {accuracy[-1]:.3f} at "
-        f"T = {compared.labels[-1]}, and {middle:.3f} in the median of those between; it is least at T = {worst}."
-        f"{compared.note}"
+        f"Test accuracy, averaged over the epochs, is {accuracy[0]:.3f} at T = {compared.labels[0]}, "
+        f"{accuracy[-1]:.3f} at T = {compared.labels[-1]}, and {middle:.3f} in the median of those between; it is "
+        f"least at T = {worst}.{compared.note}"
     )
     figures = {"lowest T": accuracy[0], "highest T": accuracy[-1], "median between": middle}
     return Finding(all_hold(rulings), measured, figures)
@@ -131,9 +131,9 @@ def high_temperature_slow(study: Study) -> Finding:
 
 @claim("gradients-vanish", "4", "Large temperatures make gradients too small.")
 def gradients_vanish(study: Study) -> Finding:
-    """The mean slope f'(net) of the last hidden layer, a factor of every gradient, must fall with T after the first epoch.
+    """The mean slope f'(net) of the last hidden layer, a factor of every gradient, must fall with T.
 
-    It cannot exceed 1/(4 T) at any time; after the first epoch, because the claim is of the start of learning.
+    After the first epoch, because the claim is of the start of learning; at no time can it exceed 1/(4 T).
     """
     compared = sweep(study, learned=False)
     return trend(compared, compared.series("slope_mean")[:, 0], -1, "The mean slope after the first epoch", form=".2g")
@@ -143,7 +143,7 @@ def gradients_vanish(study: Study) -> Finding:
     "gradients-concentrate", "4", "At low temperatures gradients are zero except near net = 0, where they are enormous."
 )
 def gradients_concentrate(study: Study) -> Finding:
-    """The share of the summed slope f'(net) that its steepest tenth has must fall with T, and be over half at the lowest."""
+    """The share of the summed slope f'(net) in its steepest tenth must fall with T, and be over half at the lowest."""
     compared = sweep(study, learned=False)
     share = compared.last("slope_share")
     found = trend(
@@ -177,7 +177,7 @@ def _drastic(study: Study, regime: str, sign: int) -> Finding:
     "saturation-grows", "4.1", "For most temperatures the network saturates more and more in the course of training."
 )
 def saturation_grows(study: Study) -> Finding:
-    """Holds if at more than half of the temperatures the share after the last epoch is above that after the first by > 0.01.
+    """Holds if the share rises by more than 0.01 from the first epoch to the last at most temperatures, over half.
 
     All test images' net values are counted, so this is no matter of chance; 0.01 leaves out what nobody would see.
     """
@@ -229,9 +229,9 @@ def nonlinear_above_linear(study: Study) -> Finding:
 
 @claim("smoothest-on-mnist", "4.1", "The transitions between regimes are smoothest on MNIST.", compares=True)
 def smoothest_on_mnist(studies: Sequence[Study]) -> Finding:
-    """Rough: the saturated share's mean second difference over the epochs, at the temperatures that the data sets share.
+    """Holds if the saturated share's second difference over the epochs is least on MNIST.
 
-    Holds if the mean over those temperatures is least on MNIST; all four data sets must be there.
+    Its absolute value is averaged over the epochs and the temperatures that the four data sets share.
     """
     found = _of_paper(studies)
     missing = [name for name in PAPER_DATASETS if name not in found]
@@ -254,7 +254,7 @@ def smoothest_on_mnist(studies: Sequence[Study]) -> Finding:
 def _of_paper(studies: Sequence[Study]) -> dict[str, Sweep]:
     """The sweep of each of the paper's data sets that is there."""
     known = {paper_dataset(study): study for study in studies}
-    return {name: sweep(known[name], 1, learned=False, ends=False) for name in PAPER_DATASETS if name in known}
+    return {name: sweep(known[name], extent="any", learned=False) for name in PAPER_DATASETS if name in known}
 
 
 def _roughness(compared: Sweep, shared: Sequence[float]) -> float:
