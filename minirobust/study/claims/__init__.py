@@ -93,7 +93,7 @@ def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as text: each claim and below it what every data set says, and at the end which rest on weak attacks."""
+    """The verdicts as text: each claim, below it what every data set says, and last which rest on a weak attack."""
     blocks: list[str] = []
     for index, verdict in enumerate(verdicts):
         if not index or verdicts[index - 1].name != verdict.name:
