@@ -65,7 +65,7 @@ def build(
         "saturated": np.full((T, E), 0.4),
         "slope_mean": np.full((T, E), 0.1),
         "slope_share": np.full((T, E), 0.1),
-        "robustness": np.stack([np.repeat((robust * f)[:, None], E, axis=1) for f in (1.2, 1, 0.8)], axis=2),
+        "robustness": np.stack([np.repeat((robust**f)[:, None], E, axis=1) for f in (0.8, 1, 1.2)], axis=2),
     }
     for name, values in (series or {}).items():
         epochs_of[name] = spread_out(values, epochs_of[name].shape)
