@@ -97,7 +97,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
     blocks: list[str] = []
     for index, verdict in enumerate(verdicts):
         if not index or verdicts[index - 1].name != verdict.name:
-            blocks.append(f"\n{_wrapped(f'{verdict.claim} (section {verdict.section})', '')}")
+            blocks.append(f"\n{_wrapped(f'{verdict.claim} ({_place(verdict.section)})', '')}")
         blocks.append(_wrapped(f"{verdict.dataset}: {verdict.verdict}. {verdict.measured}", "  "))
         if verdict.survives is not None:
             against = f"{verdict.survives_verdict}. " if verdict.survives_verdict else ""
@@ -105,6 +105,10 @@ def table(verdicts: Sequence[Verdict]) -> str:
     weak = [f"{v.name} ({v.dataset})" for v in verdicts if v.survives_verdict == "rests on a weak attack"]
     blocks.append("\n" + _wrapped(f"Claims that rest on a weak attack: {', '.join(weak) or 'none'}.", ""))
     return "\n".join(blocks).lstrip("\n")
+
+
+def _place(section: str) -> str:
+    return f"section {section}" if section[0].isdigit() else section
 
 
 def _wrapped(text: str, indent: str) -> str:

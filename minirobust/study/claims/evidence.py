@@ -157,6 +157,17 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
     return Sweep(study, rows, note)
 
 
+def sweeps(studies: Iterable[Study], *, learned: bool = True) -> list[Sweep]:
+    """`sweep` of several studies, most of whose temperatures must be finished; an error says of which they are not."""
+    found = []
+    for study in studies:
+        try:
+            found.append(sweep(study, extent="most", learned=learned))
+        except CannotTellError as missing:
+            raise CannotTellError(f"{study.title}: {missing}") from None
+    return found
+
+
 def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

@@ -19,6 +19,7 @@ from minirobust.study.claims.evidence import (
     span,
     spearman,
     sweep,
+    sweeps,
 )
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, all_hold, claim
 from minirobust.study.store import Record, Study
@@ -139,6 +140,8 @@ def gradient_and_confidence(study: Study) -> Finding:
         )
     r = numpy.concatenate([record.final["correlation"][enough] for record in compared.records])
     p = numpy.concatenate([record.final["p_value"][enough] for record in compared.records])
+    if numpy.isnan(r).all():
+        raise CannotTellError(f"G or the confidence is the same for all images of a class.{compared.note}")
     clear, n, median = int(((r < 0) & (p < CERTAIN)).sum()), len(r), float(numpy.nanmedian(r))
     small = "" if enough.all() else f" Classes of fewer than {LEAST_IMAGES} test images are left out."
     measured = (
@@ -170,19 +173,19 @@ def gradient_predicts_errors(study: Study) -> Finding:
             f"No network has {LEAST_SAMPLES} wrong and {LEAST_SAMPLES} right test images.{compared.note}"
         )
     r = numpy.concatenate([record.final["correlation"] for record in compared.records])
-    low, high = min(areas), max(areas)
+    median = float(numpy.median(r[~numpy.isnan(r)])) if not numpy.isnan(r).all() else numpy.nan
     measured = (
         f"AUROC is {span([area.value for area in areas], '.3f')} in {count(len(areas), 'network')}, and its 95 % "
         f"interval reaches down to {min(area.low for area in areas):.3f}; of the images of largest G, as many as are "
         f"wrong in all, {span(hits, '.0%')} are wrong. The paper's correlation of G and confidence is "
-        f"{numpy.nanmedian(r):.2f} in the median. G is computed with the true label, which is unknown of an input that "
+        f"{median:.2f} in the median. G is computed with the true label, which is unknown of an input that "
         f"is yet to be classified.{compared.note}"
     )
     rulings: list[Ruling] = [
         "holds" if area.low > ACCEPTABLE else "does not hold" if area.high < ACCEPTABLE else "cannot tell here"
         for area in areas
     ]
-    figures = {"least AUROC": low.value, "largest AUROC": high.value, "median r": float(numpy.nanmedian(r))}
+    figures = {"least AUROC": min(areas).value, "largest AUROC": max(areas).value, "median r": median}
     return Finding(all_hold(rulings), measured, figures)
 
 
@@ -247,9 +250,8 @@ def gradients_of_digits(studies: Sequence[Study]) -> Finding:
     from scipy.stats import rankdata
 
     known = {
-        paper_dataset(study): sweep(study, extent="most")
-        for study in studies
-        if paper_dataset(study) in ("mnist", "svhn")
+        paper_dataset(compared.study): compared
+        for compared in sweeps(study for study in studies if paper_dataset(study) in ("mnist", "svhn"))
     }
     if len(known) < 2:
         raise CannotTellError("This compares MNIST and SVHN, and there is no study of both.")

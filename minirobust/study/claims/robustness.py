@@ -26,6 +26,7 @@ from minirobust.study.claims.evidence import (
     standings,
     survival,
     sweep,
+    sweeps,
     trend_of_rates,
     trend_survives,
     with_survival,
@@ -373,10 +374,7 @@ def families_at_shared(studies: Sequence[Study]) -> tuple[Families, list[float]]
     """
     if len({study.config.epsilon for study in studies}) > 1:
         raise CannotTellError("The studies' main ε differ.")
-    families = {
-        model: [sweep(study, extent="most") for study in studies if study.config.model == model]
-        for model in ("mlp", "cnn")
-    }
+    families = {model: sweeps(study for study in studies if study.config.model == model) for model in ("mlp", "cnn")}
     if not families["mlp"] or not families["cnn"]:
         raise CannotTellError(
             "This compares fully connected and convolutional networks; there are studies of one kind only."

@@ -15,6 +15,7 @@ from minirobust.study.claims.evidence import (
     gap_of_means,
     paper_dataset,
     sweep,
+    sweeps,
     trend,
 )
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, all_hold, claim
@@ -254,7 +255,8 @@ def smoothest_on_mnist(studies: Sequence[Study]) -> Finding:
 def _of_paper(studies: Sequence[Study]) -> dict[str, Sweep]:
     """The sweep of each of the paper's data sets that is there."""
     known = {paper_dataset(study): study for study in studies}
-    return {name: sweep(known[name], extent="any", learned=False) for name in PAPER_DATASETS if name in known}
+    names = [name for name in PAPER_DATASETS if name in known]
+    return dict(zip(names, sweeps([known[name] for name in names], learned=False), strict=True))
 
 
 def _roughness(compared: Sweep, shared: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""`claims.judge` as a whole: what it covers, what it says of studies that are not finished, and how it is written down."""
+"""`claims.judge` as a whole: what it covers, what it says of unfinished studies, and how that is written down."""
 
 import dataclasses
 import json
@@ -113,11 +113,17 @@ def test_json_holds_every_field_and_null_for_what_is_no_number(make, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["claims.json"]
 
 
-def test_figures_that_are_no_numbers_are_none(make, judged):
-    study = make()
-    for record in study.records:
-        record.final["correlation"] = np.full(10, np.nan)
-    assert judged("gradient-and-confidence", study).figures["median r"] is None
+def test_figures_that_are_no_numbers_are_none(make, monkeypatch):
+    found = verdict.Finding("holds", "", {"missing": np.nan, "there": np.float32(0.5)})
+    claim = verdict.claim("name", "4", "Sentence.")(lambda study: found)
+    monkeypatch.setattr(claims, "CLAIMS", (claim,))
+    assert claims.judge([make()])[0].figures == {"missing": None, "there": 0.5}
+
+
+def test_constant_gradients_have_no_correlation(make, judged):
+    study = make(final={"correlation": np.full((7, 10), np.nan)})
+    assert judged("gradient-and-confidence", study).verdict == "cannot tell here"
+    assert judged("gradient-predicts-errors", study).figures["median r"] is None
 
 
 def test_the_table_names_claims_verdicts_and_what_rests_on_a_weak_attack(make):
@@ -134,8 +140,8 @@ def test_the_table_names_claims_verdicts_and_what_rests_on_a_weak_attack(make):
 def quick(tmp_path_factory):
     """A real study, small and finished."""
     folder = tmp_path_factory.mktemp("study")
-    temperatures = (1 / 64, 1 / 4, 1.0, 4.0, 16.0)
-    quick = config.PRESETS["quick"].but(temperatures=temperatures, epochs=2, pixels=2, audit_samples=50)
+    temperatures = (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0)
+    quick = config.PRESETS["quick"].but(temperatures=temperatures, epochs=3, pixels=2, audit_samples=50)
     store.open_folder(folder, quick)
     for T, seed in quick.tasks():
         run.train(quick, T, seed, folder)
