@@ -84,7 +84,7 @@ def more_pixels(study: Study) -> Finding:
     listed = ", ".join(f"{span(success[:, n], '.1%')} with {n + 1}" for n in range(most))
     measured = (
         f"Over {count(len(success), 'temperature')} the attack succeeds on {listed}; each further pixel fools "
-        f"{more.min():,} images more, or better. It cannot fool fewer, by the way it is built.{compared.note}"
+        f"at least {more.min():,} more images. It cannot fool fewer, by the way it is built.{compared.note}"
     )
     ruling: Ruling = "holds" if more.min() >= NEWLY else "does not hold"
     if ruling != "holds" and more.min() > 0:

@@ -251,8 +251,8 @@ def _differ_in_audits(compared: Sweep) -> tuple[str, Survival]:
         raise CannotTellError(f"{n} of {count(len(compared.rows), 'temperature')} are audited.")
     before, after = (_most(sum(rows), n) for rows in (weak, strong))
     text = (
-        f"On the audited images it is refuted against FGSM at {sum(weak)} of {n}, and against the worst case of FGSM, "
-        f"PGD, transfer and Square at {sum(strong)}."
+        f"On the audited images equal robustness is refuted against FGSM at {sum(weak)} of {n}, and against the worst "
+        f"case of FGSM, PGD, transfer and Square at {sum(strong)}."
     )
     return text, survival(before, after)
 

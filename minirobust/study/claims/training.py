@@ -79,7 +79,7 @@ def extreme_temperatures(study: Study) -> Finding:
     rulings: list[Ruling] = [
         "holds" if gap.high < 0 else "does not hold" if gap.value >= 0 else "cannot tell here" for gap in gaps
     ]
-    worst = ", ".join(compared.labels[row] for row in numpy.argsort(accuracy)[:2])
+    worst = " and ".join(compared.labels[row] for row in numpy.argsort(accuracy)[:2])
     measured = (
         f"Test accuracy, averaged over the epochs, is {accuracy[0]:.3f} at T = {compared.labels[0]}, "
         f"{accuracy[-1]:.3f} at T = {compared.labels[-1]}, and {middle:.3f} in the median of those between; it is "

@@ -71,6 +71,7 @@ CASES = [
     ("mean-gradient-by-few", {"images": 4}, OPEN),
     ("gradient-and-confidence", correlations(-0.8, 1e-9), HOLDS),
     ("gradient-and-confidence", correlations(-0.8, [1e-9] * 9 + [0.01]), FAILS),  # 90 % of the cases
+    ("gradient-and-confidence", correlations([-0.8] * 9 + [0.8], 1e-9), FAILS),  # one class the other way
     ("gradient-and-confidence", correlations(-0.4, 1e-9), FAILS),  # not strong
     ("gradient-and-confidence", correlations(0.8, 1e-9), FAILS),
     ("gradient-and-confidence", correlations(-0.8, 0.01) | {"images": 49}, OPEN),
