@@ -124,8 +124,8 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
     ----------
     study : Study
     extent : {"range", "most", "any"}
-        What must be finished: for a trend the lowest and the highest temperature of the study and five in all; for a
-        statement about most temperatures, half of them; or any.
+        What must be finished: the lowest and the highest temperature of the study, and for a trend five in all, for a
+        statement about most temperatures half of them; or any one.
     learned : bool, default True
         Whether networks near chance are left out.
 
@@ -140,7 +140,7 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
     if len(rows) < (len(temperatures) / 2 if extent == "most" else 1):
         raise CannotTellError(f"Too few are finished: {progress}.")
     waiting = [T for T in (min(temperatures), max(temperatures)) if not finished(study.of(T))]
-    if extent == "range" and waiting:
+    if extent != "any" and waiting:
         raise CannotTellError(f"T = {temperature_label(waiting[0])}, an end of the range, is not finished: {progress}.")
     note = f" {progress[0].upper()}{progress[1:]}." if len(rows) < len(temperatures) else ""
     if learned:

@@ -228,7 +228,7 @@ def largest_gradients_ugly(study: Study) -> Finding:
 
 def _at_one(study: Study) -> Record:
     """The first seed's network at T = 1."""
-    records = [record for record in sweep(study, extent="most").records if record.temperature == 1]
+    records = [record for record in sweep(study, extent="any").records if record.temperature == 1]
     if not records:
         raise CannotTellError("The network at T = 1 is not finished, or did not learn.")
     return records[0]

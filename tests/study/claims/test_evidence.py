@@ -119,6 +119,10 @@ def test_what_is_not_finished_does_not_count(make):
     assert swept.note == " 5 of 7 temperatures are finished."
     with pytest.raises(CannotTellError, match="T = 8, an end of the range, is not finished: 6 of 7"):
         evidence.sweep(make(done=(0.125, 0.25, 0.5, 1.0, 2.0, 4.0)))
+    low = (0.125, 0.25, 0.5, 1.0)
+    with pytest.raises(CannotTellError, match="T = 8, an end of the range, is not finished: 4 of 7"):
+        evidence.sweep(make(done=low), extent="most")
+    assert len(evidence.sweep(make(done=low), extent="any").rows) == 4
     with pytest.raises(CannotTellError, match="Too few are finished: 3 of 7"):
         evidence.sweep(make(done=(0.125, 0.25, 0.5)), extent="most")
     with pytest.raises(CannotTellError, match="Too few are finished: 0 of 7"):
