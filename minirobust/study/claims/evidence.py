@@ -110,8 +110,8 @@ class Sweep:
 
 
 def finished(records: Iterable[Record]) -> list[Record]:
-    """Those that were trained to the last epoch and attacked."""
-    return [record for record in records if record.epoch == record.config.epochs and record.final]
+    """Those that were attacked, which comes after the last epoch."""
+    return [record for record in records if record.final]
 
 
 def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", learned: bool = True) -> Sweep:
