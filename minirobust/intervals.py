@@ -71,9 +71,13 @@ def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
 
     See `by_class` for the arguments and errors.
     """
-    p = robustness.by_class(fooled, y, classes)
-    present = ~numpy.isnan(p)
-    p, n, share = p[present], _samples(y, classes)[present], Z**2 / present.sum()
+    return mean_of_rates(robustness.by_class(fooled, y, classes), _samples(y, classes))
+
+
+def mean_of_rates(rates: numpy.ndarray, samples: numpy.ndarray) -> Estimate:
+    """`network` of what each class's rate is, and of how many samples: both (classes,), NaN for a class with none."""
+    present = ~numpy.isnan(rates)
+    p, n, share = rates[present], samples[present], Z**2 / present.sum()
     smoothed = (n * p + share / 2) / (n + share)
     half = Z * numpy.sqrt((smoothed * (1 - smoothed) / (n + share)).sum()) / len(p)
     centre = smoothed.mean()
