@@ -223,7 +223,7 @@ def read_config(folder: Path) -> StudyConfig:
     path = folder / CONFIG
     try:
         return StudyConfig.from_toml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StudyError(f"study: expected a study's folder, got {folder}, which holds no {CONFIG}") from None
     except ValueError as error:
         raise StudyError(f"study: {path} cannot be read: {error}") from error
