@@ -1,8 +1,9 @@
 """Figures 2 to 10 of the published study from what is stored, and one it lacks: robustness under every attack.
 
-Each function takes studies, one for each data set, and returns a matplotlib Figure that says nothing but stored
-numbers.  Studies that have nothing for a figure yet are left out of it; if none has, that is a `NothingStored`.  What
-a map or a row of images looks like is in `minirobust.plots`.
+Each function takes studies, one for each data set, and returns a matplotlib Figure that shows nothing but stored
+numbers: a panel, a row of maps or a block of images for each study.  Studies that have nothing for a figure yet are
+left out of it; if none has, that is a `NothingStored`.  What a map or a row of images looks like is in
+`minirobust.plots`.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ SELECTED = 5  # temperatures in Fig. 3
 UGLY_ROW, UGLY_ROWS = 5, 2  # images of Fig. 7
 PAIRS = 5  # images of Fig. 10
 SIGNIFICANT = 0.001  # the study's threshold of p
-BLACK, GREEN, PINK, YELLOW, SKY = "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+BLACK, GREEN, PINK, SKY = "#000000", "#009E73", "#CC79A7", "#56B4E9"
 REGIMES = {"linear": BLUE, "nonlinear": GREY, "saturated": ORANGE}
 # By the audit's name for an attack: label, colour, dashes, marker.
 ATTACKS = {
-    "clean": ("no attack", GREY, "-", "s"),
+    "clean": ("no attack", "#777777", "-", "s"),
     "FGSM": ("FGSM", ORANGE, "--", "o"),
     "PGD": ("PGD", BLUE, "-.", "^"),
     "transfer": ("transfer", PINK, ":", "v"),
     "Square": ("Square", GREEN, "-.", "D"),
-    "worst case": ("worst case of these", BLACK, "-", "o"),
+    "worst case": ("worst case", BLACK, "-", "o"),
     "brute-force pixel": ("any single pixel", SKY, ":", "x"),
 }
 DOTS = 110  # per inch, of PNGs and of the parts of SVGs that are pixels
@@ -50,28 +51,20 @@ class NothingStored(ValueError):  # noqa: N818 - a reason to wait, and no error 
 
 
 def sigmoids(studies: Sequence[Study]) -> Figure:
-    """Fig. 2: the temperature sigmoid at every temperature, with dots where the regimes part.
+    """Fig. 2: the temperature sigmoid at every temperature of the studies, and where its regimes part.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-        Those with the same thresholds share a pair of panels.  Nothing needs to have run.
-
-    Returns
-    -------
-    matplotlib Figure
-        On the left f(net), with small dots at ± r1 and large ones at ± r2; on the right, for each temperature, which
-        |net| is in which regime.
+    Above f(net), with small dots at ± r1 and large ones at ± r2; below, for each temperature, which |net| is in which
+    regime.  Studies with other thresholds get a column of their own.  Nothing needs to have run.
     """
     shown: dict[tuple[float, float], set[float]] = {}
     for study in _those("a study", lambda study: True, studies):
         thresholds = study.config.delta1, study.config.delta2
         shown[thresholds] = shown.get(thresholds, set()) | set(study.config.temperatures)
-    figure = _figure(10, 4.4 * len(shown), "Sigmoids at all temperatures, and their three regimes")
-    grid = figure.subplots(len(shown), 2, squeeze=False)
-    for (left, right), (thresholds, temperatures) in zip(grid, shown.items(), strict=True):
-        _draw_sigmoids(left, sorted(temperatures), *thresholds)
-        _draw_bounds(right, sorted(temperatures), *thresholds)
+    figure = _figure(5.4 * len(shown), 8.4, "Sigmoids at all temperatures, and their three regimes")
+    grid = figure.subplots(2, len(shown), squeeze=False).T
+    for (above, below), (thresholds, temperatures) in zip(grid, shown.items(), strict=True):
+        _draw_sigmoids(above, sorted(temperatures), *thresholds)
+        _draw_bounds(below, sorted(temperatures), *thresholds)
     return figure
 
 
@@ -84,9 +77,7 @@ def _draw_sigmoids(axes: Axes, temperatures: Sequence[float], delta1: float, del
         for bound, size in zip(regimes.bounds(T, delta1, delta2), (9, 36), strict=True):
             dots = numpy.array([-bound, bound])
             axes.scatter(dots, f(dots, T), s=size, color=colour, edgecolors="white", linewidths=0.4, zorder=3)
-    axes.set(
-        xlim=(-widest, widest), ylim=(-0.03, 1.03), xlabel="net", ylabel="f(net) = 1 / (1 + exp(−net/T))"
-    )
+    axes.set(xlim=(-widest, widest), ylim=(-0.03, 1.03), xlabel="net", ylabel="f(net) = 1 / (1 + exp(−net/T))")
     axes.set_title("small dots: ± r1, large dots: ± r2", fontsize=9)
     axes.legend(title="T", loc="lower right", ncols=2, fontsize=8)
 
@@ -105,38 +96,27 @@ def _draw_bounds(axes: Axes, temperatures: Sequence[float], delta1: float, delta
     axes.set(xlim=(near, far), ylim=(-0.6, len(rows) - 0.4), xlabel="|net|", ylabel="temperature T")
     axes.set_yticks(rows, [temperature_label(T) for T in temperatures])
     axes.set_title(f"regimes at δ1 = {delta1:g}, δ2 = {delta2:g}", fontsize=9)
-    axes.legend(loc="lower right", fontsize=8)
+    _legend_below(axes)
 
 
 def learning_curves(studies: Sequence[Study]) -> Figure:
-    """Fig. 3: accuracy on the test set after every epoch, at up to five temperatures from the lowest to the highest.
+    """Fig. 3: accuracy on the test set after every epoch, at up to five temperatures from lowest to highest."""
+    from matplotlib.ticker import MaxNLocator
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        A panel for each study.
-
-    Raises
-    ------
-    NothingStored
-        If no study has an epoch.
-    """
     figure, panels = _panels("Learning curves at selected temperatures", _with_epochs(studies))
     for axes, study in panels:
         accuracy = study.series("test_accuracy")
         epochs = numpy.arange(1, study.config.epochs + 1)
-        for index, row in enumerate(_spread(len(accuracy), SELECTED)):
+        begun = numpy.flatnonzero(~numpy.isnan(accuracy).all(axis=1))
+        for index, row in enumerate(begun[_spread(len(begun), SELECTED)]):
             style = {"color": COLOURS[index], "linestyle": DASHES[index % len(DASHES)]}
-            label = temperature_label(study.config.temperatures[row])
+            label = f"T = {temperature_label(study.config.temperatures[row])}"
             axes.plot(epochs, accuracy[row], label=label, marker="." if len(epochs) == 1 else None, **style)
-        lowest = numpy.nanmin(accuracy)
-        axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(math.floor(lowest * 10) / 10, 1.005))
-        axes.legend(title="T", loc="lower right", fontsize=8, ncols=2)
+        lowest = max(math.floor(numpy.nanmin(accuracy) * 10 - 0.2) / 10, 0)
+        axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(lowest, 1.005))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
+        _legend_below(axes)
     return figure
 
 
@@ -146,19 +126,7 @@ def learning_curves(studies: Sequence[Study]) -> Figure:
 def operation_in_regimes(studies: Sequence[Study]) -> Figure:
     """Fig. 4: the shares of the last hidden layer's net values in each regime, after every epoch, at every temperature.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        A panel for each study.  The three shares stand on each other and add up to 1.
-
-    Raises
-    ------
-    NothingStored
-        If no study has an epoch.
+    The three shares stand on each other and add up to 1.
     """
     figure, panels = _panels("Operation in the three regimes during training", _with_epochs(studies))
     for axes, study in panels:
@@ -177,21 +145,9 @@ def operation_in_regimes(studies: Sequence[Study]) -> Figure:
 
 
 def robustness_during_training(studies: Sequence[Study]) -> Figure:
-    """Fig. 5: network robustness against FGSM at the main ε after every epoch, at every temperature.
+    """Fig. 5: network robustness against FGSM at the main ε, after every epoch, at every temperature.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        A panel for each study, with the robustness at ε = 0, the mean over classes of the accuracy, above.
-
-    Raises
-    ------
-    NothingStored
-        If no study has an epoch.
+    Above it, as a line, stands what it would be at ε = 0: the mean over classes of the accuracy.
     """
     figure, panels = _panels("Robustness against FGSM during training", _with_epochs(studies))
     for axes, study in panels:
@@ -209,22 +165,9 @@ def robustness_during_training(studies: Sequence[Study]) -> Figure:
 
 
 def robustness_at_every_epsilon(studies: Sequence[Study]) -> Figure:
-    """Fig. 6: network robustness against FGSM at every ε after every epoch, at every temperature.
+    """Fig. 6: network robustness against FGSM at every ε, after every epoch, at every temperature.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-        As in the publication, Fashion-MNIST alone is shown where it is among them, else all.
-
-    Returns
-    -------
-    matplotlib Figure
-        A panel for each study shown.
-
-    Raises
-    ------
-    NothingStored
-        If no study has an epoch.
+    As in the publication, Fashion-MNIST alone is shown where it is among the studies.
     """
     begun = _with_epochs(studies)
     fashion = [study for study in begun if study.config.dataset == "fashion-mnist"]
@@ -238,7 +181,7 @@ def robustness_at_every_epsilon(studies: Sequence[Study]) -> Figure:
             for column, values in enumerate(robustness[:, :, index]):
                 line = axes.stairs(values, column + edges, baseline=None, color=colour, linewidth=1.3)
                 line.set_label(f"ε = {epsilon:g}" if column == 0 else "_")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=5, frameon=False, fontsize=8)
+        _legend_below(axes)
     return figure
 
 
@@ -257,21 +200,9 @@ def _columns(axes: Axes, study: Study, quantity: str) -> numpy.ndarray:
 
 
 def ugly_images(studies: Sequence[Study]) -> Figure:
-    """Fig. 7: the test images of largest input gradient G, at the temperature nearest to 1.
+    """Fig. 7: the ten test images of largest input gradient G, the largest first, at the temperature nearest to 1.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        Ten images of each study, the largest G first, with their true class and the one that they are taken for.
-
-    Raises
-    ------
-    NothingStored
-        If no study has a network that was attacked.
+    Each with its true class and the one that the network takes it for.
     """
     title = "The test images of largest input gradient"
     figure, parts = _image_parts(title, _nearest_to_one(studies, "ugly/image"), 1.15 * UGLY_ROWS + 0.45)
@@ -279,7 +210,8 @@ def ugly_images(studies: Sequence[Study]) -> Figure:
         final = record.final
         part.suptitle(f"{study.title}, T = {temperature_label(record.temperature)}", fontsize=10)
         axes = part.subplots(UGLY_ROWS, UGLY_ROW).ravel()
-        captions = [f"{final['label'][i]}, taken for {final['prediction'][i]}" for i in final["ugly/index"]]
+        pairs = [(final["label"][i], final["prediction"][i]) for i in final["ugly/index"]]
+        captions = [f"{true}, taken for {taken}" if taken != true else f"{true}, correct" for true, taken in pairs]
         _image_row(axes, final["ugly/image"][: len(axes)], captions[: len(axes)], BLACK)
     return figure
 
@@ -287,20 +219,8 @@ def ugly_images(studies: Sequence[Study]) -> Figure:
 def gradients_by_class(studies: Sequence[Study]) -> Figure:
     """Fig. 8: medians of the input gradient's magnitude G, and G's correlation with the true class's confidence.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        Two maps for each study, class by temperature.  Correlations are coloured from -1 to 0; a corner marks those
-        that are not significant, p ≥ .001, for any of the seeds.
-
-    Raises
-    ------
-    NothingStored
-        If no study has a network that was attacked.
+    Two maps for each study, class by temperature.  Correlations are coloured from -1 to 0, as in the publication, and
+    any above 0 like 0.  A cut corner marks those that are not significant, p ≥ .001, for any of the seeds.
     """
     attacked = _attacked(studies)
     figure, grid = _map_grid("Input gradients and confidence", attacked, 2)
@@ -313,56 +233,40 @@ def gradients_by_class(studies: Sequence[Study]) -> Figure:
 
 
 def pixel_attack_success(studies: Sequence[Study]) -> Figure:
-    """Fig. 9: which share of each class's images the pixel attack fools with up to n pixels, for each n.
+    """Fig. 9: which share of each class's images the pixel attack fools with up to n pixels, in percent.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        A map for each study and n, class by temperature, in percent, images that were wrong beforehand included.
-
-    Raises
-    ------
-    NothingStored
-        If no study has a network that was attacked.
+    A map for each study and n, class by temperature.  Images that were wrong beforehand count as fooled.
     """
     attacked = _attacked(studies)
-    figure, grid = _map_grid("Success of the pixel attack", attacked, max(study.config.pixels for study in attacked))
+    count = max(study.config.pixels for study in attacked)
+    figure, grid = _map_grid("Success of the pixel attack", attacked, count)
     for row, study in zip(grid, attacked, strict=True):
         success = 100 * study.final("pixel_success")
         limits = (0.0, float(numpy.nanmax(success)))
-        for pixels, axes in enumerate(row, start=1):
-            if pixels > study.config.pixels:
-                axes.remove()
-                continue
+        shown, surplus = row[: study.config.pixels], row[study.config.pixels :]
+        for pixels, axes in enumerate(shown, start=1):
             title = "1 pixel" if pixels == 1 else f"up to {pixels} pixels"
-            _map(axes, study, success[:, pixels - 1].T, title, unit="% of images", limits=limits, form="z.0f")
+            _map(axes, study, success[:, pixels - 1].T, title, limits=limits, form="z.0f", bar=False)
+        for axes in surplus:
+            axes.remove()
+        figure.colorbar(
+            shown[0].images[0],
+            ax=list(shown),
+            label="% of images",
+            pad=0.01,
+            aspect=20 * (count if len(attacked) == 1 else 1),
+        )
     return figure
 
 
 def two_pixel_adversarials(studies: Sequence[Study]) -> Figure:
     """Fig. 10: images that two pixels fool, before and after, at the temperature nearest to 1.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        For each study five images with class and confidence, below them the adversarials with those pixels circled
-        and the network's class and confidence: those it is most confident about.
-
-    Raises
-    ------
-    NothingStored
-        If no study has an image that two pixels fool.
+    Of each study the five whose adversarials the network is most confident about, with its class and confidence.  The
+    two pixels are circled.
     """
     title = "Two pixels, one wrong class"
-    figure, parts = _image_parts(title, _nearest_to_one(studies, "two/image"), 3.0)
+    figure, parts = _image_parts(title, _nearest_to_one(studies, "two/image"), 2.7)
     for part, study, record in parts:
         two = {name.removeprefix("two/"): values for name, values in record.final.items() if name.startswith("two/")}
         part.suptitle(f"{study.title}, T = {temperature_label(record.temperature)}", fontsize=10)
@@ -382,30 +286,19 @@ def two_pixel_adversarials(studies: Sequence[Study]) -> Figure:
 
 
 def robustness_under_audit(studies: Sequence[Study]) -> Figure:
-    """What is left of the robustness that FGSM shows when stronger attacks try: against temperature, with intervals.
+    """What is left of the robustness that FGSM shows when other attacks try: against temperature, with 95 % intervals.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-
-    Returns
-    -------
-    matplotlib Figure
-        A panel for each study: robustness at the main ε under each attack of the audit and in the worst case, and
-        beside them that against any change of any single pixel.  Bars are 95 % intervals.  With several seeds all are
-        means over them; the intervals do not shrink, as the test images are the same.
-
-    Raises
-    ------
-    NothingStored
-        If no study has an audit.
+    Robustness at the main ε under each attack of the audit and in the worst case of them; beside them, as it may change
+    a pixel by any amount, that against any single pixel.  With several seeds the values are means over them, and so are
+    the ends of the intervals: all seeds share their test images, so the mean is no surer for them.
     """
     audited = _those("an audit", lambda study: any(record.audit for record in study.records), studies)
     figure, panels = _panels("What is left of robustness when other attacks try", audited, height=4.0)
     for axes, study in panels:
         _draw_attacks(axes, study)
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    columns = 3 if len(panels) == 1 else 4
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
 
@@ -414,13 +307,19 @@ def _draw_attacks(axes: Axes, study: Study) -> None:
     x = numpy.arange(len(temperatures))
     rates = {name: audited_robustness(study, name) for name in ATTACKS}
     axes.fill_between(
-        x, rates["worst case"][:, 0], rates["FGSM"][:, 0], color=ORANGE, alpha=0.15, linewidth=0, label="FGSM misses this"
+        x,
+        rates["worst case"][:, 0],
+        rates["FGSM"][:, 0],
+        color=ORANGE,
+        alpha=0.15,
+        linewidth=0,
+        label="FGSM misses this",
     )
     for index, (name, (label, colour, dashes, marker)) in enumerate(ATTACKS.items()):
         value, low, high = rates[name].T
         heavy = name in ("FGSM", "worst case")
         axes.errorbar(
-            x + (index - (len(ATTACKS) - 1) / 2) * 0.07,  # bars side by side
+            x + (index - (len(ATTACKS) - 1) / 2) * len(x) / 150,  # bars side by side
             value,
             numpy.array([value - low, high - value]).clip(0),
             color=colour,
@@ -485,7 +384,7 @@ def draw(studies: Sequence[Study], folder: Path, tell: Callable[[str], object] =
     folder : Path
         Made if it is not there.
     tell : callable, default print
-        Takes a sentence about each figure that cannot be drawn yet; a file that stands in its place stays.
+        Takes a sentence about each figure that cannot be drawn yet; an older file of that name stays.
 
     Returns
     -------
@@ -604,6 +503,19 @@ def _panels(title: str, studies: Sequence[Study], height: float = 3.4) -> tuple[
     return figure, panels
 
 
+def _legend_below(axes: Axes) -> None:
+    """A legend of up to five entries in a line under the axes, where it covers nothing."""
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncols=5,
+        frameon=False,
+        fontsize=8,
+        columnspacing=1,
+        handlelength=1.8,
+    )
+
+
 def _map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, numpy.ndarray]:
     """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
     width = max(1.6 + 0.36 * len(study.config.temperatures) for study in studies)
@@ -627,7 +539,7 @@ def _mark(axes: Axes, cells: numpy.ndarray) -> None:
     from matplotlib.collections import PolyCollection
 
     corner = numpy.array([(0.5, -0.5), (0.12, -0.5), (0.5, -0.12)])
-    corners = [corner + (column, row) for row, column in numpy.argwhere(cells)]
+    corners = [numpy.add(corner, (column, row)) for row, column in numpy.argwhere(cells)]
     axes.add_collection(PolyCollection(corners, facecolors="white", edgecolors=BLACK, linewidths=0.6))
 
 
