@@ -109,9 +109,9 @@ def learning_curves(studies: Sequence[Study]) -> Figure:
         epochs = numpy.arange(1, study.config.epochs + 1)
         begun = numpy.flatnonzero(~numpy.isnan(accuracy).all(axis=1))
         for index, row in enumerate(begun[_spread(len(begun), SELECTED)]):
-            style = {"color": COLOURS[index], "linestyle": DASHES[index % len(DASHES)]}
-            label = f"T = {temperature_label(study.config.temperatures[row])}"
-            axes.plot(epochs, accuracy[row], label=label, marker="." if len(epochs) == 1 else None, **style)
+            (line,) = axes.plot(epochs, accuracy[row], color=COLOURS[index], linestyle=DASHES[index % len(DASHES)])
+            line.set_marker("." if len(epochs) == 1 else "")
+            line.set_label(f"T = {temperature_label(study.config.temperatures[row])}")
         lowest = max(math.floor(numpy.nanmin(accuracy) * 10 - 0.2) / 10, 0)
         axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(lowest, 1.005))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
