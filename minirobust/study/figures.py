@@ -204,14 +204,13 @@ def ugly_images(studies: Sequence[Study]) -> Figure:
 
     Each with its true class and the one that the network takes it for.
     """
-    title = "The test images of largest input gradient"
+    title = "Test images of largest input gradient: true class → the network's"
     figure, parts = _image_parts(title, _nearest_to_one(studies, "ugly/image"), 1.15 * UGLY_ROWS + 0.45)
     for part, study, record in parts:
         final = record.final
         part.suptitle(f"{study.title}, T = {temperature_label(record.temperature)}", fontsize=10)
         axes = part.subplots(UGLY_ROWS, UGLY_ROW).ravel()
-        pairs = [(final["label"][i], final["prediction"][i]) for i in final["ugly/index"]]
-        captions = [f"{true}, taken for {taken}" if taken != true else f"{true}, correct" for true, taken in pairs]
+        captions = [f"{final['label'][i]} → {final['prediction'][i]}" for i in final["ugly/index"]]
         _image_row(axes, final["ugly/image"][: len(axes)], captions[: len(axes)], BLACK)
     return figure
 
@@ -518,7 +517,7 @@ def _legend_below(axes: Axes) -> None:
 
 def _map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, numpy.ndarray]:
     """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
-    width = max(1.6 + 0.36 * len(study.config.temperatures) for study in studies)
+    width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) for study in studies))
     classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
     height = 1.1 + 0.26 * classes
     rows, columns = (count, 1) if len(studies) == 1 else (len(studies), count)

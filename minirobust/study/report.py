@@ -40,8 +40,8 @@ SIGNS = {
 CAPTIONS = {
     "figure-02-sigmoids": (
         "Figure 2: the sigmoids",
-        "f(net) at every temperature, with dots where the linear regime ends (small, ± r1) and the saturated one begins "
-        "(large, ± r2). The lower T, the steeper the sigmoid and the sooner it saturates.",
+        "f(net) at every temperature, with dots where the linear regime ends (small, ± r1) and the saturated one "
+        "begins (large, ± r2). The lower T, the steeper the sigmoid and the sooner it saturates.",
     ),
     "figure-03-learning-curves": (
         "Figure 3: learning curves",
@@ -49,12 +49,12 @@ CAPTIONS = {
     ),
     "figure-04-regimes": (
         "Figure 4: operation in the three regimes",
-        "Shares of the last hidden layer's net values in each regime. Every temperature has a column, in which training "
-        "runs from left to right; blank is not trained yet.",
+        "Shares of the last hidden layer's net values in each regime. Every temperature has a column, in which "
+        "training runs from left to right; blank is not trained yet.",
     ),
     "figure-05-robustness": (
         "Figure 5: robustness during training",
-        "Network robustness against FGSM, with the same columns as in Figure 4; the line is robustness without an attack. "
+        "Network robustness against FGSM, in the columns of Figure 4; the line is robustness without an attack. "
         "What stronger attacks leave of it is in Figure 11.",
     ),
     "figure-06-epsilons": (
@@ -63,17 +63,17 @@ CAPTIONS = {
     ),
     "figure-07-ugly-images": (
         "Figure 7: images of largest input gradient",
-        "The ten test images that the loss reacts to most: the true class, and what the network takes the image for.",
+        "The ten test images that the loss reacts to most: the true class → what the network takes the image for.",
     ),
     "figure-08-gradients": (
         "Figure 8: input gradients and confidence",
-        "G is the mean of |∂L/∂x| over an image. Its median, and its correlation with the confidence in the true class, "
-        "for each class and temperature.",
+        "G is the mean of |∂L/∂x| over an image. Its median, and its correlation with the confidence in the true "
+        "class, for each class and temperature.",
     ),
     "figure-09-pixel-attack": (
         "Figure 9: the pixel attack",
-        "Share of images that are wrong after a change of up to n pixels, for each class and temperature; those that were "
-        "wrong before are counted in.",
+        "Share of images that are wrong after a change of up to n pixels, for each class and temperature; those that "
+        "were wrong before are counted in.",
     ),
     "figure-10-two-pixels": (
         "Figure 10: two pixels",
@@ -197,6 +197,11 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
+def _entries(texts: Mapping[str, str]) -> Html:
+    """Names, and below each what is to be said of it."""
+    return element("dl", *(part for name, text in texts.items() for part in (element("dt", name), element("dd", text))))
+
+
 def _sign(verdict: str) -> Html:
     kind, sign = SIGNS[verdict]
     return element("span", f"{sign} {verdict}", class_=f"verdict {kind}")
@@ -220,7 +225,9 @@ def _at_a_glance(claims: Sequence[Sequence[Verdict]]) -> Html:
         of = {verdict.dataset: verdict for verdict in claim}
         cells = [_in_short(of[dataset]) if dataset in of else Html("–") for dataset in datasets]
         rows.append([element("a", claim[0].name.replace("-", " "), href=f"#claim-{claim[0].name}"), *cells])
-    return _table("All verdicts at a glance", ["claim", *datasets], rows)
+    return _table(
+        "All verdicts at a glance; in small print, what stronger attacks leave of them", ["claim", *datasets], rows
+    )
 
 
 def _in_short(verdict: Verdict) -> Html:
@@ -291,7 +298,7 @@ def _picture(name: str, heading: str, studies: Sequence[Study]) -> Html:
         picture = element(
             "div", picture, class_="scroll", tabindex="0", role="region", aria_label=f"{heading}; {titles}"
         )
-    return element("figure", picture, element("figcaption", titles))
+    return element("figure", picture)
 
 
 # Audits
@@ -300,9 +307,9 @@ def _picture(name: str, heading: str, studies: Sequence[Study]) -> Html:
 def _audits(studies: Sequence[Study]) -> list[Html]:
     introduction = element(
         "p",
-        "A network looks robust when it is, and also when an attack cannot see: when its gradient is zero, wrong or leads "
-        "nowhere. Each network was therefore attacked in several ways, with a gradient and without, and checked for signs "
-        "of that. The worst case, per image the worst of all attacks within ε, is the figure to go by.",
+        "A network looks robust when it is, and also when an attack cannot see: when its gradient is zero, wrong or "
+        "leads nowhere. Each network was therefore attacked in several ways, with a gradient and without, and checked "
+        "for signs of that. The worst case, per image the worst of all attacks within ε, is the figure to go by.",
     )
     return [introduction, *(part for study in studies for part in _audit(study))]
 
@@ -318,11 +325,9 @@ def _audit(study: Study) -> list[Html]:
         [_task(study, record), *(_rate(audit["robustness"].get(name)) for name in attacks)] for record, audit in audited
     ]
     checks = {check["number"]: check for _, audit in audited for check in audit["checks"]}
-    outcomes = [
-        [_task(study, record), *(_outcome(check) for check in audit["checks"]), _worst(audit)]
-        for record, audit in audited
-    ]
+    outcomes = [[_task(study, record), *(_outcome(check) for check in audit["checks"])] for record, audit in audited]
     samples = audited[0][1]["samples"]
+    verdicts = {_task(study, record): _sentence(audit["verdict"]) for record, audit in audited}
     return [
         heading,
         _table(
@@ -330,9 +335,11 @@ def _audit(study: Study) -> list[Html]:
             ["network", *attacks],
             rates,
         ),
+        element("h4", f"{study.title}: verdicts"),
+        _entries(verdicts),
         _table(
             f"{study.title}: checks of the gradient",
-            ["network", *(f"{number} {check['name']}" for number, check in checks.items()), "verdict"],
+            ["network", *(f"{number} {check['name']}" for number, check in checks.items())],
             outcomes,
         ),
         *_meanings(study, audited),
@@ -360,9 +367,8 @@ def _outcome(check: Mapping[str, Any]) -> Html:
     return Html(element("span", "⚑ flagged", class_="verdict fails") + element("small", check["text"]))
 
 
-def _worst(audit: Mapping[str, Any]) -> str:
-    verdict: str = audit["verdict"]
-    return verdict[:1].upper() + verdict[1:] + "."
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _meanings(study: Study, audited: Sequence[tuple[Record, Mapping[str, Any]]]) -> list[Html]:
@@ -374,15 +380,13 @@ def _meanings(study: Study, audited: Sequence[tuple[Record, Mapping[str, Any]]])
                 flagged.setdefault(check["number"], []).append((record, check))
     if not flagged:
         return [element("p", "No check is flagged.")]
-    entries = []
+    meanings = {}
     for number, found in sorted(flagged.items()):
         check = found[0][1]
         where = ", ".join(_task(study, record) for record, _ in found)
-        entries += [
-            element("dt", f"Check {number}, {check['name']}: {check['finding']}"),
-            element("dd", f"Flagged if: {check['condition']}. Here: {where}. {check['meaning']} {check['remedy']}"),
-        ]
-    return [element("h4", f"{study.title}: what the flags mean"), element("dl", *entries)]
+        name = f"Check {number}, {check['name']}: {check['finding']}"
+        meanings[name] = f"Flagged if: {check['condition']}. Here: {where}. {check['meaning']} {check['remedy']}"
+    return [element("h4", f"{study.title}: what the flags mean"), _entries(meanings)]
 
 
 # What was run, and how
@@ -402,8 +406,6 @@ def _run(study: Study) -> list[Html]:
         for name, value in record.environment.items():
             environment.setdefault(name, {})[value] = None
     names = {"data": "SHA-256 of images and labels"}
-    rows = [(names.get(name, name), ", ".join(values)) for name, values in environment.items()]
-    entries = [part for name, value in rows for part in (element("dt", name), element("dd", value))]
     return [
         element("h3", study.title),
         element("p", state),
@@ -412,8 +414,9 @@ def _run(study: Study) -> list[Html]:
             ["network", "epochs", "test accuracy", "training", "evaluation", "final attacks", "audit"],
             [_progress(study, record) for record in study.records],
         ),
-        element("dl", *entries),
-        element("details", element("summary", "Configuration"), element("pre", study.config.to_toml().strip())),
+        _entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
+        element("h4", f"{study.title}: configuration"),
+        element("pre", study.config.to_toml().strip()),
     ]
 
 
