@@ -436,16 +436,19 @@ def _progress(study: Study, record: Record) -> list[str]:
 
 def duration(seconds: float) -> str:
     """Seconds as people say them: ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _commands(studies: Sequence[Study]) -> list[Html]:
-    folders = {study.title: f"results/{_slug(study)}" for study in studies}
-    runs = [f"minirobust study run {_preset(study.config)} --output {folders[study.title]}" for study in studies]
-    every = " ".join(folders.values())
+    folders = [f"results/{_slug(study)}" for study in studies]
+    runs = [
+        f"minirobust study run {_preset(study.config)} --output {folder}"
+        for study, folder in zip(studies, folders, strict=True)
+    ]
+    every = " ".join(folders)
     text = "\n".join([*runs, f"minirobust study figures {every}", f"minirobust report {every}"])
     return [
         element("p", "The first commands train, measure, attack and audit; one that was stopped goes on where it was."),

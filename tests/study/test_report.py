@@ -2,14 +2,17 @@
 
 import base64
 import re
+import sys
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from synthetic_study import config, study
 
+import minirobust.study
 from minirobust.study import report
 from minirobust.study.config import PRESETS
 from minirobust.study.figures import FIGURES
@@ -112,7 +115,7 @@ def test_the_page_is_whole_and_has_language_title_and_viewport(text, page):
 def test_headings_never_skip_a_level(page):
     levels = [int(element.tag[1]) for element in page.elements if re.fullmatch(r"h\d", element.tag)]
     assert levels[0] == 1
-    assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+    assert all(below <= above + 1 for above, below in pairwise(levels))
 
 
 def test_links_lead_to_places_on_the_page_and_no_name_comes_twice(page):
@@ -188,15 +191,15 @@ def test_the_audit_gives_each_rate_with_its_interval(page):
     assert head == ["network", *attacks]
     assert [row[0] for row in rows] == ["T = 1/4", "T = 1", "T = 4"]
     # 0.9 less 0.1 for each attack before it and 0.05 for each temperature, from -0.02 to +0.03.
-    assert rows[0][1] == "0.9000.880 to 0.930"
-    assert rows[1][head.index("FGSM")] == "0.6500.630 to 0.680"
-    assert rows[2][head.index("worst case")] == "0.1000.080 to 0.130"
+    assert rows[0][1] == "0.900 0.880 to 0.930"
+    assert rows[1][head.index("FGSM")] == "0.650 0.630 to 0.680"
+    assert rows[2][head.index("worst case")] == "0.100 0.080 to 0.130"
 
 
 def test_the_audit_says_which_checks_flagged_and_what_that_means(page):
     head, *rows = page.table("MNIST: checks of the gradient")
     assert head == ["network", "1 gradient health", "4 FGSM against PGD", "6 transfer"]
-    assert rows[1] == ["T = 1", "✓ pass", "⚑ flaggedfigures of check 4", "– not run"]
+    assert rows[1] == ["T = 1", "✓ pass", "⚑ flagged figures of check 4", "– not run"]
     entries = [element.text.strip() for element in page.elements if element.tag in ("dt", "dd")]
     verdict = entries[entries.index("T = 4") + 1]
     assert verdict == "FGSM is too weak here (check 4): robustness at ε = 0.1 is at most 0.100."
@@ -221,7 +224,7 @@ def test_what_was_run_is_there_with_times_and_checksums(page):
 
 
 def test_seeds_are_named_where_there_are_several():
-    head, *rows = Page(report.page([study(config(seeds=(0, 1)))], [])).table("MNIST: the networks")
+    _, *rows = Page(report.page([study(config(seeds=(0, 1)))], [])).table("MNIST: the networks")
     assert [row[0] for row in rows][2:4] == ["T = 4, seed 0", "T = 1/4, seed 1"]
 
 
@@ -265,14 +268,22 @@ def test_a_page_about_nothing_is_a_page(studies):
     assert "No claim was judged." in [element.text.strip() for element in page.all("p")]
 
 
-def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two, monkeypatch):
-    judged = []
+@pytest.fixture
+def judged(monkeypatch):
+    """What a stand-in for `claims` was asked to judge."""
+    asked = []
 
     def judge(studies):
-        judged.append(studies)
+        asked.append(studies)
         return [Verdict(measured="the judge was here")]
 
-    monkeypatch.setattr("minirobust.study.claims.judge", judge)
+    claims = SimpleNamespace(judge=judge)
+    monkeypatch.setitem(sys.modules, "minirobust.study.claims", claims)
+    monkeypatch.setattr(minirobust.study, "claims", claims, raising=False)
+    return asked
+
+
+def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two, judged):
     path = tmp_path / "report.html"
     path.write_text("old")
     report.write_report(two, path)
@@ -281,8 +292,7 @@ def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, monkeypatch):
-    monkeypatch.setattr("minirobust.study.claims.judge", lambda studies: [])
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, judged, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("old")
 
