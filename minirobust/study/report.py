@@ -193,7 +193,9 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in others))
         for first, *others in rows
     ]
-    table = element("table", element("caption", caption), element("thead", top), element("tbody", *body))
+    table = element(
+        "table", element("caption", element("span", caption)), element("thead", top), element("tbody", *body)
+    )
     return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
@@ -231,7 +233,7 @@ def _at_a_glance(claims: Sequence[Sequence[Verdict]]) -> Html:
 
 
 def _in_short(verdict: Verdict) -> Html:
-    survival = verdict.survives_verdict
+    survival = verdict.survives_verdict if verdict.verdict == "holds" else None
     return Html(_sign(verdict.verdict) + (element("small", f"{SIGNS[survival][1]} {survival}") if survival else ""))
 
 

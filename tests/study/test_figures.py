@@ -119,6 +119,7 @@ def test_every_epsilon_has_a_line_in_every_column(done):
         for column, place in enumerate(PLACES):
             data = next(lines).get_data()
             np.testing.assert_allclose(data.values, np.array([0.41, 0.46]) - place - epsilon)
+            assert data.baseline is None  # a line, no area
             assert data.edges.mean() == pytest.approx(column)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ε = 0.1", "ε = 0.2"]
 
