@@ -77,7 +77,7 @@ def final(config, place):
         "pixel_count": np.full(12, 2),
         "ugly/index": np.arange(11, 1, -1),
         "ugly/image": images[11:1:-1],
-        "two/index": np.arange(12),
+        "two/index": np.roll(np.arange(12), 1),
         "two/pixels": np.stack([np.arange(12), 15 - np.arange(12)], axis=1),
         "two/before": np.linspace(0.5, 0.61, 12),
         "two/after": np.linspace(0.8, 0.91, 12),
