@@ -13,7 +13,7 @@ import pytest
 from synthetic_study import config, study
 
 import minirobust.study
-from minirobust.study import report
+from minirobust.study import figures, report
 from minirobust.study.config import PRESETS
 from minirobust.study.figures import FIGURES
 from minirobust.study.store import Study
@@ -81,6 +81,11 @@ class Page(HTMLParser):
         return texts
 
 
+def decoded(source):
+    """The picture in a data URI."""
+    return base64.b64decode(source.partition("base64,")[2]).decode()
+
+
 @pytest.fixture(scope="module")
 def two():
     """A finished study and one that has just begun."""
@@ -134,7 +139,7 @@ def test_nothing_is_fetched(text, page):
     assert "@import" not in style.text
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page.attributes("content")
     for source in page.attributes("src"):
-        picture = base64.b64decode(source.partition("base64,")[2]).decode()
+        picture = decoded(source)
         assert not re.search(r'(href|src)="(?!#|data:)', picture)
         assert "<script" not in picture
 
@@ -179,7 +184,13 @@ def test_each_claim_stands_once_with_a_verdict_for_each_data_set(page):
     ]
 
 
-def test_a_claim_that_is_not_about_a_data_set_leaves_a_dash_there(two):
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Spares the time that pictures take, where a test looks at none."""
+    monkeypatch.setattr(figures, "render", lambda figure, form: b"<svg/>")
+
+
+def test_a_claim_that_is_not_about_a_data_set_leaves_a_dash_there(two, unrendered):
     verdicts = [Verdict("a", dataset="MNIST"), Verdict("b", dataset="all")]
     table = Page(report.page(two, verdicts)).table("All verdicts")
     assert table == [["claim", "MNIST", "all"], ["a", "✓ holds", "–"], ["b", "–", "✓ holds"]]
@@ -223,7 +234,7 @@ def test_what_was_run_is_there_with_times_and_checksums(page):
     assert config().to_toml().strip() + "\n" in [text.rstrip("\n") + "\n" for text in configurations]
 
 
-def test_seeds_are_named_where_there_are_several():
+def test_seeds_are_named_where_there_are_several(unrendered):
     _, *rows = Page(report.page([study(config(seeds=(0, 1)))], [])).table("MNIST: the networks")
     assert [row[0] for row in rows][2:4] == ["T = 4, seed 0", "T = 1/4, seed 1"]
 
@@ -242,7 +253,7 @@ def test_seeds_are_named_where_there_are_several():
         ),
     ],
 )
-def test_the_commands_give_the_same_configuration_again(changed, command):
+def test_the_commands_give_the_same_configuration_again(changed, command, unrendered):
     pre = Page(report.page([Study(changed, [])], [])).all("pre")[-1].text.strip().splitlines()
     folder = command.split()[-1]
     assert pre == [command, f"minirobust study figures {folder}", f"minirobust report {folder}"]
@@ -258,12 +269,13 @@ def test_hostile_names_are_text_and_nothing_else():
     assert "<script" not in text
     page = Page(text)
     assert not page.all("script")
+    assert not any("<script" in decoded(source) for source in page.attributes("src"))
     shown = " ".join(element.text for element in page.all("main"))
     assert shown.count(HOSTILE) >= 10
 
 
 @pytest.mark.parametrize("studies", [[], [Study(config(), [])]])
-def test_a_page_about_nothing_is_a_page(studies):
+def test_a_page_about_nothing_is_a_page(studies, unrendered):
     page = Page(report.page(studies, []))
     assert "No claim was judged." in [element.text.strip() for element in page.all("p")]
 
@@ -283,7 +295,7 @@ def judged(monkeypatch):
     return asked
 
 
-def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two, judged):
+def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two, judged, unrendered):
     path = tmp_path / "report.html"
     path.write_text("old")
     report.write_report(two, path)
@@ -292,7 +304,7 @@ def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, judged, monkeypatch):
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, judged, unrendered, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("old")
 
