@@ -1,0 +1,487 @@
+"""`write_report`: one HTML page about one or several studies, which needs nothing but itself.
+
+No script, no font, no picture is fetched: style and figures are inside.  What is claimed is judged in `claims`, what
+is drawn in `figures`; this module puts both in order, with the audits, and says what was run and how to run it again.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minirobust import sealed
+from minirobust.plots import temperature_label
+from minirobust.study import figures
+from minirobust.study.config import PRESETS, StudyConfig
+from minirobust.study.figures import FIGURES, NothingStored
+from minirobust.study.store import Record, Study
+
+if TYPE_CHECKING:
+    from minirobust.study.claims import Verdict
+
+PAPER = (
+    "Bečková, Pócoš & Farkaš: Computational Analysis of Robustness in Neural Network Classifiers, ICANN 2020, "
+    "doi 10.1007/978-3-030-61609-0_6"
+)
+# A verdict's class in the style sheet and its sign, which tells it without colour.
+SIGNS = {
+    "holds": ("holds", "✓"),
+    "does not hold": ("fails", "✗"),
+    "survives": ("holds", "✓"),
+    "rests on a weak attack": ("fails", "✗"),
+    "cannot tell here": ("open", "?"),
+}
+# Of each figure: its heading, and what there is to see.
+CAPTIONS = {
+    "figure-02-sigmoids": (
+        "Figure 2: the sigmoids",
+        "f(net) at every temperature, with dots where the linear regime ends (small, ± r1) and the saturated one "
+        "begins (large, ± r2). The lower T, the steeper the sigmoid and the sooner it saturates.",
+    ),
+    "figure-03-learning-curves": (
+        "Figure 3: learning curves",
+        "Accuracy on the test set after every epoch, at selected temperatures.",
+    ),
+    "figure-04-regimes": (
+        "Figure 4: operation in the three regimes",
+        "Shares of the last hidden layer's net values in each regime. Every temperature has a column, in which "
+        "training runs from left to right; blank is not trained yet.",
+    ),
+    "figure-05-robustness": (
+        "Figure 5: robustness during training",
+        "Network robustness against FGSM, in the columns of Figure 4; the line is robustness without an attack. "
+        "What stronger attacks leave of it is in Figure 11.",
+    ),
+    "figure-06-epsilons": (
+        "Figure 6: robustness at several ε",
+        "As Figure 5, for every ε: the larger the change that is allowed, the less is left.",
+    ),
+    "figure-07-ugly-images": (
+        "Figure 7: images of largest input gradient",
+        "The ten test images that the loss reacts to most: the true class → what the network takes the image for.",
+    ),
+    "figure-08-gradients": (
+        "Figure 8: input gradients and confidence",
+        "G is the mean of |∂L/∂x| over an image. Its median, and its correlation with the confidence in the true "
+        "class, for each class and temperature.",
+    ),
+    "figure-09-pixel-attack": (
+        "Figure 9: the pixel attack",
+        "Share of images that are wrong after a change of up to n pixels, for each class and temperature; those that "
+        "were wrong before are counted in.",
+    ),
+    "figure-10-two-pixels": (
+        "Figure 10: two pixels",
+        "Images and their two-pixel adversarials, each with the class that the network sees and its confidence. The "
+        "changed pixels are circled.",
+    ),
+    "figure-11-audit": (
+        "Figure 11: what the audit leaves (not in the paper)",
+        "Robustness under every attack, with 95 % intervals. The shaded area is robustness that FGSM reports and that "
+        "other attacks take away.",
+    ),
+}
+WIDE = ("figure-08-gradients", "figure-09-pixel-attack")  # numbers in cells: a phone scrolls them rather than shrinks
+ATTACKS = ("clean", "noise", "FGSM", "PGD", "transfer", "Square", "worst case", "brute-force pixel")
+
+
+def write_report(studies: Sequence[Study], path: Path) -> None:
+    """Judges the studies and writes `page` to a file, which is replaced as a whole or not at all.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        Of different data sets; what is unfinished is shown as far as it is.
+    path : Path
+        Ends in ``.html``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    from minirobust.study import claims
+
+    text = page(studies, claims.judge(studies))
+    with sealed.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def page(studies: Sequence[Study], verdicts: Sequence[Verdict]) -> str:
+    """The report as HTML.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+    verdicts : sequence of Verdict
+        What `claims.judge` says of them, claim by claim.
+
+    Returns
+    -------
+    str
+    """
+    title = f"Temperature and robustness: {', '.join(study.title for study in studies)}"
+    style = resources.files("minirobust.study").joinpath("report.css").read_text(encoding="utf-8")
+    sections = {
+        "claims": ("The paper's claims, measured", _claims(verdicts)),
+        "figures": ("Figures", _figures(studies)),
+        "audit": ("Audit: can the robustness be trusted?", _audits(studies)),
+        "run": ("What was run", _runs(studies)),
+        "again": ("How to run it again", _commands(studies)),
+    }
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        # Nothing is fetched, and nothing could be.
+        element(
+            "meta",
+            http_equiv="Content-Security-Policy",
+            content="default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+        ),
+        element("title", title),
+        element("style", Html(style)),
+    )
+    links = [element("li", element("a", heading, href=f"#{name}")) for name, (heading, _) in sections.items()]
+    body = element(
+        "body",
+        element("header", element("h1", title), element("p", f"The study of {PAPER}, run again.", class_="soft")),
+        element("nav", element("ul", *links), aria_label="Contents"),
+        element(
+            "main",
+            *(
+                element("section", element("h2", heading), *content, id=name)
+                for name, (heading, content) in sections.items()
+            ),
+        ),
+    )
+    return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
+
+
+# HTML
+
+
+class Html(str):
+    """Text that is markup already; any other text is escaped."""
+
+
+VOID = ("img", "meta", "br")
+
+
+def element(tag: str, *content: str, **attributes: str) -> Html:
+    """An HTML element; what it contains is escaped unless it is `Html`, and so are all attributes.
+
+    Of an attribute's name, a trailing underscore falls away and others become hyphens: ``class_``, ``aria_label``.
+    """
+    pairs = (f' {name.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for name, value in attributes.items())
+    start = f"<{tag}{''.join(pairs)}>"
+    if tag in VOID:
+        return Html(start)
+    inside = "".join(part if isinstance(part, Html) else html.escape(part, quote=False) for part in content)
+    return Html(f"{start}{inside}</{tag}>\n")
+
+
+def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
+    """A table in a box that scrolls if it must; the first cell of each row is its heading."""
+    top = element("tr", *(element("th", name, scope="col") for name in head))
+    body = [
+        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in others))
+        for first, *others in rows
+    ]
+    table = element(
+        "table", element("caption", element("span", caption)), element("thead", top), element("tbody", *body)
+    )
+    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def _entries(texts: Mapping[str, str]) -> Html:
+    """Names, and below each what is to be said of it."""
+    return element("dl", *(part for name, text in texts.items() for part in (element("dt", name), element("dd", text))))
+
+
+def _sign(verdict: str) -> Html:
+    kind, sign = SIGNS[verdict]
+    return element("span", f"{sign} {verdict}", class_=f"verdict {kind}")
+
+
+# Claims
+
+
+def _claims(verdicts: Sequence[Verdict]) -> list[Html]:
+    claims = [list(group) for _, group in groupby(verdicts, lambda verdict: verdict.name)]
+    if not claims:
+        return [element("p", "No claim was judged.")]
+    return [_at_a_glance(claims), *(_claim(claim) for claim in claims)]
+
+
+def _at_a_glance(claims: Sequence[Sequence[Verdict]]) -> Html:
+    """All verdicts in one table: claims by data sets."""
+    datasets = list(dict.fromkeys(verdict.dataset for claim in claims for verdict in claim))
+    rows = []
+    for claim in claims:
+        of = {verdict.dataset: verdict for verdict in claim}
+        cells = [_in_short(of[dataset]) if dataset in of else Html("–") for dataset in datasets]
+        rows.append([element("a", claim[0].name.replace("-", " "), href=f"#claim-{claim[0].name}"), *cells])
+    return _table(
+        "All verdicts at a glance; in small print, what stronger attacks leave of them", ["claim", *datasets], rows
+    )
+
+
+def _in_short(verdict: Verdict) -> Html:
+    survival = verdict.survives_verdict if verdict.verdict == "holds" else None
+    return Html(_sign(verdict.verdict) + (element("small", f"{SIGNS[survival][1]} {survival}") if survival else ""))
+
+
+def _claim(claim: Sequence[Verdict]) -> Html:
+    heading = element("h3", claim[0].claim)
+    section = element("p", f"Section {claim[0].section} of the paper", class_="soft")
+    cards = element("ul", *map(_card, claim), class_="cards")
+    return element("article", heading, section, cards, id=f"claim-{claim[0].name}")
+
+
+def _card(verdict: Verdict) -> Html:
+    head = element("p", element("strong", f"{verdict.dataset}: "), _sign(verdict.verdict))
+    parts = [head, element("p", verdict.measured)]
+    if verdict.survives is not None:
+        sign = [_sign(verdict.survives_verdict), Html(" ")] if verdict.survives_verdict else []
+        parts.append(element("p", element("strong", "Under stronger attacks: "), *sign, verdict.survives))
+    if verdict.figures:
+        parts.append(_numbers(verdict.figures))
+    return element("li", *parts)
+
+
+def _numbers(numbers: Mapping[str, float | None]) -> Html:
+    rows = (
+        element("tr", element("th", name, scope="row"), element("td", _number(value), class_="number"))
+        for name, value in numbers.items()
+    )
+    return element("details", element("summary", "Numbers"), element("table", element("tbody", *rows)))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}".replace("-", "−")
+
+
+# Figures
+
+
+def _figures(studies: Sequence[Study]) -> list[Html]:
+    """Every figure; each data set in a picture of its own, which a phone shows one by one."""
+    parts = []
+    for name, (heading, text) in CAPTIONS.items():
+        # All temperatures are in one picture of the sigmoids.
+        groups = [list(studies)] if name == "figure-02-sigmoids" else [[study] for study in studies]
+        pictures = [_picture(name, heading, group) for group in groups]
+        parts.append(
+            element(
+                "article",
+                element("h3", heading),
+                element("p", text, class_="soft"),
+                element("div", *pictures, class_="pictures"),
+            )
+        )
+    return parts
+
+
+def _picture(name: str, heading: str, studies: Sequence[Study]) -> Html:
+    titles = ", ".join(study.title for study in studies)
+    try:
+        drawn = figures.render(FIGURES[name](studies), "svg")
+    except NothingStored as reason:
+        return element("p", f"{titles}: not drawn yet: {reason}.")
+    data = base64.b64encode(drawn).decode("ascii")
+    picture = element("img", src=f"data:image/svg+xml;base64,{data}", alt=f"{heading}; {titles}")
+    if name in WIDE:
+        picture = element(
+            "div", picture, class_="scroll", tabindex="0", role="region", aria_label=f"{heading}; {titles}"
+        )
+    return element("figure", picture)
+
+
+# Audits
+
+
+def _audits(studies: Sequence[Study]) -> list[Html]:
+    introduction = element(
+        "p",
+        "A network looks robust when it is, and also when an attack cannot see: when its gradient is zero, wrong or "
+        "leads nowhere. Each network was therefore attacked in several ways, with a gradient and without, and checked "
+        "for signs of that. The worst case, per image the worst of all attacks within ε, is the figure to go by.",
+    )
+    return [introduction, *(part for study in studies for part in _audit(study))]
+
+
+def _audit(study: Study) -> list[Html]:
+    """The rates, checks and verdicts of one study's audits."""
+    audited = [(record, record.audit) for record in study.records if record.audit]
+    heading = element("h3", study.title)
+    if not audited:
+        return [heading, element("p", "No network of this data set is audited yet.")]
+    attacks = [name for name in ATTACKS if any(name in audit["robustness"] for _, audit in audited)]
+    rates = [
+        [_task(study, record), *(_rate(audit["robustness"].get(name)) for name in attacks)] for record, audit in audited
+    ]
+    checks = {check["number"]: check for _, audit in audited for check in audit["checks"]}
+    outcomes = [[_task(study, record), *(_outcome(check) for check in audit["checks"])] for record, audit in audited]
+    samples = audited[0][1]["samples"]
+    verdicts = {_task(study, record): _sentence(audit["verdict"]) for record, audit in audited}
+    return [
+        heading,
+        _table(
+            f"{study.title}: robustness at ε = {study.config.epsilon:g} with 95 % intervals, {samples:,} test images",
+            ["network", *attacks],
+            rates,
+        ),
+        element("h4", f"{study.title}: verdicts"),
+        _entries(verdicts),
+        _table(
+            f"{study.title}: checks of the gradient",
+            ["network", *(f"{number} {check['name']}" for number, check in checks.items())],
+            outcomes,
+        ),
+        *_meanings(study, audited),
+    ]
+
+
+def _task(study: Study, record: Record) -> str:
+    """A network's name: its temperature, and its seed where there are several."""
+    seed = f", seed {record.seed}" if len(study.config.seeds) > 1 else ""
+    return f"T = {temperature_label(record.temperature)}{seed}"
+
+
+def _rate(rate: Mapping[str, float] | None) -> Html:
+    if rate is None:
+        return Html("–")
+    interval = element("small", f"{rate['low']:.3f} to {rate['high']:.3f}")
+    return Html(element("span", f"{rate['value']:.3f}", class_="number") + interval)
+
+
+def _outcome(check: Mapping[str, Any]) -> Html:
+    if check["flagged"] is None:
+        return element("span", "– not run")
+    if not check["flagged"]:
+        return element("span", "✓ pass", class_="verdict holds")
+    return Html(element("span", "⚑ flagged", class_="verdict fails") + element("small", check["text"]))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _meanings(study: Study, audited: Sequence[tuple[Record, Mapping[str, Any]]]) -> list[Html]:
+    """What every check that was flagged somewhere means, and at which temperatures it was."""
+    flagged: dict[int, list[tuple[Record, Mapping[str, Any]]]] = {}
+    for record, audit in audited:
+        for check in audit["checks"]:
+            if check["flagged"]:
+                flagged.setdefault(check["number"], []).append((record, check))
+    if not flagged:
+        return [element("p", "No check is flagged.")]
+    meanings = {}
+    for number, found in sorted(flagged.items()):
+        check = found[0][1]
+        where = ", ".join(_task(study, record) for record, _ in found)
+        name = f"Check {number}, {check['name']}: {check['finding']}"
+        meanings[name] = f"Flagged if: {check['condition']}. Here: {where}. {check['meaning']} {check['remedy']}"
+    return [element("h4", f"{study.title}: what the flags mean"), _entries(meanings)]
+
+
+# What was run, and how
+
+
+def _runs(studies: Sequence[Study]) -> list[Html]:
+    return [part for study in studies for part in _run(study)]
+
+
+def _run(study: Study) -> list[Html]:
+    tasks = study.config.tasks()
+    done = sum(record.epoch == study.config.epochs for record in study.records)
+    audited = sum(record.audit is not None for record in study.records)
+    state = f"{done} of {len(tasks)} networks are trained to the end, {audited} are audited."
+    environment: dict[str, dict[str, None]] = {}
+    for record in study.records:
+        for name, value in record.environment.items():
+            environment.setdefault(name, {})[value] = None
+    names = {"data": "SHA-256 of images and labels"}
+    return [
+        element("h3", study.title),
+        element("p", state),
+        _table(
+            f"{study.title}: the networks",
+            ["network", "epochs", "test accuracy", "training", "evaluation", "final attacks", "audit"],
+            [_progress(study, record) for record in study.records],
+        ),
+        _entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
+        element("h4", f"{study.title}: configuration"),
+        element("pre", study.config.to_toml().strip()),
+    ]
+
+
+def _progress(study: Study, record: Record) -> list[str]:
+    timing = record.timing
+    accuracy = f"{record.epochs['test_accuracy'][-1]:.3f}" if record.epoch else "–"
+    return [
+        _task(study, record),
+        f"{record.epoch} of {study.config.epochs}",
+        accuracy,
+        *(
+            duration(float(timing[name].sum())) if name in timing else "–"
+            for name in ("training", "evaluation", "final", "audit")
+        ),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _commands(studies: Sequence[Study]) -> list[Html]:
+    folders = [f"results/{_slug(study)}" for study in studies]
+    runs = [
+        f"minirobust study run {_preset(study.config)} --output {folder}"
+        for study, folder in zip(studies, folders, strict=True)
+    ]
+    every = " ".join(folders)
+    text = "\n".join([*runs, f"minirobust study figures {every}", f"minirobust report {every}"])
+    return [
+        element("p", "The first commands train, measure, attack and audit; one that was stopped goes on where it was."),
+        element("pre", element("code", text)),
+    ]
+
+
+def _slug(study: Study) -> str:
+    """A name for a study's folder."""
+    return "".join(c if c.isalnum() else "-" for c in Path(study.config.dataset).stem)
+
+
+def _preset(config: StudyConfig) -> str:
+    """The preset that a configuration differs least from, and the options that make up the difference."""
+    changes = {name: _options(config, preset) for name, preset in PRESETS.items()}
+    name = min(changes, key=lambda preset: len(changes[preset]))
+    return " ".join([name, *changes[name]])
+
+
+def _options(config: StudyConfig, preset: StudyConfig) -> list[str]:
+    base = preset.to_dict()
+    return [
+        f"--{name.replace('_', '-')} {_argument(value)}"
+        for name, value in config.to_dict().items()
+        if value != base[name]
+    ]
+
+
+def _argument(value: Any) -> str:
+    """A field as the command line takes it."""
+    import shlex
+
+    values = value if isinstance(value, list) else [value]
+    return shlex.quote(",".join(str(item) for item in values))

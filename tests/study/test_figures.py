@@ -1,0 +1,333 @@
+"""The study's figures: that they show the stored numbers, in their places, of every study that has some."""
+
+import numpy as np
+import pytest
+from synthetic_study import CLASSES, EPSILONS, TEMPERATURES, config, record, study
+
+from minirobust.regimes import bounds
+from minirobust.study import figures
+from minirobust.study.figures import FIGURES, NothingStored
+from minirobust.study.store import Study
+
+PLACES = np.arange(len(TEMPERATURES)) / 10
+LABELS = ["1/4", "1", "4"]
+MADE_OF_EPOCHS = ("03-learning-curves", "04-regimes", "05-robustness", "06-epsilons")
+MADE_OF_ATTACKS = ("07-ugly-images", "08-gradients", "09-pixel-attack", "10-two-pixels")
+NAMES = [f"figure-{name}" for name in ("02-sigmoids", *MADE_OF_EPOCHS, *MADE_OF_ATTACKS, "11-audit")]
+
+
+@pytest.fixture
+def done():
+    return study(config())
+
+
+def labels_of_x(axes):
+    return [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+def test_the_figures_of_the_publication_and_one_more_are_there_in_order():
+    assert list(FIGURES) == NAMES
+
+
+def test_the_sigmoids_bend_where_they_should_and_have_dots_at_the_bounds(done):
+    above, below = figures.sigmoids([done]).axes
+    for T, line in zip(TEMPERATURES, above.lines, strict=True):
+        net = line.get_xdata()
+        np.testing.assert_allclose(line.get_ydata(), 1 / (1 + np.exp(-net / T)))
+    dots = [(dot.get_offsets().data, dot.get_sizes()[0]) for dot in above.collections]
+    for T, (small, small_size), (large, large_size) in zip(TEMPERATURES, dots[::2], dots[1::2], strict=True):
+        r1, r2 = bounds(T)
+        np.testing.assert_allclose(small, [(r, 1 / (1 + np.exp(-r / T))) for r in (-r1, r1)])
+        np.testing.assert_allclose(large, [(r, 1 / (1 + np.exp(-r / T))) for r in (-r2, r2)])
+        assert small_size < large_size
+    assert [text.get_text() for text in above.get_legend().get_texts()] == LABELS
+    linear, nonlinear, saturated = below.containers
+    for row, T in enumerate(TEMPERATURES):
+        r1, r2 = bounds(T)
+        assert (linear[row].get_x() + linear[row].get_width(), nonlinear[row].get_x()) == pytest.approx((r1, r1))
+        assert (nonlinear[row].get_x() + nonlinear[row].get_width(), saturated[row].get_x()) == pytest.approx((r2, r2))
+
+
+def test_studies_with_other_thresholds_have_sigmoids_of_their_own(done):
+    assert len(figures.sigmoids([done, study(config(temperatures=(1.0, 8.0)))]).axes) == 2
+    other = figures.sigmoids([done, study(config(delta1=0.1))])
+    assert {"regimes at δ1 = 0.05, δ2 = 0.0005", "regimes at δ1 = 0.1, δ2 = 0.0005"} < {
+        axes.get_title() for axes in other.axes
+    }
+
+
+def test_learning_curves_are_the_test_accuracies_of_each_study(done):
+    cut_short = study(config(dataset="svhn"), epochs=1, temperatures=(4.0,))
+    left, right = figures.learning_curves([done, cut_short]).axes
+    assert (left.get_title(), right.get_title()) == ("MNIST", "SVHN")
+    for place, line in zip(PLACES, left.lines, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2])
+        np.testing.assert_allclose(line.get_ydata(), [0.5 + place, 0.6 + place])
+    assert [line.get_label() for line in left.lines] == ["T = 1/4", "T = 1", "T = 4"]
+    (begun,) = right.lines
+    assert begun.get_label() == "T = 4"
+    np.testing.assert_allclose(begun.get_ydata(), [0.7, np.nan])
+    low, high = left.get_ylim()
+    assert low <= 0.5
+    assert high >= 1
+
+
+def test_of_many_temperatures_five_are_selected_ends_included():
+    many = study(config(temperatures=tuple(2.0**k for k in range(-6, 5))))
+    (axes,) = figures.learning_curves([many]).axes
+    assert [line.get_label() for line in axes.lines] == ["T = 1/64", "T = 1/16", "T = 1/2", "T = 4", "T = 16"]
+
+
+def test_the_regimes_stand_on_each_other_in_a_column_for_each_temperature(done):
+    (axes,) = figures.operation_in_regimes([done]).axes
+    linear, nonlinear, saturated = (axes.patches[i : i + 3] for i in (0, 3, 6))
+    for column, place in enumerate(PLACES):
+        (low, mid, high) = (areas[column].get_data() for areas in (linear, nonlinear, saturated))
+        np.testing.assert_allclose(low.values, [0.1 + place] * 2)
+        np.testing.assert_allclose(mid.values - mid.baseline, [0.3, 0.2])
+        np.testing.assert_allclose(high.values - high.baseline, [0.6 - place, 0.7 - place])
+        np.testing.assert_allclose(high.values, [1, 1])
+        assert column - 0.5 < low.edges[0] < column - 0.4
+        assert column + 0.4 < low.edges[-1] < column + 0.5
+        assert low.edges[1] == pytest.approx(column)
+    assert labels_of_x(axes) == LABELS
+    assert len({areas[0].get_facecolor() for areas in (linear, nonlinear, saturated)}) == 3
+    (legend,) = axes.figure.legends
+    named = {
+        text.get_text(): patch.get_facecolor() for text, patch in zip(legend.texts, legend.get_patches(), strict=True)
+    }
+    assert list(named) == ["saturated", "nonlinear", "linear"]
+    assert named["linear"] == linear[0].get_facecolor()
+    assert "epochs 1 to 2" in axes.get_xlabel()
+
+
+def test_robustness_over_epochs_is_the_mean_over_classes_at_the_main_epsilon():
+    changed = study(config(epsilon=0.2))
+    changed.records[0].epochs["robustness"][:, :, 1] = np.nan  # a class without a sample
+    (axes,) = figures.robustness_during_training([changed]).axes
+    assert axes.get_title() == "MNIST, ε = 0.2"
+    areas, lines = axes.patches[::2], axes.patches[1::2]
+    for place, area, line in zip(PLACES, areas, lines, strict=True):
+        np.testing.assert_allclose(area.get_data().values, [0.21 - place, 0.26 - place])
+        np.testing.assert_allclose(line.get_data().values, [0.51 + place, 0.61 + place])
+
+
+def test_every_epsilon_has_a_line_in_every_column(done):
+    (axes,) = figures.robustness_at_every_epsilon([done]).axes
+    lines = iter(axes.patches)
+    for epsilon in EPSILONS:
+        for column, place in enumerate(PLACES):
+            data = next(lines).get_data()
+            np.testing.assert_allclose(data.values, np.array([0.41, 0.46]) - place - epsilon)
+            assert data.baseline is None  # a line, no area
+            assert data.edges.mean() == pytest.approx(column)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ε = 0.1", "ε = 0.2"]
+
+
+def test_epochs_to_come_are_left_empty():
+    begun = study(config(), epochs=1, temperatures=(1.0,), attacked=False, audited=False)
+    (axes,) = figures.robustness_during_training([begun]).axes
+    np.testing.assert_allclose(axes.patches[2].get_data().values, [0.21, np.nan])
+    assert np.isnan(axes.patches[0].get_data().values).all()
+    assert labels_of_x(axes) == LABELS
+
+
+def test_several_epsilons_are_shown_of_fashion_mnist_alone_where_it_is_there(done):
+    fashion = study(config(dataset="fashion-mnist"))
+    assert [axes.get_title() for axes in figures.robustness_at_every_epsilon([done, fashion]).axes] == ["Fashion-MNIST"]
+    not_begun = study(config(dataset="fashion-mnist"), temperatures=())
+    assert [axes.get_title() for axes in figures.robustness_at_every_epsilon([done, not_begun]).axes] == ["MNIST"]
+
+
+def test_ugly_images_say_what_they_are_and_what_they_are_taken_for(done):
+    (part,) = figures.ugly_images([done]).subfigs
+    assert part.get_suptitle() == "MNIST, T = 1"
+    assert len(part.axes) == 10
+    final = done.records[1].final
+    for axes, index, image in zip(part.axes, range(11, 1, -1), final["ugly/image"], strict=True):
+        np.testing.assert_allclose(axes.images[0].get_array(), image[..., 0] / 255)
+        assert axes.get_title() == f"{index % CLASSES} → {index % 2}"
+
+
+def test_without_temperature_1_the_nearest_is_shown():
+    far = study(config(temperatures=(0.125, 2.0, 16.0)))
+    for draw in (figures.ugly_images, figures.two_pixel_adversarials):
+        (part,) = draw([far]).subfigs
+        assert part.get_suptitle() == "MNIST, T = 2"
+    unfinished = study(config(temperatures=(0.125, 2.0, 16.0)), temperatures=(16.0,))
+    (part,) = figures.ugly_images([unfinished]).subfigs
+    assert part.get_suptitle() == "MNIST, T = 16"
+
+
+def maps(figure):
+    """The axes that hold a map, not those of colour bars."""
+    return [axes for axes in figure.axes if axes.get_xlabel() == "temperature T"]
+
+
+def test_medians_and_correlations_are_maps_of_class_by_temperature(done):
+    medians, correlations = maps(figures.gradients_by_class([done]))
+    expected = 10.0 ** -(3 + np.arange(CLASSES))[:, None] * (1 + 10 * PLACES)
+    np.testing.assert_allclose(medians.images[0].get_array(), expected)
+    assert medians.texts[0].get_text() == "1e−03"
+    np.testing.assert_allclose(correlations.images[0].get_array(), -0.9 + PLACES + np.arange(CLASSES)[:, None] / 100)
+    assert correlations.images[0].get_clim() == (-1, 0)
+    assert labels_of_x(correlations) == LABELS
+    assert "p ≥ .001" in correlations.get_title()
+
+
+def test_only_what_is_not_significant_has_a_cut_corner(done):
+    _, correlations = maps(figures.gradients_by_class([done]))
+    (marks,) = correlations.collections
+    (corner,) = (path.vertices for path in marks.get_paths())
+    # Class 1 at the last temperature: within that cell, in its upper right corner.
+    assert corner[:, 0].min() > 2
+    assert corner[:, 0].max() == 2.5
+    assert corner[:, 1].min() == 0.5
+    assert corner[:, 1].max() < 1
+
+
+def test_a_correlation_that_one_seed_calls_insignificant_has_a_cut_corner():
+    two = study(config(seeds=(0, 1)))
+    two.records[0].final["p_value"] = np.array([0, 0, 0.5])
+    two.records[3].final["p_value"] = np.array([0.001, 0, np.nan])
+    _, correlations = maps(figures.gradients_by_class([two]))
+    corners = {
+        tuple(path.vertices.mean(axis=0).round().astype(int)) for path in correlations.collections[0].get_paths()
+    }
+    assert corners == {(0, 0), (0, 2), (2, 1)}
+
+
+def test_pixel_success_is_a_map_for_each_number_of_pixels_in_percent(done):
+    one, two = maps(figures.pixel_attack_success([done]))
+    for pixels, axes in ((1, one), (2, two)):
+        expected = 100 * (0.1 * pixels + PLACES + np.arange(CLASSES)[:, None] / 100)
+        np.testing.assert_allclose(axes.images[0].get_array(), expected)
+        assert axes.images[0].get_clim() == pytest.approx((0, 42))
+    assert (one.get_title(), two.get_title()) == ("MNIST: 1 pixel", "MNIST: up to 2 pixels")
+    assert one.texts[0].get_text() == "10"
+
+
+def test_studies_of_fewer_pixels_and_temperatures_leave_no_empty_map(done):
+    other = study(config(dataset="svhn", pixels=1, temperatures=(1.0, 4.0)))
+    titles = [axes.get_title() for axes in maps(figures.pixel_attack_success([done, other]))]
+    assert titles == ["MNIST: 1 pixel", "MNIST: up to 2 pixels", "SVHN: 1 pixel"]
+
+
+def test_two_pixel_adversarials_stand_below_their_images_with_confidences_and_circles(done):
+    (part,) = figures.two_pixel_adversarials([done]).subfigs
+    upper, lower = part.axes[:5], part.axes[5:]
+    final = done.records[1].final
+    for column, index in enumerate(range(11, 6, -1)):
+        np.testing.assert_allclose(upper[column].images[0].get_array(), final["two/image"][column, ..., 0] / 255)
+        np.testing.assert_allclose(lower[column].images[0].get_array(), final["two/adversarial"][column, ..., 0] / 255)
+        assert upper[column].get_title() == f"{(index - 1) % CLASSES} ({50 + index:.1f}%)"
+        assert lower[column].get_title() == f"{(index + 1) % CLASSES} ({80 + index:.1f}%)"
+        (circles,) = lower[column].collections
+        np.testing.assert_array_equal(circles.get_offsets(), [(p % 4, p // 4) for p in (index, 15 - index)])
+
+
+def test_fewer_images_than_places_leave_no_empty_axes(done):
+    final = done.records[1].final
+    for name in ("two/shown", "two/image", "two/adversarial", "ugly/index", "ugly/image"):
+        final[name] = final[name][:3]
+    (pairs,) = figures.two_pixel_adversarials([done]).subfigs
+    (ugly,) = figures.ugly_images([done]).subfigs
+    assert (len(pairs.axes), len(ugly.axes)) == (6, 3)
+
+
+def test_the_audit_is_drawn_with_its_intervals(done):
+    (axes,) = figures.robustness_under_audit([done]).axes
+    drawn = {bars.get_label(): bars for bars in axes.containers}
+    for name, label in (("FGSM", "FGSM"), ("PGD", "PGD"), ("worst case", "worst case"), ("clean", "no attack")):
+        value = np.array([record.audit["robustness"][name]["value"] for record in done.records])
+        line, _, (bar,) = drawn[label]
+        np.testing.assert_allclose(line.get_ydata(), value)
+        ends = np.array([segment[:, 1] for segment in bar.get_segments()])
+        np.testing.assert_allclose(ends, np.stack([value - 0.02, value + 0.03], axis=1))
+        assert (np.abs(line.get_xdata() - np.arange(3)) < 0.5).all()
+    assert set(drawn) == {"no attack", "FGSM", "PGD", "transfer", "Square", "worst case", "any single pixel"}
+    assert labels_of_x(axes) == LABELS
+
+
+def test_an_audit_that_is_missing_or_lacks_an_attack_is_a_gap():
+    some = study(config(seeds=(0, 1)))
+    del some.records[1].audit["robustness"]["transfer"]
+    some.records[0].audit = None
+    rates = figures.audited_robustness(some, "transfer")
+    np.testing.assert_allclose(rates[:, 0], [0.4 - 0.005, 0.4 - 0.05 - 0.005, 0.4 - 0.1 - 0.0025])
+    some.records[3].audit = None
+    assert np.isnan(figures.audited_robustness(some, "transfer")[0]).all()
+    figures.robustness_under_audit([some])
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("studies", [[], [study(config(), temperatures=())]])
+def test_what_nothing_is_stored_of_is_not_drawn(name, studies):
+    with pytest.raises(NothingStored, match="it needs .* there is none in (MNIST|nothing)"):
+        FIGURES[name](studies)
+
+
+def test_what_can_be_drawn_is_written_and_the_rest_explained(tmp_path):
+    told = []
+    begun = study(config(), epochs=1, attacked=False, audited=False)
+    paths = figures.draw([begun], tmp_path / "new", told.append)
+    assert paths == [
+        tmp_path / "new" / f"{name}.{form}"
+        for name in NAMES[:1] + [f"figure-{name}" for name in MADE_OF_EPOCHS]
+        for form in ("png", "svg")
+    ]
+    assert sorted(paths) == sorted((tmp_path / "new").iterdir())  # and no temporary file
+    assert all(path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"<?xml") for path in paths)
+    assert [line.split()[0] for line in told] == [*(f"figure-{name}" for name in MADE_OF_ATTACKS), "figure-11-audit"]
+    assert "attacked" in told[0]
+    assert "audit" in told[-1]
+
+
+def test_every_figure_of_four_unlike_studies_is_drawn(tmp_path):
+    several = [
+        study(config()),
+        study(config(dataset="fashion-mnist", epochs=1), epochs=1),
+        study(config(dataset="somewhere/own & <data>.h5", pixels=1, temperatures=(2.0,))),
+        study(config(dataset="svhn", seeds=(0, 1)), audited=False),
+    ]
+    told = []
+    paths = figures.draw(several, tmp_path, told.append)
+    assert told == []
+    assert len(paths) == 2 * len(FIGURES)
+    assert all(path.stat().st_size < 300_000 for path in paths)
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+@pytest.mark.parametrize("name", NAMES[2:9:3])
+def test_a_figure_drawn_twice_is_the_same_file_without_a_date(done, name, form):
+    once, again = (figures.render(FIGURES[name]([done]), form) for _ in range(2))
+    assert once == again
+    assert b"<dc:date>" not in once
+    assert b"Matplotlib" not in once
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, done, monkeypatch):
+    old = figures.draw([Study(done.config, [])], tmp_path, lambda line: None)
+    before = [path.read_bytes() for path in old]
+
+    def full_disk(figure, form):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(figures, "render", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        figures.draw([done], tmp_path)
+    assert [path.read_bytes() for path in old] == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_text_of_an_svg_is_text(done):
+    svg = figures.render(figures.learning_curves([done]), "svg").decode()
+    assert ">test accuracy<" in svg
+    assert ">T = 1/4<" in svg
+
+
+def test_one_record_alone_is_enough_for_every_figure():
+    single = config(temperatures=(1.0,), epochs=1)
+    lonely = Study(single, [record(single, 1.0, 0, epochs=1)])
+    for draw in FIGURES.values():
+        assert figures.render(draw([lonely]), "svg")

@@ -1,0 +1,333 @@
+"""The report: one page that is valid, needs nothing but itself, and says what is stored."""
+
+import base64
+import re
+import sys
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from synthetic_study import config, study
+
+import minirobust.study
+from minirobust.study import figures, report
+from minirobust.study.config import PRESETS
+from minirobust.study.figures import FIGURES
+from minirobust.study.store import Study
+
+HOSTILE = "<script>alert('x & \"y\"')</script>"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """As `claims.Verdict`."""
+
+    name: str = "robustness-falls"
+    claim: str = "The lower T, the more robust."
+    section: str = "4.1"
+    dataset: str = "MNIST"
+    verdict: str = "holds"
+    measured: str = "Spearman's ρ is −0.87 over 11 temperatures."
+    figures: dict | None = None
+    survives: str | None = None
+    survives_verdict: str | None = None
+
+
+class Page(HTMLParser):
+    """A page's elements in order, with their attributes and text; complains of tags that do not close each other."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        assert len(dict(attributes)) == len(attributes), f"<{tag}> has an attribute twice"
+        element = SimpleNamespace(tag=tag, inside=tuple(e.tag for e in self.open), text="", **{"is": dict(attributes)})
+        self.elements.append(element)
+        if tag not in ("img", "meta", "br"):
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element.text += data
+
+    def all(self, tag):
+        return [element for element in self.elements if element.tag == tag]
+
+    def attributes(self, name):
+        return [vars(element)["is"][name] for element in self.elements if name in vars(element)["is"]]
+
+    def table(self, caption):
+        """The cells of the table under a caption that begins so, row by row."""
+        texts, inside = [], False
+        for element in self.elements:
+            if element.tag == "table":
+                inside = False
+            if element.tag == "caption":
+                inside = element.text.startswith(caption)
+            elif inside and element.tag == "tr":
+                texts.append([])
+            elif inside and element.tag in ("th", "td"):
+                texts[-1].append(" ".join(element.text.split()))
+        return texts
+
+
+def decoded(source):
+    """The picture in a data URI."""
+    return base64.b64decode(source.partition("base64,")[2]).decode()
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A finished study and one that has just begun."""
+    begun = study(config(dataset="svhn"), epochs=1, temperatures=(1.0,), attacked=False, audited=False)
+    return [study(config()), begun]
+
+
+@pytest.fixture(scope="module")
+def text(two):
+    verdicts = [
+        Verdict("accuracy", "Accuracy is 0.98.", figures={"best": 0.98, "missing": None, "p": -1.5e-12}),
+        Verdict("accuracy", "Accuracy is 0.98.", dataset="SVHN", verdict="cannot tell here", measured="9 images."),
+        Verdict(survives="Under PGD ρ is 0.95.", survives_verdict="rests on a weak attack"),
+        Verdict(dataset="SVHN", verdict="cannot tell here", survives="No audit.", survives_verdict="cannot tell here"),
+    ]
+    return report.page(two, verdicts)
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_the_page_is_whole_and_has_language_title_and_viewport(text, page):
+    assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
+    assert [element.text for element in page.all("title")] == ["Temperature and robustness: MNIST, SVHN"]
+    assert "width=device-width, initial-scale=1" in page.attributes("content")
+    assert [element.tag for element in page.elements if not element.inside] == ["html"]
+    assert len(page.all("h1")) == 1
+
+
+def test_headings_never_skip_a_level(page):
+    levels = [int(element.tag[1]) for element in page.elements if re.fullmatch(r"h\d", element.tag)]
+    assert levels[0] == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+
+
+def test_links_lead_to_places_on_the_page_and_no_name_comes_twice(page):
+    places = page.attributes("id")
+    assert len(set(places)) == len(places)
+    links = page.attributes("href")
+    assert links
+    assert all(link.startswith("#") and link[1:] in places for link in links)
+
+
+def test_nothing_is_fetched(text, page):
+    assert not [element for element in page.elements if element.tag in ("link", "script", "iframe", "object", "base")]
+    assert all(source.startswith("data:image/") for source in page.attributes("src"))
+    (style,) = page.all("style")
+    assert "url(" not in style.text
+    assert "@import" not in style.text
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page.attributes("content")
+    for source in page.attributes("src"):
+        picture = decoded(source)
+        assert not re.search(r'(href|src)="(?!#|data:)', picture)
+        assert "<script" not in picture
+
+
+def test_every_picture_has_a_text_and_every_table_its_headings(page):
+    pictures = page.all("img")
+    alternatives = page.attributes("alt")
+    assert len(alternatives) == len(pictures) == len(set(alternatives))
+    assert all("MNIST" in text or "SVHN" in text for text in alternatives)
+    assert all(vars(element)["is"].get("scope") in ("row", "col") for element in page.all("th"))
+    scrolling = [vars(element)["is"] for element in page.elements if vars(element)["is"].get("class") == "scroll"]
+    assert scrolling
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in scrolling)
+
+
+def test_every_figure_is_there_or_says_why_not(page):
+    headings = [element.text for element in page.all("h3") if element.text.startswith("Figure ")]
+    assert [int(heading.split()[1].rstrip(":")) for heading in headings] == list(range(2, 12))
+    assert list(report.CAPTIONS) == list(FIGURES)
+    assert len(page.all("img")) == 1 + 4 * 2 + 5  # sigmoids; epochs of both studies; the rest of the finished one
+    missing = [element.text for element in page.all("p") if "not drawn yet" in element.text]
+    assert len(missing) == 5
+    assert all(line.startswith("SVHN: ") for line in missing)
+
+
+def test_each_claim_stands_once_with_a_verdict_for_each_data_set(page):
+    claims = [element for element in page.all("article") if "claim-" in vars(element)["is"].get("id", "")]
+    assert [vars(element)["is"]["id"] for element in claims] == ["claim-accuracy", "claim-robustness-falls"]
+    first, second = (" ".join(element.text.split()) for element in claims)
+    assert first.count("Accuracy is 0.98.") == 1
+    assert "MNIST: ✓ holds Spearman's ρ is −0.87 over 11 temperatures." in first
+    assert "SVHN: ? cannot tell here 9 images." in first
+    assert "best 0.98 missing – p −1.5e−12" in first
+    assert "MNIST: ✓ holds" in second
+    assert "Under stronger attacks: ✗ rests on a weak attack Under PGD ρ is 0.95." in second
+    assert "SVHN: ? cannot tell here" in second
+    assert "Under stronger attacks: ? cannot tell here No audit." in second
+    assert page.table("All verdicts") == [
+        ["claim", "MNIST", "SVHN"],
+        ["accuracy", "✓ holds", "? cannot tell here"],
+        ["robustness falls", "✓ holds ✗ rests on a weak attack", "? cannot tell here"],
+    ]
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Spares the time that pictures take, where a test looks at none."""
+    monkeypatch.setattr(figures, "render", lambda figure, form: b"<svg/>")
+
+
+def test_a_claim_that_is_not_about_a_data_set_leaves_a_dash_there(two, unrendered):
+    verdicts = [Verdict("a", dataset="MNIST"), Verdict("b", dataset="all")]
+    table = Page(report.page(two, verdicts)).table("All verdicts")
+    assert table == [["claim", "MNIST", "all"], ["a", "✓ holds", "–"], ["b", "–", "✓ holds"]]
+
+
+def test_the_audit_gives_each_rate_with_its_interval(page):
+    head, *rows = page.table("MNIST: robustness at ε = 0.1 with 95 % intervals, 6 test images")
+    attacks = ["clean", "noise", "FGSM", "PGD", "transfer", "Square", "worst case", "brute-force pixel"]
+    assert head == ["network", *attacks]
+    assert [row[0] for row in rows] == ["T = 1/4", "T = 1", "T = 4"]
+    # 0.9 less 0.1 for each attack before it and 0.05 for each temperature, from -0.02 to +0.03.
+    assert rows[0][1] == "0.900 0.880 to 0.930"
+    assert rows[1][head.index("FGSM")] == "0.650 0.630 to 0.680"
+    assert rows[2][head.index("worst case")] == "0.100 0.080 to 0.130"
+
+
+def test_the_audit_says_which_checks_flagged_and_what_that_means(page):
+    head, *rows = page.table("MNIST: checks of the gradient")
+    assert head == ["network", "1 gradient health", "4 FGSM against PGD", "6 transfer"]
+    assert rows[1] == ["T = 1", "✓ pass", "⚑ flagged figures of check 4", "– not run"]
+    entries = [element.text.strip() for element in page.elements if element.tag in ("dt", "dd")]
+    verdict = entries[entries.index("T = 4") + 1]
+    assert verdict == "FGSM is too weak here (check 4): robustness at ε = 0.1 is at most 0.100."
+    meaning = entries[entries.index("Check 4, FGSM against PGD: FGSM too weak here") + 1]
+    assert meaning == (
+        "Flagged if: gap > 0.10. Here: T = 1/4, T = 1, T = 4. The loss bends within ε. Report PGD's figure."
+    )
+    assert "No network of this data set is audited yet." in [element.text.strip() for element in page.all("p")]
+
+
+def test_what_was_run_is_there_with_times_and_checksums(page):
+    _, *finished = page.table("MNIST: the networks")
+    assert finished[1] == ["T = 1", "2 of 2", "0.700", "6.0 s", "2.0 s", "5.0 s", "7.0 s"]
+    _, *begun = page.table("SVHN: the networks")
+    assert begun == [["T = 1", "1 of 2", "0.600", "3.0 s", "1.0 s", "–", "–"]]
+    paragraphs = [element.text.strip() for element in page.all("p")]
+    assert "3 of 3 networks are trained to the end, 3 are audited." in paragraphs
+    assert "0 of 3 networks are trained to the end, 0 are audited." in paragraphs
+    assert "c0ffee" * 10 + "beef" in [element.text.strip() for element in page.all("dd")]
+    configurations = [element.text for element in page.all("pre")]
+    assert config().to_toml().strip() + "\n" in [text.rstrip("\n") + "\n" for text in configurations]
+
+
+def test_seeds_are_named_where_there_are_several(unrendered):
+    _, *rows = Page(report.page([study(config(seeds=(0, 1)))], [])).table("MNIST: the networks")
+    assert [row[0] for row in rows][2:4] == ["T = 4, seed 0", "T = 1/4, seed 1"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "command"),
+    [
+        (PRESETS["fashion-mnist"], "minirobust study run fashion-mnist --output results/fashion-mnist"),
+        (
+            PRESETS["svhn"].but(dataset="my folder/s.h5", seeds=(0, 1)),
+            "minirobust study run svhn --dataset 'my folder/s.h5' --seeds 0,1 --output results/s",
+        ),
+        (
+            PRESETS["quick"].but(temperatures=(0.25, 1.0), audit_budget="full"),
+            "minirobust study run quick --temperatures 0.25,1.0 --audit-budget full --output results/digits",
+        ),
+    ],
+)
+def test_the_commands_give_the_same_configuration_again(changed, command, unrendered):
+    pre = Page(report.page([Study(changed, [])], [])).all("pre")[-1].text.strip().splitlines()
+    folder = command.split()[-1]
+    assert pre == [command, f"minirobust study figures {folder}", f"minirobust report {folder}"]
+
+
+def test_hostile_names_are_text_and_nothing_else():
+    hostile = study(config(dataset=f"somewhere/{HOSTILE.replace('/', '')}.h5"))
+    hostile.records[0].environment["python"] = HOSTILE
+    hostile.records[0].audit["verdict"] = HOSTILE
+    hostile.records[0].audit["checks"][1] |= {"name": HOSTILE, "text": HOSTILE, "meaning": HOSTILE}
+    verdict = Verdict("a", HOSTILE, HOSTILE, HOSTILE, "holds", HOSTILE, {HOSTILE: 1.0}, HOSTILE, "survives")
+    text = report.page([hostile], [verdict])
+    assert "<script" not in text
+    page = Page(text)
+    assert not page.all("script")
+    assert not any("<script" in decoded(source) for source in page.attributes("src"))
+    shown = " ".join(element.text for element in page.all("main"))
+    assert shown.count(HOSTILE) >= 10
+
+
+@pytest.mark.parametrize("studies", [[], [Study(config(), [])]])
+def test_a_page_about_nothing_is_a_page(studies, unrendered):
+    page = Page(report.page(studies, []))
+    assert "No claim was judged." in [element.text.strip() for element in page.all("p")]
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """What a stand-in for `claims` was asked to judge."""
+    asked = []
+
+    def judge(studies):
+        asked.append(studies)
+        return [Verdict(measured="the judge was here")]
+
+    claims = SimpleNamespace(judge=judge)
+    monkeypatch.setitem(sys.modules, "minirobust.study.claims", claims)
+    monkeypatch.setattr(minirobust.study, "claims", claims, raising=False)
+    return asked
+
+
+def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two, judged, unrendered):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    report.write_report(two, path)
+    assert judged == [two]
+    assert "the judge was here" in path.read_text(encoding="utf-8")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, judged, unrendered, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def full_disk(self, *arguments, **options):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        report.write_report(two, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (4.21, "4.2 s"),
+        (59.97, "1 min 00 s"),
+        (200.4, "3 min 20 s"),
+        (3599.6, "1 h 00 min"),
+        (7530, "2 h 05 min"),
+    ],
+)
+def test_times_are_written_as_people_say_them(seconds, text):
+    assert report.duration(seconds) == text
