@@ -34,6 +34,7 @@ EPSILONS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # of check 2, in widths of t
 SIGN_FLIPS = 0.01  # check 1: share of pixels
 TOLERANCE = 0.01  # checks 2, 5, 6, 7, 9: how much more an attack may find before it counts
 FGSM_GAP = 0.10  # check 4
+BEYOND_TOLERANCE = f"> {TOLERANCE:g} and interval > 0"
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,18 @@ class _Question:
     remedy: str
 
     def answer(
-        self, flagged: bool, text: str, samples: int, figures: dict[str, float], interval: Estimate | None = None
+        self, flagged: bool, text: str, samples: int, figures: dict[str, float], estimate: Estimate | None = None
     ) -> Check:
-        ends = None if interval is None else (interval.low, interval.high)
-        return Check(**vars(self), flagged=flagged, text=text, figures=figures, interval=ends, samples=samples)
+        return Check(**vars(self), flagged=flagged, text=text, figures=figures, estimate=estimate, samples=samples)
 
     def not_run(self, reason: str) -> Check:
-        return Check(**vars(self), flagged=None, text=reason, figures={}, interval=None, samples=0)
+        return Check(**vars(self), flagged=None, text=reason, figures={}, estimate=None, samples=0)
 
 
 HEALTH = _Question(
     1,
     "gradient health",
-    "any sample zero or not finite, or signs wrong > 1 %",
+    f"> 0, > 0, > {SIGN_FLIPS:.0%}",
     "masked",
     "Where the gradient is zero, not finite, or of the wrong sign by rounding, an attack stands still or goes astray.",
     "Attack a copy in float64 (`network.to`), also on the Margin loss; mend layers whose gradient is zero.",
@@ -94,15 +94,15 @@ HEALTH = _Question(
 CURVE = _Question(
     2,
     "FGSM over ε",
-    "robustness rises by > 0.01",
+    BEYOND_TOLERANCE,
     "masked",
     "A larger ε allows every image that a smaller one allows, so an attack that then finds less was led astray.",
     "Do not believe FGSM at any ε; go by the worst case of PGD, transfer and Square.",
 )
 UNBOUNDED = _Question(
     3,
-    "FGSM without a bound",
-    "robustness above chance",
+    "unbounded FGSM",
+    "interval above chance",
     "masked",
     "When every pixel may become anything, an attack that works leaves nothing; here something is left.",
     "The gradient does not lead to the other classes: look for layers that hide it; use attacks without a gradient.",
@@ -110,15 +110,15 @@ UNBOUNDED = _Question(
 ONE_STEP = _Question(
     4,
     "FGSM against PGD",
-    "lower bound of the gap > 0.10",
+    f"interval above {FGSM_GAP:g}",
     "FGSM too weak here",
     "The gradient is there and PGD finds with it what one step of FGSM misses: the loss bends within ε.",
     "Report PGD's figure, not FGSM's; that alone is no masking.",
 )
 CONVERGENCE = _Question(
     5,
-    "PGD against 2 × the steps",
-    "robustness falls by > 0.01",
+    "PGD, 2 × steps",
+    BEYOND_TOLERANCE,
     "PGD not converged",
     "More steps still find more, so PGD's figure is an upper bound and no measurement.",
     "Raise steps and starts until the figure stays; budget='full' does.",
@@ -126,15 +126,15 @@ CONVERGENCE = _Question(
 TRANSFER = _Question(
     6,
     "transfer",
-    "leaves less than the white box - 0.01",
+    BEYOND_TOLERANCE,
     "masked",
     "Images made on another network do more harm than those made on this one, whose own gradient must then mislead.",
     "Count transferred images in the worst case; attack this network through the sources' gradients.",
 )
 SEARCH = _Question(
     7,
-    "Square, no gradient",
-    "leaves less than the white box - 0.01",
+    "Square",
+    BEYOND_TOLERANCE,
     "masked",
     "A blind search finds more than attacks that see the gradient, so the gradient hides what is there.",
     "Count Square in the worst case, with more queries; find out which layer hides the gradient.",
@@ -142,15 +142,15 @@ SEARCH = _Question(
 NOISE = _Question(
     8,
     "random noise",
-    "fools more samples than the white box",
+    "noise fools more",
     "masked",
     "Random signs do more harm than steps along the gradient, which then points nowhere.",
     "Do not believe any attack by gradient here.",
 )
 PIXEL = _Question(
     9,
-    "brute-force single pixel",
-    "beats the pixel of largest headroom by > 0.01",
+    "single pixel",
+    BEYOND_TOLERANCE,
     "masked",
     "Single pixels fool the network that its gradient does not point to, even with their room to move in mind.",
     "Pixel attacks ranked by the gradient underrate the danger: search, or rank by the change of the logits.",
@@ -326,25 +326,24 @@ class _Case:
         """Check 1: zeros, numbers that are none, and signs that the network's dtype gets wrong."""
         home, xp, pixels = self.home, self.network.xp, tuple(range(1, self.x.ndim))
         exact = self.network.to(self.network.backend, dtype="float64")
-        zero_samples = not_finite = zero_pixels = wrong_signs = 0
+        zero_samples = not_finite = zero_pixels = flips = 0
         for chunk in chunks(len(self.x)):
             g = self.network.input_gradient(self.x[chunk], self.y[chunk])
             truth = exact.input_gradient(self.x[chunk], self.y[chunk])
             zero_samples += int(home((g == 0).all(axis=pixels).sum()))
             not_finite += int(home((~xp.isfinite(g)).any(axis=pixels).sum()))
             zero_pixels += int(home((g == 0).sum()))
-            wrong_signs += int(home((xp.sign(g) != xp.sign(truth)).sum()))
-        zero_share, wrong_share = zero_pixels / self.x.size, wrong_signs / self.x.size
+            flips += int(home((xp.sign(g) != xp.sign(truth)).sum()))
+        zero_share, flip_share = zero_pixels / self.x.size, flips / self.x.size
         return HEALTH.answer(
-            zero_samples > 0 or not_finite > 0 or wrong_share > SIGN_FLIPS,
-            f"samples zero {zero_samples}, not finite {not_finite}; pixels zero {zero_share:.2%}, "
-            f"signs wrong {wrong_share:.2%}",
+            zero_samples > 0 or not_finite > 0 or flip_share > SIGN_FLIPS,
+            f"{zero_samples} zero, {not_finite} not finite, {flip_share:.2%} flips",
             len(self.x),
             {
-                "samples zero": zero_samples,
+                "zero samples": zero_samples,
                 "samples not finite": not_finite,
-                "pixels zero": zero_share,
-                "signs wrong": wrong_share,
+                "zero pixels": zero_share,
+                "sign flips": flip_share,
             },
         )
 
@@ -359,9 +358,7 @@ class _Case:
         begin = int(numpy.argmin(curve[: end + 1]))
         rise = self.gap(rows[begin], rows[end])
         figures = {f"robustness at {epsilon:g}": value for epsilon, value in zip(widths, curve, strict=True)}
-        text = f"rises by {rise.value:.3f}"
-        if rise.value > 0:
-            text += f", from ε = {widths[begin]:g} to {widths[end]:g}"
+        text = f"rise from ε = {widths[begin]:g} to {widths[end]:g}" if begin < end else "no rise"
         rising = CURVE.answer(
             exceeds(rise, TOLERANCE),
             text,
@@ -372,7 +369,7 @@ class _Case:
         left, chance = intervals.network(rows[-1], self.labels, self.classes), 1 / self.classes
         unbounded = UNBOUNDED.answer(
             left.low > chance,
-            f"{left.value:.3f} left at ε = {widths[-1]:g}, chance {chance:.3f}",
+            f"left at ε = {widths[-1]:g}, chance {chance:.3f}",
             len(self.x),
             {"robustness": left.value, "chance": chance},
             left,
@@ -417,7 +414,7 @@ class _Case:
         without, with_it = self.robustness(self.fooled[name]), self.robustness(self.fooled["white box"])
         return question.answer(
             exceeds(excess, TOLERANCE),
-            f"{name} {without:.3f}, white box {with_it:.3f}",
+            f"white box {with_it:.3f}, {name} {without:.3f}",
             len(self.x),
             {name: without, "white box": with_it, "excess": excess.value},
             excess,
@@ -448,7 +445,7 @@ class _Case:
         any_pixel, that_pixel = (1 - network_robustness(fooled, labels, self.classes) for fooled in (brute, headroom))
         return PIXEL.answer(
             exceeds(gap, TOLERANCE),
-            f"success: brute force {any_pixel:.3f}, largest headroom {that_pixel:.3f}",
+            f"found {any_pixel:.3f}, by headroom {that_pixel:.3f}",
             len(labels),
             {"brute force": any_pixel, "headroom": that_pixel, "gap": gap.value},
             gap,
