@@ -118,7 +118,7 @@ class AuditReport:
             found.setdefault(check.finding, []).append(check.number)
         parts = [f"{SAYS[finding]} ({_numbers(found[finding])})" for finding in SAYS if finding in found]
         worst = f"robustness at ε = {self.epsilon:g} is at most {_interval(self.robustness['worst case'])}"
-        return f"{'; '.join(parts) or 'no sign of masking, and FGSM is strong enough'}: {worst}"
+        return f"{'; '.join(parts) or 'no sign of masking'}: {worst}"
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain numbers, strings and lists, which JSON can hold; NaN is None.  `fooled` is left out."""

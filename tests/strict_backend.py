@@ -22,6 +22,7 @@ FUNCTIONS = (
     "empty",
     "exp",
     "full",
+    "isfinite",
     "log1p",
     "matmul",
     "maximum",
