@@ -1,7 +1,8 @@
 """`audit`: does a robustness figure tell of the network, or of an attack that could not see?
 
 A gradient that is zero, wrong or points nowhere (a masked gradient) stops every attack that follows it, and the network
-looks robust.  Nine checks look for that.  The attacks are in `attacks`; what a report looks like is in `audit_report`.
+looks robust.  Nine checks look for that.  The attacks are in `attacks`, thresholds and what a flag means in
+`audit_questions`, what a report looks like in `audit_report`.
 
 Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*; Carlini et al. (2019), *On
 Evaluating Adversarial Robustness*; Croce & Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble
@@ -22,7 +23,23 @@ from minirobust import intervals
 from minirobust.attacks import Attack, brute_force_pixel, fgsm, noise, pgd, square, transfer
 from minirobust.attacks.attack import check_epsilon, check_samples
 from minirobust.attacks.pixel_change import pixels_and_channels
-from minirobust.audit_report import AuditReport, Check, Finding
+from minirobust.audit_questions import (
+    CONVERGENCE,
+    CURVE,
+    FGSM_GAP,
+    HEALTH,
+    NOISE,
+    ONE_STEP,
+    PIXEL,
+    QUESTIONS,
+    SEARCH,
+    SIGN_FLIPS,
+    TOLERANCE,
+    TRANSFER,
+    UNBOUNDED,
+    Question,
+)
+from minirobust.audit_report import AuditReport, Check
 from minirobust.backend import Array
 from minirobust.intervals import Estimate
 from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
@@ -31,10 +48,6 @@ from minirobust.robustness import network_robustness
 from minirobust.validation import check_seed
 
 EPSILONS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # of check 2, in widths of the input range
-SIGN_FLIPS = 0.01  # check 1: share of pixels
-TOLERANCE = 0.01  # checks 2, 5, 6, 7, 9: how much more an attack may find before it counts
-FGSM_GAP = 0.10  # check 4
-BEYOND_TOLERANCE = f"> {TOLERANCE:g} and interval > 0"
 
 
 @dataclass(frozen=True)
@@ -61,101 +74,6 @@ BUDGETS = {
     "quick": Budget(steps=20, starts=2, queries=300, pixel_work=10**10),
     "full": Budget(steps=100, starts=5, queries=5000, pixel_work=10**11),
 }
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What is fixed of a check."""
-
-    number: int
-    name: str
-    condition: str
-    finding: Finding
-    meaning: str
-    remedy: str
-
-    def answer(
-        self, flagged: bool, text: str, samples: int, figures: dict[str, float], estimate: Estimate | None = None
-    ) -> Check:
-        return Check(**vars(self), flagged=flagged, text=text, figures=figures, estimate=estimate, samples=samples)
-
-    def not_run(self, reason: str) -> Check:
-        return Check(**vars(self), flagged=None, text=reason, figures={}, estimate=None, samples=0)
-
-
-HEALTH = _Question(
-    1,
-    "gradient health",
-    f"> 0, > 0, > {SIGN_FLIPS:.0%}",
-    "masked",
-    "Where the gradient is zero, not finite, or of the wrong sign by rounding, an attack stands still or goes astray.",
-    "Attack a copy in float64 (`network.to`), also on the Margin loss; mend layers whose gradient is zero.",
-)
-CURVE = _Question(
-    2,
-    "FGSM over ε",
-    BEYOND_TOLERANCE,
-    "masked",
-    "A larger ε allows every image that a smaller one allows, so an attack that then finds less was led astray.",
-    "Do not believe FGSM at any ε; go by the worst case of PGD, transfer and Square.",
-)
-UNBOUNDED = _Question(
-    3,
-    "unbounded FGSM",
-    "interval above chance",
-    "masked",
-    "When every pixel may become anything, an attack that works leaves nothing; here something is left.",
-    "The gradient does not lead to the other classes: look for layers that hide it; use attacks without a gradient.",
-)
-ONE_STEP = _Question(
-    4,
-    "FGSM against PGD",
-    f"interval above {FGSM_GAP:g}",
-    "FGSM too weak here",
-    "The gradient is there and PGD finds with it what one step of FGSM misses: the loss bends within ε.",
-    "Report PGD's figure, not FGSM's; that alone is no masking.",
-)
-CONVERGENCE = _Question(
-    5,
-    "PGD, 2 × steps",
-    BEYOND_TOLERANCE,
-    "PGD not converged",
-    "More steps still find more, so PGD's figure is an upper bound and no measurement.",
-    "Raise steps and starts until the figure stays; budget='full' does.",
-)
-TRANSFER = _Question(
-    6,
-    "transfer",
-    BEYOND_TOLERANCE,
-    "masked",
-    "Images made on another network do more harm than those made on this one, whose own gradient must then mislead.",
-    "Count transferred images in the worst case; attack this network through the sources' gradients.",
-)
-SEARCH = _Question(
-    7,
-    "Square",
-    BEYOND_TOLERANCE,
-    "masked",
-    "A blind search finds more than attacks that see the gradient, so the gradient hides what is there.",
-    "Count Square in the worst case, with more queries; find out which layer hides the gradient.",
-)
-NOISE = _Question(
-    8,
-    "random noise",
-    "noise fools more",
-    "masked",
-    "Random signs do more harm than steps along the gradient, which then points nowhere.",
-    "Do not believe any attack by gradient here.",
-)
-PIXEL = _Question(
-    9,
-    "single pixel",
-    BEYOND_TOLERANCE,
-    "masked",
-    "Single pixels fool the network that its gradient does not point to, even with their room to move in mind.",
-    "Pixel attacks ranked by the gradient underrate the danger: search, or rank by the change of the logits.",
-)
-QUESTIONS = (HEALTH, CURVE, UNBOUNDED, ONE_STEP, CONVERGENCE, TRANSFER, SEARCH, NOISE, PIXEL)
 
 
 def audit(
@@ -408,7 +326,7 @@ class _Case:
         self.fooled["Square"] = self.home(made.fooled)
         return self.beyond_white_box(SEARCH, "Square")
 
-    def beyond_white_box(self, question: _Question, name: str) -> Check:
+    def beyond_white_box(self, question: Question, name: str) -> Check:
         """Whether an attack without this network's gradient leaves less than those with it."""
         excess = self.gap(self.fooled[name], self.fooled["white box"])
         without, with_it = self.robustness(self.fooled[name]), self.robustness(self.fooled["white box"])

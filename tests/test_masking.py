@@ -225,27 +225,26 @@ def honest(data, epochs, seed):
     yield "PGD-trained", last(net, make.train_adversarially(net, data, max(1, epochs // 2), seed))
 
 
-def verdicts(networks, test, **options):
-    x, y = test.pixels(), test.labels
-    return {name: flags(mr.audit(network, x, y, **options)) for name, network in networks}
-
-
 def hidden(net):
-    """Those that must be flagged, out of an honest one."""
-    yield "logits × 1000", make.louder(net)
-    yield "8 levels", make.behind(make.Quantize(8), net)
-    yield "gradient zeroed", make.behind(make.Blind(), net)
+    """Those that must be flagged, out of an honest one, and by which checks at least."""
+    return {
+        "logits × 1000": (make.louder(net), {1, 3}),  # PGD on the margin sees through that
+        "8 levels": (make.behind(make.Quantize(8), net), {1, 3, 6, 7}),
+        "gradient zeroed": (make.behind(make.Blind(), net), {1, 3, 6, 7}),
+    }
 
 
 @pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])])
 @pytest.mark.parametrize("of", ["data", pytest.param("mnist", marks=pytest.mark.slow)])
 def test_honest_networks_pass_and_hidden_gradients_do_not(of, seed, request):
     train, epochs, test = request.getfixturevalue(of)
+    x, y = test.pixels(), test.labels
     networks = dict(honest(train, epochs, seed))
     source = networks["T = 1"]
-    assert verdicts(networks.items(), test, sources=[source], seed=seed) == {name: [] for name in networks}
-    for name, numbers in verdicts(hidden(source), test, sources=[source], seed=seed).items():
-        assert {1, 3, 6, 7} <= set(numbers), name
+    for name, network in networks.items():
+        assert flags(mr.audit(network, x, y, sources=[source], seed=seed)) == [], name
+    for name, (network, least) in hidden(source).items():
+        assert least <= set(flags(mr.audit(network, x, y, sources=[source], seed=seed))), name
 
 
 @pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])])
