@@ -66,8 +66,8 @@ ONE_STEP = Question(
     "FGSM against PGD",
     f"interval above {FGSM_GAP:g}",
     "FGSM too weak here",
-    "The gradient is there and PGD finds with it what one step of FGSM misses: the loss bends within ε.",
-    "Report PGD's figure, not FGSM's; that alone is no masking.",
+    "PGD finds with the same gradient what one step of FGSM misses: the loss bends within ε.  That is no masking yet.",
+    "Report PGD's figure, not FGSM's.",
 )
 CONVERGENCE = Question(
     5,

@@ -226,6 +226,7 @@ class _Case:
 
     @property
     def pgd(self) -> Callable[..., Attack]:
+        """`attacks.pgd` with all that the budget fixes; `partial` lets a call change it."""
         return partial(
             pgd,
             epsilon=self.epsilon,
@@ -236,6 +237,7 @@ class _Case:
         )
 
     def robustness(self, fooled: numpy.ndarray) -> float:
+        """Of the network, over all samples."""
         return network_robustness(fooled, self.labels, self.classes)
 
     # The checks
@@ -277,13 +279,8 @@ class _Case:
         rise = self.gap(rows[begin], rows[end])
         figures = {f"robustness at {epsilon:g}": value for epsilon, value in zip(widths, curve, strict=True)}
         text = f"rise from ε = {widths[begin]:g} to {widths[end]:g}" if begin < end else "no rise"
-        rising = CURVE.answer(
-            exceeds(rise, TOLERANCE),
-            text,
-            len(self.x),
-            {**figures, "rise": rise.value},
-            rise,
-        )
+        figures["rise"] = rise.value
+        rising = CURVE.answer(exceeds(rise, TOLERANCE), text, len(self.x), figures, rise)
         left, chance = intervals.network(rows[-1], self.labels, self.classes), 1 / self.classes
         unbounded = UNBOUNDED.answer(
             left.low > chance,

@@ -54,6 +54,7 @@ def flags(report):
 SLOPE = ([0, 0.5, 0.55, 1], [2, 1, 0, -1])
 VALLEY = ([0, 0.5, 0.53, 0.54, 0.56, 0.57, 1], [2, 1, 0.5, -1, -1, 1, 1.1])  # too narrow for one step, not for many
 PIT = ([0, 0.5, 0.505, 0.506, 0.507, 0.508, 1], [0.5, 1, 0.99, -1, -1, 1, 0.9])  # seen by steps of 1/160 only
+TRAP = ([0, 0.5, 0.54, 0.58, 0.59, 1], [2, 1, 0.5, 1, -1, -1])  # small steps end in a hollow, a large one passes it
 CLIFF = ([0, 0.5, 0.58, 0.59, 1], [0.5, 1, 1.1, -1, -1])  # behind a ridge on the right; downhill is on the left
 
 
@@ -101,6 +102,15 @@ def test_pgd_that_finds_more_in_twice_the_steps(backend):
     assert checks[5].figures["2 S steps"] < checks[5].figures["S steps"]
     assert report.robustness["PGD"].value == checks[5].figures["2 S steps"] == 0
     assert "PGD has not converged (check" in report.verdict
+
+
+def test_the_white_box_is_fgsm_too_where_many_steps_are_caught_in_a_hollow(backend):
+    report, checks = audit(landscape(*TRAP, backend=backend), [0.5] * 40)
+    assert report.robustness["FGSM"].value == report.robustness["white box"].value == 0
+    assert report.robustness["PGD"].value > 0.5
+    assert checks[4].estimate.value < -0.5
+    assert not checks[4].flagged
+    assert not checks[7].flagged
 
 
 def test_what_only_a_search_finds(backend):
