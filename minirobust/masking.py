@@ -308,7 +308,8 @@ class _Case:
         if not sources:
             return TRANSFER.not_run("no sources given")
         attacks = partial(fgsm, epsilon=self.epsilon), self.pgd
-        made = [transfer(source, self.network, self.x, self.y, attack) for source in sources for attack in attacks]
+        x = self.home(self.x)  # sources may live on other backends
+        made = [transfer(source, self.network, x, self.labels, attack) for source in sources for attack in attacks]
         self.fooled["transfer"] = numpy.logical_or.reduce([self.home(attack.fooled) for attack in made])
         return self.beyond_white_box(TRANSFER, "transfer")
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import audited_networks as make
 import numpy as np
@@ -83,6 +84,15 @@ def test_a_valley_that_one_step_crosses(backend):
     assert not checks[5].flagged
     assert not checks[7].flagged
     assert "masked (checks 2, 3); FGSM is too weak here (check 4)" in report.verdict
+
+
+def test_a_slow_rise_counts_from_the_lowest_point_before_it():
+    """Half of the samples stand again at ε = 0.2, the other half at 0.3."""
+    at, height = [0, 0.1, 0.12, 0.25, 0.27, 0.5, 0.52, 0.74, 0.76, 1], [2, 1, -1, -1, 1, 1, -1, -1, 1, 1]
+    _, checks = audit(landscape(at, height), [0.1, 0.5] * 20)
+    assert [checks[2].figures[f"robustness at {epsilon:g}"] for epsilon in (0.1, 0.2, 0.3)] == [0, 0.5, 1]
+    assert checks[2].text == "rise from ε = 0.025 to 0.3"
+    assert checks[2].estimate.value == checks[2].figures["rise"] == 1
 
 
 @pytest.mark.parametrize(("in_the_valley", "flagged"), [(5, False), (8, False), (16, True)])
@@ -289,12 +299,18 @@ def few(digits):
 
 
 @pytest.fixture(scope="session")
-def report_on_the_host(trained_on_the_host, few):
-    return mr.audit(trained_on_the_host, *few, sources=[make.louder(trained_on_the_host, 0.1)])
+def sources(trained_on_the_host, digits):
+    regression = make.softmax_regression()
+    return [last(regression, make.train(regression, digits, 1)), make.louder(trained_on_the_host, -1)]
 
 
-def test_every_backend_says_the_same(trained, few, report_on_the_host):
-    report = mr.audit(trained, *map(trained.backend.asarray, few), sources=[make.louder(trained, 0.1)])
+@pytest.fixture(scope="session")
+def report_on_the_host(trained_on_the_host, sources, few):
+    return mr.audit(trained_on_the_host, *few, sources=sources)
+
+
+def test_every_backend_says_the_same(trained, sources, few, report_on_the_host):
+    report = mr.audit(trained, *map(trained.backend.asarray, few), sources=sources)
     for name, fooled in report_on_the_host.fooled.items():
         assert isinstance(report.fooled[name], np.ndarray)
         assert (report.fooled[name] != fooled).sum() <= 1, name  # a rounding may tip one sample
@@ -313,6 +329,14 @@ def test_the_worst_case_is_the_union_of_what_stays_within_epsilon(report_on_the_
     np.testing.assert_array_equal(
         fooled["brute-force pixel"], mr.attacks.brute_force_pixel(trained_on_the_host, *few).fooled
     )
+
+
+def test_transfer_is_the_worst_over_sources_and_attacks(report_on_the_host, trained_on_the_host, sources, few):
+    attacks = mr.attacks.fgsm, partial(mr.attacks.pgd, steps=20)
+    made = [mr.attacks.transfer(source, trained_on_the_host, *few, attack) for source in sources for attack in attacks]
+    expected = np.logical_or.reduce([attack.fooled for attack in made])
+    np.testing.assert_array_equal(report_on_the_host.fooled["transfer"], expected)
+    assert len({attack.fooled.tobytes() for attack in made}) == 4
 
 
 def test_rates_and_intervals_are_those_of_fooled(report_on_the_host, few):
@@ -369,6 +393,7 @@ def test_what_cannot_be_run_says_why(rng):
     net = mr.Network([mr.Dense(3)], (8,))
     x = rng.random((20, 8))
     report = mr.audit(net, x, net.predict(x))
+    assert [check.number for check in report.checks] == list(range(1, 10))
     assert report.checks[5].text == "no sources given"
     assert report.checks[6].text == "Square takes images only"
     assert [check.flagged for check in report.checks[5:7]] == [None, None]
