@@ -39,8 +39,8 @@ class Check:
     text : str
         The figures as one would say them; of a check that was not run, the reason.
     figures : mapping of str to float
-    interval : (float, float) or None
-        95 %, of the figure that the condition is about, where that is an estimate.
+    estimate : Estimate or None
+        The figure that the condition is about, (value, low, high), where it is a rate or a difference of two.
     samples : int
         How many the figures are of; 0 if it was not run.
     """
@@ -54,7 +54,7 @@ class Check:
     flagged: bool | None
     text: str
     figures: Mapping[str, float]
-    interval: tuple[float, float] | None
+    estimate: Estimate | None
     samples: int
 
 
@@ -117,8 +117,8 @@ class AuditReport:
         for check in self.flagged:
             found.setdefault(check.finding, []).append(check.number)
         parts = [f"{SAYS[finding]} ({_numbers(found[finding])})" for finding in SAYS if finding in found]
-        worst = f"robustness at ε = {self.epsilon:g} is at most {_rate(self.robustness['worst case'])}"
-        return f"{'; '.join(parts) or 'no sign of masking, and FGSM is strong enough'}: {worst}"
+        worst = f"robustness at ε = {self.epsilon:g} is at most {_interval(self.robustness['worst case'])}"
+        return f"{'; '.join(parts) or 'no sign of masking'}: {worst}"
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain numbers, strings and lists, which JSON can hold; NaN is None.  `fooled` is left out."""
@@ -132,8 +132,8 @@ class AuditReport:
                 "masked": self.masked,
                 "verdict": self.verdict,
                 "checks": [asdict(check) for check in self.checks],
-                "robustness": {name: estimate._asdict() for name, estimate in self.robustness.items()},
-                "by_class": {name: estimates._asdict() for name, estimates in self.by_class.items()},
+                "robustness": self.robustness,
+                "by_class": self.by_class,
             }
         )
 
@@ -146,8 +146,11 @@ class AuditReport:
             (name, f"{value:.3f}", f"{low:.3f} to {high:.3f}", f"{len(self.fooled[name]):,}")
             for name, (value, low, high) in self.robustness.items()
         ]
-        rows = [("", "check", "figure", "flagged if", "")]
-        rows += [(f"{check.number}", check.name, check.text, check.condition, _outcome(check)) for check in self.checks]
+        rows = [("", "", "check", "figures", "estimate, 95 %", "flagged if")]
+        rows += [
+            (f"{check.number}", _outcome(check), check.name, check.text, _interval(check.estimate), check.condition)
+            for check in self.checks
+        ]
         blocks = [head, _table(rates), _table(rows), *map(_advice, self.flagged), f"verdict: {self.verdict}"]
         return "\n\n".join(blocks)
 
@@ -165,14 +168,12 @@ def _numbers(checks: list[int]) -> str:
     return f"check{'s' if len(checks) > 1 else ''} {', '.join(map(str, checks))}"
 
 
-def _rate(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+def _interval(estimate: Estimate | None) -> str:
+    return "" if estimate is None else "{:.3f} [{:.3f}, {:.3f}]".format(*estimate)
 
 
 def _outcome(check: Check) -> str:
-    if check.flagged is None:
-        return "not run"
-    return check.finding if check.flagged else "pass"
+    return {None: "not run", False: "pass", True: "FLAG"}[check.flagged]
 
 
 def _advice(check: Check) -> str:
@@ -189,6 +190,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 def _plain(value: Any) -> Any:
     """`value` in types that JSON has."""
+    if isinstance(value, Estimate | ClassEstimates):
+        value = value._asdict()
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | numpy.ndarray):

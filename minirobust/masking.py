@@ -1,7 +1,8 @@
 """`audit`: does a robustness figure tell of the network, or of an attack that could not see?
 
 A gradient that is zero, wrong or points nowhere (a masked gradient) stops every attack that follows it, and the network
-looks robust.  Nine checks look for that.  The attacks are in `attacks`; what a report looks like is in `audit_report`.
+looks robust.  Nine checks look for that.  The attacks are in `attacks`, thresholds and what a flag means in
+`audit_questions`, what a report looks like in `audit_report`.
 
 Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*; Carlini et al. (2019), *On
 Evaluating Adversarial Robustness*; Croce & Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble
@@ -22,7 +23,23 @@ from minirobust import intervals
 from minirobust.attacks import Attack, brute_force_pixel, fgsm, noise, pgd, square, transfer
 from minirobust.attacks.attack import check_epsilon, check_samples
 from minirobust.attacks.pixel_change import pixels_and_channels
-from minirobust.audit_report import AuditReport, Check, Finding
+from minirobust.audit_questions import (
+    CONVERGENCE,
+    CURVE,
+    FGSM_GAP,
+    HEALTH,
+    NOISE,
+    ONE_STEP,
+    PIXEL,
+    QUESTIONS,
+    SEARCH,
+    SIGN_FLIPS,
+    TOLERANCE,
+    TRANSFER,
+    UNBOUNDED,
+    Question,
+)
+from minirobust.audit_report import AuditReport, Check
 from minirobust.backend import Array
 from minirobust.intervals import Estimate
 from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
@@ -31,9 +48,6 @@ from minirobust.robustness import network_robustness
 from minirobust.validation import check_seed
 
 EPSILONS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # of check 2, in widths of the input range
-SIGN_FLIPS = 0.01  # check 1: share of pixels
-TOLERANCE = 0.01  # checks 2, 5, 6, 7, 9: how much more an attack may find before it counts
-FGSM_GAP = 0.10  # check 4
 
 
 @dataclass(frozen=True)
@@ -60,102 +74,6 @@ BUDGETS = {
     "quick": Budget(steps=20, starts=2, queries=300, pixel_work=10**10),
     "full": Budget(steps=100, starts=5, queries=5000, pixel_work=10**11),
 }
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What is fixed of a check."""
-
-    number: int
-    name: str
-    condition: str
-    finding: Finding
-    meaning: str
-    remedy: str
-
-    def answer(
-        self, flagged: bool, text: str, samples: int, figures: dict[str, float], interval: Estimate | None = None
-    ) -> Check:
-        ends = None if interval is None else (interval.low, interval.high)
-        return Check(**vars(self), flagged=flagged, text=text, figures=figures, interval=ends, samples=samples)
-
-    def not_run(self, reason: str) -> Check:
-        return Check(**vars(self), flagged=None, text=reason, figures={}, interval=None, samples=0)
-
-
-HEALTH = _Question(
-    1,
-    "gradient health",
-    "any sample zero or not finite, or signs wrong > 1 %",
-    "masked",
-    "Where the gradient is zero, not finite, or of the wrong sign by rounding, an attack stands still or goes astray.",
-    "Attack a copy in float64 (`network.to`), also on the Margin loss; mend layers whose gradient is zero.",
-)
-CURVE = _Question(
-    2,
-    "FGSM over ε",
-    "robustness rises by > 0.01",
-    "masked",
-    "A larger ε allows every image that a smaller one allows, so an attack that then finds less was led astray.",
-    "Do not believe FGSM at any ε; go by the worst case of PGD, transfer and Square.",
-)
-UNBOUNDED = _Question(
-    3,
-    "FGSM without a bound",
-    "robustness above chance",
-    "masked",
-    "When every pixel may become anything, an attack that works leaves nothing; here something is left.",
-    "The gradient does not lead to the other classes: look for layers that hide it; use attacks without a gradient.",
-)
-ONE_STEP = _Question(
-    4,
-    "FGSM against PGD",
-    "lower bound of the gap > 0.10",
-    "FGSM too weak here",
-    "The gradient is there and PGD finds with it what one step of FGSM misses: the loss bends within ε.",
-    "Report PGD's figure, not FGSM's; that alone is no masking.",
-)
-CONVERGENCE = _Question(
-    5,
-    "PGD against 2 × the steps",
-    "robustness falls by > 0.01",
-    "PGD not converged",
-    "More steps still find more, so PGD's figure is an upper bound and no measurement.",
-    "Raise steps and starts until the figure stays; budget='full' does.",
-)
-TRANSFER = _Question(
-    6,
-    "transfer",
-    "leaves less than the white box - 0.01",
-    "masked",
-    "Images made on another network do more harm than those made on this one, whose own gradient must then mislead.",
-    "Count transferred images in the worst case; attack this network through the sources' gradients.",
-)
-SEARCH = _Question(
-    7,
-    "Square, no gradient",
-    "leaves less than the white box - 0.01",
-    "masked",
-    "A blind search finds more than attacks that see the gradient, so the gradient hides what is there.",
-    "Count Square in the worst case, with more queries; find out which layer hides the gradient.",
-)
-NOISE = _Question(
-    8,
-    "random noise",
-    "fools more samples than the white box",
-    "masked",
-    "Random signs do more harm than steps along the gradient, which then points nowhere.",
-    "Do not believe any attack by gradient here.",
-)
-PIXEL = _Question(
-    9,
-    "brute-force single pixel",
-    "beats the pixel of largest headroom by > 0.01",
-    "masked",
-    "Single pixels fool the network that its gradient does not point to, even with their room to move in mind.",
-    "Pixel attacks ranked by the gradient underrate the danger: search, or rank by the change of the logits.",
-)
-QUESTIONS = (HEALTH, CURVE, UNBOUNDED, ONE_STEP, CONVERGENCE, TRANSFER, SEARCH, NOISE, PIXEL)
 
 
 def audit(
@@ -308,6 +226,7 @@ class _Case:
 
     @property
     def pgd(self) -> Callable[..., Attack]:
+        """`attacks.pgd` with all that the budget fixes; `partial` lets a call change it."""
         return partial(
             pgd,
             epsilon=self.epsilon,
@@ -318,6 +237,7 @@ class _Case:
         )
 
     def robustness(self, fooled: numpy.ndarray) -> float:
+        """Of the network, over all samples."""
         return network_robustness(fooled, self.labels, self.classes)
 
     # The checks
@@ -326,25 +246,24 @@ class _Case:
         """Check 1: zeros, numbers that are none, and signs that the network's dtype gets wrong."""
         home, xp, pixels = self.home, self.network.xp, tuple(range(1, self.x.ndim))
         exact = self.network.to(self.network.backend, dtype="float64")
-        zero_samples = not_finite = zero_pixels = wrong_signs = 0
+        zero_samples = not_finite = zero_pixels = flips = 0
         for chunk in chunks(len(self.x)):
             g = self.network.input_gradient(self.x[chunk], self.y[chunk])
             truth = exact.input_gradient(self.x[chunk], self.y[chunk])
             zero_samples += int(home((g == 0).all(axis=pixels).sum()))
             not_finite += int(home((~xp.isfinite(g)).any(axis=pixels).sum()))
             zero_pixels += int(home((g == 0).sum()))
-            wrong_signs += int(home((xp.sign(g) != xp.sign(truth)).sum()))
-        zero_share, wrong_share = zero_pixels / self.x.size, wrong_signs / self.x.size
+            flips += int(home((xp.sign(g) != xp.sign(truth)).sum()))
+        zero_share, flip_share = zero_pixels / self.x.size, flips / self.x.size
         return HEALTH.answer(
-            zero_samples > 0 or not_finite > 0 or wrong_share > SIGN_FLIPS,
-            f"samples zero {zero_samples}, not finite {not_finite}; pixels zero {zero_share:.2%}, "
-            f"signs wrong {wrong_share:.2%}",
+            zero_samples > 0 or not_finite > 0 or flip_share > SIGN_FLIPS,
+            f"{zero_samples} zero, {not_finite} not finite, {flip_share:.2%} flips",
             len(self.x),
             {
-                "samples zero": zero_samples,
+                "zero samples": zero_samples,
                 "samples not finite": not_finite,
-                "pixels zero": zero_share,
-                "signs wrong": wrong_share,
+                "zero pixels": zero_share,
+                "sign flips": flip_share,
             },
         )
 
@@ -359,20 +278,13 @@ class _Case:
         begin = int(numpy.argmin(curve[: end + 1]))
         rise = self.gap(rows[begin], rows[end])
         figures = {f"robustness at {epsilon:g}": value for epsilon, value in zip(widths, curve, strict=True)}
-        text = f"rises by {rise.value:.3f}"
-        if rise.value > 0:
-            text += f", from ε = {widths[begin]:g} to {widths[end]:g}"
-        rising = CURVE.answer(
-            exceeds(rise, TOLERANCE),
-            text,
-            len(self.x),
-            {**figures, "rise": rise.value},
-            rise,
-        )
+        text = f"rise from ε = {widths[begin]:g} to {widths[end]:g}" if begin < end else "no rise"
+        figures["rise"] = rise.value
+        rising = CURVE.answer(exceeds(rise, TOLERANCE), text, len(self.x), figures, rise)
         left, chance = intervals.network(rows[-1], self.labels, self.classes), 1 / self.classes
         unbounded = UNBOUNDED.answer(
             left.low > chance,
-            f"{left.value:.3f} left at ε = {widths[-1]:g}, chance {chance:.3f}",
+            f"left at ε = {widths[-1]:g}, chance {chance:.3f}",
             len(self.x),
             {"robustness": left.value, "chance": chance},
             left,
@@ -396,7 +308,8 @@ class _Case:
         if not sources:
             return TRANSFER.not_run("no sources given")
         attacks = partial(fgsm, epsilon=self.epsilon), self.pgd
-        made = [transfer(source, self.network, self.x, self.y, attack) for source in sources for attack in attacks]
+        x = self.home(self.x)  # sources may live on other backends
+        made = [transfer(source, self.network, x, self.labels, attack) for source in sources for attack in attacks]
         self.fooled["transfer"] = numpy.logical_or.reduce([self.home(attack.fooled) for attack in made])
         return self.beyond_white_box(TRANSFER, "transfer")
 
@@ -411,13 +324,13 @@ class _Case:
         self.fooled["Square"] = self.home(made.fooled)
         return self.beyond_white_box(SEARCH, "Square")
 
-    def beyond_white_box(self, question: _Question, name: str) -> Check:
+    def beyond_white_box(self, question: Question, name: str) -> Check:
         """Whether an attack without this network's gradient leaves less than those with it."""
         excess = self.gap(self.fooled[name], self.fooled["white box"])
         without, with_it = self.robustness(self.fooled[name]), self.robustness(self.fooled["white box"])
         return question.answer(
             exceeds(excess, TOLERANCE),
-            f"{name} {without:.3f}, white box {with_it:.3f}",
+            f"white box {with_it:.3f}, {name} {without:.3f}",
             len(self.x),
             {name: without, "white box": with_it, "excess": excess.value},
             excess,
@@ -448,7 +361,7 @@ class _Case:
         any_pixel, that_pixel = (1 - network_robustness(fooled, labels, self.classes) for fooled in (brute, headroom))
         return PIXEL.answer(
             exceeds(gap, TOLERANCE),
-            f"success: brute force {any_pixel:.3f}, largest headroom {that_pixel:.3f}",
+            f"found {any_pixel:.3f}, by headroom {that_pixel:.3f}",
             len(labels),
             {"brute force": any_pixel, "headroom": that_pixel, "gap": gap.value},
             gap,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minirobust as mr
@@ -141,6 +142,18 @@ def test_all_of_mnist_where_it_is_not_is_one_message_and_no_picture(name, nowher
     assert "MNIST was not found. Looked in:" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_audit_low_temperature_shows_the_trend_and_what_is_left_of_it():
+    output = run("audit_low_temperature.py", "--temperatures", "1/64", "1", "--samples", "200", "--backend", "numpy")
+    rows = {T: [float(rate) for rate in rates.split()] for T, rates in re.findall(r"^ +(1|1/64) +(0.*)$", output, re.M)}
+    clean, fgsm, pgd, transfer, square, worst, _, _ = np.array([rows["1/64"], rows["1"]]).T
+    assert (clean > 0.85).all()
+    assert fgsm[0] > fgsm[1] + 0.2  # looks robust
+    assert pgd[0] < fgsm[0] - 0.2  # and is not
+    assert (worst <= np.minimum.reduce([clean, fgsm, pgd, transfer, square])).all()
+    assert re.search(r"^T = 1/64: .*FGSM is too weak here", output, re.MULTILINE)
+    assert re.search(r"^T = 1: no sign of masking", output, re.MULTILINE)
 
 
 def test_own_layer_finds_the_mistake_and_then_none():

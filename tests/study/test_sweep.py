@@ -83,6 +83,7 @@ def test_what_cannot_begin_is_refused_before_anything_runs(config, tmp_path):
 def test_a_cluster_that_does_not_answer_is_named(config, tmp_path):
     pytest.importorskip("distributed", reason="needs the extra cluster")
     import dask
+
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(OSError, match="tcp://127.0.0.1:1"),

@@ -1,0 +1,100 @@
+"""Trains networks at a few temperatures and asks of each: is it robust, or only hard to attack?
+
+python examples/audit_low_temperature.py
+python examples/audit_low_temperature.py --full --epochs 30
+
+FGSM leaves more of a network at a low temperature.  The other columns are what stronger attacks leave, down to the
+worst case per sample over all of them; the single pixel may take any value, and stands beside them.
+"""
+
+import argparse
+import logging
+from fractions import Fraction
+
+import minirobust as mr
+from data_loaders import DataNotFoundError, load_mnist
+
+COLUMNS = {
+    "clean": "clean",
+    "FGSM": "FGSM",
+    "PGD": "PGD",
+    "transfer": "transfer",
+    "Square": "Square",
+    "worst case": "worst case",
+    "brute-force pixel": "one pixel",
+}
+
+
+def main():
+    options = parse_options()
+    data = load_mnist(options.data, mini=not options.full)
+    test = data.test[: options.samples]
+    x, y = test.pixels(), test.labels
+    options.backend = mr.backend.get(options.backend)
+    print(f"{data.name}: {len(data.train)} training and {len(test)} test images, {options.epochs} epochs")
+    networks = {T: train(T, data, options) for T in options.temperatures}
+
+    reports = {}
+    print(f"\nrobustness at ε = {options.epsilon:g}; ± is half of the widest 95 % interval in a row")
+    print(f"{'T':>6}" + "".join(f"{title:>12}" for title in COLUMNS.values()) + f"{'±':>9}")
+    for T, network in networks.items():
+        sources = [other for temperature, other in networks.items() if temperature != T]
+        report = mr.audit(network, x, y, options.epsilon, sources, options.budget, seed=options.seed, progress=True)
+        reports[T] = report
+        rates = [report.robustness[name].value if name in report.robustness else float("nan") for name in COLUMNS]
+        width = max((rate.high - rate.low) / 2 for rate in report.robustness.values())
+        print(f"{fraction(T):>6}" + "".join(f"{rate:12.3f}" for rate in rates) + f"{width:9.3f}", flush=True)
+
+    print()
+    for T, report in reports.items():
+        print(f"T = {fraction(T)}: {report.verdict}")
+    if options.report:
+        for T, report in reports.items():
+            print(f"\nT = {fraction(T)}\n\n{report}")
+
+
+def train(temperature, data, options):
+    network = mr.models.mlp(temperature, backend=options.backend, seed=options.seed)
+    for _ in mr.fit(network, mr.Adam(network), data, options.epochs, seed=options.seed, progress=True):
+        pass
+    return network
+
+
+def fraction(temperature):
+    return str(Fraction(temperature).limit_denominator(1024))
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="MNIST; else the 5,000 digits that are shipped")
+    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
+    parser.add_argument(
+        "--temperatures",
+        type=temperature,
+        nargs="+",
+        default=(1 / 64, 1 / 4, 1, 4),
+        metavar="T",
+        help="of the sigmoid, such as 1/64 (default 1/64 1/4 1 4)",
+    )
+    parser.add_argument("--epochs", type=int, default=15, metavar="N", help="default 15")
+    parser.add_argument("--samples", type=int, default=500, metavar="N", help="test images to audit on (default 500)")
+    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
+    parser.add_argument("--budget", choices=("quick", "full"), default="quick", help="how hard to try (default quick)")
+    parser.add_argument("--report", action="store_true", help="print every audit's whole report, too")
+    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    return parser.parse_args()
+
+
+def temperature(text):
+    return float(Fraction(text))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\ninterrupted") from None
+    except (mr.backend.BackendError, DataNotFoundError) as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,125 @@
+"""How far every check of the audit is from its threshold, on networks of which one knows what it should say.
+
+python tests/benchmarks/audit_margins.py
+python tests/benchmarks/audit_margins.py --full --seeds 3
+
+Each column is the figure that a check's condition is about, the smallest and the largest over the seeds: of check 1 the
+samples without a gradient and the share of flipped signs, of 2 the rise, of 3 what is left at ε = 1, of 4 the lower end
+of the gap's interval, of 5 the fall, of 6 and 7 how much more is left than by the white box (flagged below -0.01), of 8
+noise's samples over the white box's, of 9 how much more search finds.  Networks are named with the epochs they were
+trained for, and kept in a folder, so that a second run measures at once.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+TEMPERATURES = (1 / 64, 1 / 16, 1 / 4, 1, 4, 16)
+EPOCHS = (1, 5, 30)
+COLUMNS = ("zero", "flips", "rise", "ε = 1", "gap", "fall", "transfer", "Square", "noise", "pixel")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--full", action="store_true", help="MNIST; else the 5,000 digits that are shipped")
+    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--budget", choices=("quick", "full"), default="quick")
+    parser.add_argument("--networks", type=Path, default=Path("results/audit_margins"), metavar="DIR")
+    options = parser.parse_args()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # where audited_networks is
+
+    from data_loaders import load_mnist
+
+    data = load_mnist(options.data, mini=not options.full)
+    options.networks.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for seed in range(options.seeds):
+        for name, report in reports(data, seed, options):
+            found.setdefault(name, []).append(report)
+            print(f"seed {seed}, {name}: {report.verdict}", file=sys.stderr, flush=True)
+    test = data.test[: options.samples]
+    print(f"{data.name}, {len(test)} test images, budget {options.budget!r}, seeds 0 to {options.seeds - 1}")
+    rows = [("", *COLUMNS, "flagged")]
+    for name, row in found.items():
+        flagged = sorted({check.number for report in row for check in report.flagged})
+        cells = zip(*(figures(report) for report in row), strict=True)
+        rows.append((name, *map(span, cells), ", ".join(map(str, flagged)) or "none"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def reports(data, seed, options):
+    """Every network of one seed and what the audit says of it."""
+    import audited_networks as make
+
+    import minirobust as mr
+
+    test = data.test[: options.samples]
+    networks = {}
+    for epochs, network in trained(f"{data.name}-regression", make.softmax_regression(seed), data, seed, options):
+        networks[f"regression, {epochs}"] = network
+    for T in TEMPERATURES:
+        for epochs, network in trained(f"{data.name}-{T:g}", mr.models.mlp(T, seed=seed), data, seed, options):
+            networks[f"T = {fraction(T)}, {epochs}"] = network
+    for epochs, network in trained(f"{data.name}-pgd", mr.models.mlp(1, seed=seed), data, seed, options, True):
+        networks[f"PGD-trained, {epochs}"] = network
+    honest = networks["T = 1, 1"]
+    networks["logits × 1000"] = make.louder(honest)
+    networks["8 levels"] = make.behind(make.Quantize(8), honest)
+    networks["8 levels, straight"] = make.behind(make.Quantize(8, straight_through=True), honest)
+    networks["gradient zeroed"] = make.behind(make.Blind(), honest)
+    for name, network in networks.items():
+        others = [networks[key] for key in ("T = 1, 5", "T = 1/4, 5", "T = 16, 5") if key != name]
+        yield name, mr.audit(network, test.pixels(), test.labels, sources=others, budget=options.budget, seed=seed)
+
+
+def trained(name, network, data, seed, options, adversarially=False):
+    """A network as it is after some numbers of epochs, out of the folder if it is there."""
+    import audited_networks as make
+
+    import minirobust as mr
+
+    last = 30 if len(data.train) < 10_000 else 3
+    epochs = (last,) if adversarially else EPOCHS
+    paths = {epoch: options.networks / f"{name}-{epoch}-{seed}.h5" for epoch in epochs}
+    if not all(path.exists() for path in paths.values()):
+        train = make.train_adversarially if adversarially else make.train
+        for epoch in train(network, data, max(epochs), seed):
+            if epoch in paths:
+                mr.save(paths[epoch], network)
+    return [(epoch, mr.load(path).network) for epoch, path in paths.items()]
+
+
+def figures(report):
+    checks = {check.number: check for check in report.checks}
+    health, noise = checks[1].figures, checks[8].figures
+    return (
+        health["zero samples"],
+        health["sign flips"],
+        checks[2].estimate.value,
+        checks[3].estimate.value,
+        checks[4].estimate.low,
+        checks[5].estimate.value,
+        -checks[6].estimate.value,
+        -checks[7].estimate.value,
+        noise["noise"] / noise["white box"],
+        checks[9].estimate.value,
+    )
+
+
+def span(values):
+    low, high = (f"{value:.3f}".removesuffix(".000") for value in (min(values), max(values)))
+    return low if low == high else f"{low}…{high}"
+
+
+def fraction(temperature):
+    return f"{temperature:g}" if temperature >= 1 else f"1/{1 / temperature:g}"
+
+
+if __name__ == "__main__":
+    main()
