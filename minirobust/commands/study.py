@@ -144,7 +144,7 @@ def figures(
 
     studies = [read_study(folder) for folder in folders]
     output.mkdir(parents=True, exist_ok=True)
-    for path in draw(studies, output):
+    for path in draw(studies, output, tell=lambda reason: typer.echo(reason, err=True)):
         say(context, str(path))
 
 
@@ -168,10 +168,20 @@ def report(
     context: typer.Context,
     folders: Folders,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
+    json: Annotated[
+        Path | None, typer.Option("--json", help="The claims and their verdicts, in this file too.")
+    ] = None,
 ) -> None:
     """Write one HTML page: what was run, every claim with its verdict, all figures, the audits."""
+    from minirobust.study.claims import judge, write_json
     from minirobust.study.report import write_report
 
     check_output(output, ".html")
-    write_report([read_study(folder) for folder in folders], output)
+    check_output(json, ".json")
+    studies = [read_study(folder) for folder in folders]
+    verdicts = judge(studies)
+    write_report(studies, verdicts, output)
     say(context, f"written: {output}")
+    if json is not None:
+        write_json(json, verdicts)
+        say(context, f"written: {json}")

@@ -90,13 +90,15 @@ WIDE = ("figure-08-gradients", "figure-09-pixel-attack")  # numbers in cells: a 
 ATTACKS = ("clean", "noise", "FGSM", "PGD", "transfer", "Square", "worst case", "brute-force pixel")
 
 
-def write_report(studies: Sequence[Study], path: Path) -> None:
-    """Judges the studies and writes `page` to a file, which is replaced as a whole or not at all.
+def write_report(studies: Sequence[Study], verdicts: Sequence[Verdict], path: Path) -> None:
+    """Writes `page` to a file, which is replaced as a whole or not at all.
 
     Parameters
     ----------
     studies : sequence of Study
         Of different data sets; what is unfinished is shown as far as it is.
+    verdicts : sequence of Verdict
+        What `claims.judge` says of them.
     path : Path
         Ends in ``.html``.
 
@@ -105,9 +107,7 @@ def write_report(studies: Sequence[Study], path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    from minirobust.study import claims
-
-    text = page(studies, claims.judge(studies))
+    text = page(studies, verdicts)
     with sealed.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

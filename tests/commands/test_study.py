@@ -1,5 +1,6 @@
-"""`study` and `report` hand the right configuration and folders on; what runs and draws is stood in for here."""
+"""`study` and `report` hand the right configuration and folders on; what runs is stood in for here."""
 
+import json
 import sys
 from dataclasses import fields
 from types import ModuleType, SimpleNamespace
@@ -198,32 +199,27 @@ def test_presets_are_listed(run):
     assert run("study", "presets", "nope").exit_code == 2
 
 
-def test_figures_are_drawn_from_all_folders(run, monkeypatch, folder, tmp_path):
-    def draw(studies, output):
-        assert output.is_dir()
-        return [output / f"{study.config.dataset}-{len(studies)}.png" for study in studies]
-
-    stand_in(monkeypatch, "figures", draw=draw)
-    result = run("study", "figures", folder, folder, "--output", tmp_path / "new/drawn")
+def test_figures_of_a_study_that_has_not_begun_are_those_that_need_no_results(run, folder, tmp_path):
+    result = run("study", "figures", folder, "--output", tmp_path / "new/drawn")
     assert result.exit_code == 0
-    assert result.stdout == 2 * f"{tmp_path}/new/drawn/digits-2.png\n"
+    drawn = [tmp_path / "new/drawn" / f"figure-02-sigmoids.{form}" for form in ("png", "svg")]
+    assert result.stdout.split() == list(map(str, drawn))
+    assert all(path.stat().st_size > 0 for path in drawn)
+    assert "figure-03-learning-curves is left out" in result.stderr
 
 
-def test_the_report_is_written_from_all_folders(run, monkeypatch, folder, tmp_path):
-    def write_report(studies, path):
-        path.write_text(" ".join(study.config.dataset for study in studies))
-
-    stand_in(monkeypatch, "report", write_report=write_report)
-    assert run("report", folder, folder, "-o", tmp_path / "page.html").exit_code == 0
-    assert (tmp_path / "page.html").read_text() == "digits digits"
+def test_the_report_is_a_page_and_on_demand_json(run, folder, tmp_path):
+    assert run("report", folder, "-o", tmp_path / "page.html", "--json", tmp_path / "claims.json").exit_code == 0
+    assert "<title>" in (tmp_path / "page.html").read_text()
+    claims = json.loads((tmp_path / "claims.json").read_text())
+    assert {claim["verdict"] for claim in claims} == {"cannot tell here"}
     assert run("report", folder, "-o", tmp_path / "page.pdf").exit_code == 2
     assert run("report", folder, "-o", tmp_path / "no/page.html").exit_code == 2
+    assert run("report", folder, folder, "-o", tmp_path / "page.html").exit_code == 2  # one data set twice
 
 
 @pytest.mark.parametrize("words", [("study", "resume"), ("study", "status"), ("study", "figures"), ("report",)])
 def test_a_folder_that_holds_no_study_is_named(run, runs, monkeypatch, tmp_path, words):
-    stand_in(monkeypatch, "figures", draw=None)
-    stand_in(monkeypatch, "report", write_report=None)
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, tmp_path / "nowhere"):
         result = run(*words, folder)

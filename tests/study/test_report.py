@@ -2,8 +2,6 @@
 
 import base64
 import re
-import sys
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from synthetic_study import config, study
 
-import minirobust.study
 from minirobust.study import figures, report
+from minirobust.study.claims import Verdict
 from minirobust.study.config import PRESETS
 from minirobust.study.figures import FIGURES
 from minirobust.study.store import Study
@@ -21,19 +19,19 @@ from minirobust.study.store import Study
 HOSTILE = "<script>alert('x & \"y\"')</script>"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """As `claims.Verdict`."""
-
-    name: str = "robustness-falls"
-    claim: str = "The lower T, the more robust."
-    section: str = "4.1"
-    dataset: str = "MNIST"
-    verdict: str = "holds"
-    measured: str = "Spearman's ρ is −0.87 over 11 temperatures."
-    figures: dict | None = None
-    survives: str | None = None
-    survives_verdict: str | None = None
+def verdict(name="robustness-falls", **fields):
+    """A verdict; what is not said has a value of no consequence."""
+    rest = {
+        "claim": "The lower T, the more robust.",
+        "section": "4.1",
+        "dataset": "MNIST",
+        "verdict": "holds",
+        "measured": "Spearman's ρ is −0.87 over 11 temperatures.",
+        "figures": {},
+        "survives": None,
+        "survives_verdict": None,
+    }
+    return Verdict(name, **rest | fields)
 
 
 class Page(HTMLParser):
@@ -96,10 +94,10 @@ def two():
 @pytest.fixture(scope="module")
 def text(two):
     verdicts = [
-        Verdict("accuracy", "Accuracy is 0.98.", figures={"best": 0.98, "missing": None, "p": -1.5e-12}),
-        Verdict("accuracy", "Accuracy is 0.98.", dataset="SVHN", verdict="cannot tell here", measured="9 images."),
-        Verdict(survives="Under PGD ρ is 0.95.", survives_verdict="rests on a weak attack"),
-        Verdict(dataset="SVHN", verdict="cannot tell here", survives="No audit.", survives_verdict="cannot tell here"),
+        verdict("accuracy", claim="Accuracy is 0.98.", figures={"best": 0.98, "missing": None, "p": -1.5e-12}),
+        verdict("accuracy", claim="Accuracy is 0.98.", dataset="SVHN", verdict="cannot tell here", measured="9 images."),
+        verdict(survives="Under PGD ρ is 0.95.", survives_verdict="rests on a weak attack"),
+        verdict(dataset="SVHN", verdict="cannot tell here", survives="No audit.", survives_verdict="cannot tell here"),
     ]
     return report.page(two, verdicts)
 
@@ -191,7 +189,7 @@ def unrendered(monkeypatch):
 
 
 def test_a_claim_that_is_not_about_a_data_set_leaves_a_dash_there(two, unrendered):
-    verdicts = [Verdict("a", dataset="MNIST"), Verdict("b", dataset="all")]
+    verdicts = [verdict("a", dataset="MNIST"), verdict("b", dataset="all")]
     table = Page(report.page(two, verdicts)).table("All verdicts")
     assert table == [["claim", "MNIST", "all"], ["a", "✓ holds", "–"], ["b", "–", "✓ holds"]]
 
@@ -264,8 +262,8 @@ def test_hostile_names_are_text_and_nothing_else():
     hostile.records[0].environment["python"] = HOSTILE
     hostile.records[0].audit["verdict"] = HOSTILE
     hostile.records[0].audit["checks"][1] |= {"name": HOSTILE, "text": HOSTILE, "meaning": HOSTILE}
-    verdict = Verdict("a", HOSTILE, HOSTILE, HOSTILE, "holds", HOSTILE, {HOSTILE: 1.0}, HOSTILE, "survives")
-    text = report.page([hostile], [verdict])
+    said = Verdict("a", HOSTILE, HOSTILE, HOSTILE, "holds", HOSTILE, {HOSTILE: 1.0}, HOSTILE, "survives")
+    text = report.page([hostile], [said])
     assert "<script" not in text
     page = Page(text)
     assert not page.all("script")
@@ -280,31 +278,15 @@ def test_a_page_about_nothing_is_a_page(studies, unrendered):
     assert "No claim was judged." in [element.text.strip() for element in page.all("p")]
 
 
-@pytest.fixture
-def judged(monkeypatch):
-    """What a stand-in for `claims` was asked to judge."""
-    asked = []
-
-    def judge(studies):
-        asked.append(studies)
-        return [Verdict(measured="the judge was here")]
-
-    claims = SimpleNamespace(judge=judge)
-    monkeypatch.setitem(sys.modules, "minirobust.study.claims", claims)
-    monkeypatch.setattr(minirobust.study, "claims", claims, raising=False)
-    return asked
-
-
-def test_the_page_is_written_whole_with_the_verdicts_of_the_claims(tmp_path, two, judged, unrendered):
+def test_the_page_is_written_whole_with_its_verdicts(tmp_path, two, unrendered):
     path = tmp_path / "report.html"
     path.write_text("old")
-    report.write_report(two, path)
-    assert judged == [two]
+    report.write_report(two, [verdict(measured="the judge was here")], path)
     assert "the judge was here" in path.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, judged, unrendered, monkeypatch):
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, unrendered, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("old")
 
@@ -313,7 +295,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, judged,
 
     monkeypatch.setattr(Path, "write_text", full_disk)
     with pytest.raises(OSError, match="no space"):
-        report.write_report(two, path)
+        report.write_report(two, [], path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
