@@ -1,44 +1,46 @@
 """A study's folder: `study.toml` says what is run, and each task, one temperature and seed, is one HDF5 file.
 
-A task's file is a checkpoint (`minirobust.load` reads the network from it) with what was measured beside it:
+A task's file is a checkpoint (`minirobust.load` reads the network from it) with what was measured beside it, after
+each of E epochs and in the end on each of N test images::
 
-========================  =====================  =======================================================================
-dataset                   shape                  what
-========================  =====================  =======================================================================
-epochs/loss               (E,)                   mean training loss of each epoch, nat
-epochs/train_accuracy     (E,)                   on the first `train_samples` training images
-epochs/test_accuracy      (E,)
-epochs/class_accuracy     (E, classes)           on the test images of each class
-epochs/linear             (E,)                   share of the last hidden layer's net values in the regime;
-epochs/nonlinear          (E,)                   the three add up to 1
-epochs/saturated          (E,)
-epochs/slope_mean         (E,)                   mean f'(net) over the last hidden layer
-epochs/slope_share        (E,)                   share of the summed f'(net) that the steepest tenth of net values has
-epochs/robustness         (E, epsilons, classes) R_c against FGSM
-epochs/gradient_median    (E, classes)           median of G(x), per class
-epochs/gradient_mean      (E,)                   mean of G(x)
-epochs/confidence         (E, classes)           mean probability of the true class
-timing/training           (E,)                   seconds; what lies in `timing` differs from run to run
-timing/evaluation         (E,)
-timing/final, audit       ()
-final/label               (N,)                   of every test image, in order
-final/prediction          (N,)
-final/confidence          (N,)                   probability of the true class
-final/gradient            (N,)                   G(x)
-final/gradient_median     (classes,)             medians of G, Pearson correlation of G and confidence, its p-value
-final/correlation         (classes,)
-final/p_value             (classes,)
-final/pixel_success       (n, classes)           share of images that 1, 2, ..., n pixels fool, wrong ones included
-final/pixel_success_of_correct  (n, classes)     the same over initially correct images
-final/pixel_count         (N,)                   how many pixels fooled each image; 0: none, or wrong before
-final/two/...             (M, ...)               the images fooled with exactly two pixels: `index`, `pixels` (M, 2),
-                                                 `before` and `after` (confidences), `prediction`
-final/two/image           (8, H, W, C)           those of `two/shown` (8,): uint8, before and after
-final/two/adversarial     (8, H, W, C)
-final/ugly/...            (10, ...)              the images of largest G: `index`, `image` (uint8)
-audit/fooled/...          (n,)                   for every attack of the audit, on the first n test images; those on
-                                                 single pixels have (m,) and were tried on `audit/pixel_samples` (m,)
-========================  =====================  =======================================================================
+    epochs/loss                (E,)            mean training loss, nat
+    epochs/train_accuracy      (E,)            on the first `train_samples` training images
+    epochs/test_accuracy       (E,)
+    epochs/class_accuracy      (E, classes)    on the test images of each class
+    epochs/linear              (E,)            shares of the last hidden layer's net values in each regime,
+    epochs/nonlinear           (E,)            which add up to 1
+    epochs/saturated           (E,)
+    epochs/slope_mean          (E,)            mean f'(net) over the last hidden layer
+    epochs/slope_share         (E,)            what the steepest tenth of net values has of the summed f'(net)
+    epochs/robustness          (E, ε, classes) R_c against FGSM at every ε
+    epochs/gradient_median     (E, classes)    median of G(x) of each class
+    epochs/gradient_mean       (E,)            mean of G(x)
+    epochs/confidence          (E, classes)    mean probability of the true class
+
+    timing/training            (E,)            seconds; all below `timing` differs from run to run
+    timing/evaluation          (E,)
+    timing/final, audit        ()
+
+    final/label                (N,)
+    final/prediction           (N,)
+    final/confidence           (N,)            probability of the true class
+    final/gradient             (N,)            G(x)
+    final/gradient_median      (classes,)      medians of G, its Pearson correlation with the confidence, the
+    final/correlation          (classes,)      p-value of that
+    final/p_value              (classes,)
+    final/pixel_success        (n, classes)    share of images wrong after a change of up to 1, 2, ..., n pixels
+    final/pixel_success_of_correct             the same over initially correct images
+    final/pixel_count          (N,)            how many pixels fooled each image; 0: none, or wrong before
+    final/two/...              (M, ...)        images fooled with exactly two pixels: `index`, `pixels` (M, 2),
+                                               `before` and `after` (confidences), `prediction`
+    final/two/shown            (8,)            which of them are kept as pictures, the most confident first:
+    final/two/image            (8, H, W, C)    uint8
+    final/two/adversarial      (8, H, W, C)    uint8
+    final/ugly/index           (10,)           the images of largest G
+    final/ugly/image           (10, H, W, C)   uint8
+
+    audit/fooled/...           (n,)            for every attack of the audit, on the first n test images; those on
+    audit/pixel_samples        (m,)            single pixels have (m,) and were tried on these
 """
 
 from __future__ import annotations

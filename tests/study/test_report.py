@@ -95,7 +95,9 @@ def two():
 def text(two):
     verdicts = [
         verdict("accuracy", claim="Accuracy is 0.98.", figures={"best": 0.98, "missing": None, "p": -1.5e-12}),
-        verdict("accuracy", claim="Accuracy is 0.98.", dataset="SVHN", verdict="cannot tell here", measured="9 images."),
+        verdict(
+            "accuracy", claim="Accuracy is 0.98.", dataset="SVHN", verdict="cannot tell here", measured="9 images."
+        ),
         verdict(survives="Under PGD ρ is 0.95.", survives_verdict="rests on a weak attack"),
         verdict(dataset="SVHN", verdict="cannot tell here", survives="No audit.", survives_verdict="cannot tell here"),
     ]
