@@ -66,7 +66,7 @@ def test_an_honest_slope_has_no_flag(backend):
     assert report.robustness["clean"].value == 1
     for name in ("FGSM", "PGD", "white box", "worst case"):
         assert report.robustness[name].value == 0
-    assert checks[9].figures == {"brute force": 1, "headroom": 1, "gap": 0}
+    assert checks[9].figures == {"brute force": 1, "headroom": 1, "gap": 0, "missed": 0}
     assert report.verdict.startswith("no sign of masking: robustness at ε = 0.1 is at most 0.000 [0.000, ")
 
 
@@ -145,6 +145,16 @@ def test_a_difference_that_few_samples_cannot_tell_from_chance_is_no_flag():
         _, checks = audit(landscape(at, height), [0.5] * few + [0.1] * (40 - few))
         assert checks[9].estimate.value == few / 40 > masking.TOLERANCE
         assert checks[9].flagged == flagged
+
+
+@pytest.mark.parametrize(("few", "flagged"), [(14, False), (16, True)])
+def test_a_slope_may_miss_some_of_the_pixels_that_a_search_finds(few, flagged):
+    """Of 100 images that some pixel fools; beyond chance in both cases."""
+    height = [1, 0.5, *CLIFF[1][1:]]  # below 0.1 the slope leads over the cliff's edge to the far end
+    _, checks = audit(landscape([0, 0.1, *CLIFF[0][1:]], height), [0.5] * few + [0.05] * (100 - few))
+    assert checks[9].figures["missed"] == few / 100
+    assert checks[9].estimate.low > 0
+    assert checks[9].flagged == flagged
 
 
 def test_a_gradient_that_points_uphill(backend):
