@@ -417,6 +417,18 @@ def test_it_leaves_no_trace(trained, few):
         trained.backward(np.zeros((len(x), 10)))
 
 
+def test_progress_is_of_all_that_takes_long_and_only_on_request(trained_on_the_host, few, monkeypatch):
+    import tqdm
+
+    shown = []
+    monkeypatch.setattr(tqdm, "tqdm", lambda chunks, **options: shown.append(options["desc"]) or chunks)
+    quiet = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host])
+    assert shown == []
+    told = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host], progress=True)
+    assert set(shown) == {"pgd", "square", "brute-force pixel attack"}
+    assert told.to_dict() == quiet.to_dict()
+
+
 def test_epsilons_are_in_widths_of_the_input_range(rng):
     net = mr.Network([mr.Dense(3)], (8,), input_range=(-1, 3))
     x = rng.uniform(-1, 3, (20, 8))
@@ -480,21 +492,25 @@ def test_the_headroom_pixel_is_the_best_of_all_on_a_linear_network(input_range, 
     [
         ({"epsilon": 0}, "audit: expected epsilon above 0, got 0"),
         ({"epsilon": 1.5}, r"expected epsilon in \[0, 1\], got 1.5"),
+        ({"budget": ["quick"]}, r"audit: expected budget to be one of 'quick', 'full', got \['quick'\]"),
         ({"budget": "huge"}, "audit: expected budget to be one of 'quick', 'full', got 'huge'"),
         ({"seed": -1}, "expected seed to be a whole number from 0 upwards, got -1"),
         (
             {"sources": [mr.models.mlp(1, (5, 5, 1))]},
-            r"audit: expected sources\[0\] of the network's input_shape \(28, 28, 1\), got \(5, 5, 1\)",
+            r"audit: sources\[0\]: expected the target's input_shape \(28, 28, 1\), got \(5, 5, 1\)",
         ),
         (
             {"sources": [mr.models.mlp(1, classes=3)]},
-            r"audit: expected sources\[0\] of the network's output_shape \(10,\), got \(3,\)",
+            r"audit: sources\[0\]: expected the target's output_shape \(10,\), got \(3,\)",
         ),
         (
             {"sources": [mr.Network([mr.Flatten(), mr.Dense(10)], (28, 28, 1), input_range=(0, 255))]},
-            r"audit: expected sources\[0\] of the network's input_range \(0.0, 1.0\), got \(0.0, 255.0\)",
+            r"audit: sources\[0\]: expected the target's input_range \(0.0, 1.0\), got \(0.0, 255.0\)",
         ),
-        ({"sources": [mr.Network([mr.Flatten(), mr.Dense(10), mr.Softmax()], (28, 28, 1))]}, "ends in logits"),
+        (
+            {"sources": [mr.Network([mr.Flatten(), mr.Dense(10), mr.Softmax()], (28, 28, 1))]},
+            r"audit: sources\[0\]: layer 2, Softmax\(\): expected a network that ends in logits",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(options, message, trained_on_the_host, few, monkeypatch):
@@ -503,10 +519,14 @@ def test_wrong_options_are_refused_before_anything_runs(options, message, traine
         mr.audit(trained_on_the_host, *few, **options)
 
 
+@pytest.mark.parametrize("sources", [mr.models.mlp(1), None])
+def test_sources_that_are_no_list(sources, trained_on_the_host, few):
+    with pytest.raises(TypeError, match="audit: expected sources to be networks in a list, got (Network|None)"):
+        mr.audit(trained_on_the_host, *few, sources=sources)
+
+
 def test_sources_that_are_no_networks(trained_on_the_host, few):
-    with pytest.raises(TypeError, match="audit: expected sources to be networks in a list, got one network"):
-        mr.audit(trained_on_the_host, *few, sources=trained_on_the_host)
-    with pytest.raises(TypeError, match=r"audit: expected sources\[1\] to be a Network, got 0.25"):
+    with pytest.raises(TypeError, match=r"audit: sources\[1\]: expected a Network, got 0.25"):
         mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host, 0.25])
 
 
