@@ -95,9 +95,9 @@ def test_a_slow_rise_counts_from_the_lowest_point_before_it():
     assert checks[2].estimate.value == checks[2].figures["rise"] == 1
 
 
-@pytest.mark.parametrize(("in_the_valley", "flagged"), [(5, False), (8, False), (16, True)])
+@pytest.mark.parametrize(("in_the_valley", "flagged"), [(5, False), (10, False), (16, True)])
 def test_the_gap_counts_when_its_interval_is_above_a_tenth(in_the_valley, flagged):
-    """5, 8 and 16 of 80 samples: gaps of 0.06, 0.10 and 0.20, of which the last alone is above 0.1 for certain."""
+    """5, 10 and 16 of 80 samples: gaps of 0.06, 0.125 and 0.2, of which the last alone is above 0.1 for certain."""
     at, height = [0, 0.1, 0.15, 0.25, *VALLEY[0][1:]], [2, 1, 0, -1, *VALLEY[1][1:]]
     report, checks = audit(landscape(at, height), [0.5] * in_the_valley + [0.1] * (80 - in_the_valley))
     assert checks[4].estimate.value == in_the_valley / 80
@@ -145,6 +145,11 @@ def test_a_difference_that_few_samples_cannot_tell_from_chance_is_no_flag():
         _, checks = audit(landscape(at, height), [0.5] * few + [0.1] * (40 - few))
         assert checks[9].estimate.value == few / 40 > masking.TOLERANCE
         assert checks[9].flagged == flagged
+
+
+@pytest.mark.parametrize(("gap", "flagged"), [((0.011, 0.001, 0.02), True), ((0.009, 0.008, 0.01), False)])
+def test_a_difference_of_less_than_a_hundredth_is_no_flag_however_certain(gap, flagged):
+    assert masking.exceeds(intervals.Estimate(*gap), masking.TOLERANCE) == flagged
 
 
 def test_a_gradient_that_points_uphill(backend):
