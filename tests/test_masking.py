@@ -105,6 +105,15 @@ def test_the_gap_counts_when_its_interval_is_above_a_tenth(in_the_valley, flagge
     assert checks[4] in report.flagged or not flagged
 
 
+@pytest.mark.parametrize(("standing", "flagged"), [(18, False), (22, False), (30, True)])
+def test_what_stands_without_a_bound_counts_when_its_interval_is_above_chance(standing, flagged):
+    """18, 22 and 30 of 40 samples of two classes, of which the last alone is above a half for certain."""
+    at, height = [0, 0.05, 0.1, *VALLEY[0][1:]], [-1, 0, 1, *VALLEY[1][1:]]
+    _, checks = audit(landscape(at, height), [0.5] * standing + [0.08] * (40 - standing))
+    assert checks[3].figures == {"robustness": standing / 40, "chance": 0.5}
+    assert checks[3].flagged == flagged
+
+
 def test_pgd_that_finds_more_in_twice_the_steps(backend):
     report, checks = audit(landscape(*PIT, backend=backend), [0.5] * 40)
     assert checks[5].flagged
@@ -487,6 +496,24 @@ def test_the_headroom_pixel_is_the_best_of_all_on_a_linear_network(input_range, 
     fooled = masking.headroom_pixel(net, backend.asarray(x), backend.asarray(y), mr.Margin())
     np.testing.assert_array_equal(backend.to_numpy(fooled), margins > 0)
     assert 0 < (margins > 0).sum() < 25
+
+
+@pytest.mark.parametrize(
+    ("first_pixel", "second_pixel", "bias"),
+    [
+        ([0, 0.2, 0, 0], [0, 0.09, 0.09, 0.09], [1, 0.905, 0.9, 0.9]),  # cross entropy is drawn to what raises many
+        ([0, 0.03, 0, 0], [0, 0, 0.2, 0], [1, 0.95, 0.94, 0]),  # the margin sees the strongest class alone
+    ],
+)
+def test_the_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixel, bias, backend):
+    net = mr.Network([mr.Flatten(), mr.Dense(4)], (1, 2, 1), backend=backend, dtype="float64")
+    net.layers[1].weight.value[...] = backend.asarray(np.array([first_pixel, second_pixel]))
+    net.layers[1].bias.value[...] = backend.asarray(np.array(bias, float))
+    x, y = np.zeros((20, 1, 2, 1)), np.zeros(20, int)
+    there = net.check_input(x), backend.asarray(y)
+    losses = mr.SoftmaxCrossEntropy(), mr.Margin()
+    assert sorted(backend.to_numpy(masking.headroom_pixel(net, *there, loss)).all() for loss in losses) == [False, True]
+    assert mr.audit(net, x, y).checks[8].figures == {"brute force": 1, "headroom": 1, "gap": 0}
 
 
 # Bad input
