@@ -156,6 +156,12 @@ def test_a_difference_that_few_samples_cannot_tell_from_chance_is_no_flag():
         assert checks[9].flagged == flagged
 
 
+def test_noise_that_fools_as_many_as_the_white_box_is_no_flag():
+    _, checks = audit(landscape([0, 1], [1, 2]), [0.5] * 40)
+    assert checks[8].figures == {"noise": 0, "white box": 0}
+    assert not checks[8].flagged
+
+
 @pytest.mark.parametrize(("gap", "flagged"), [((0.011, 0.001, 0.02), True), ((0.009, 0.008, 0.01), False)])
 def test_a_difference_of_less_than_a_hundredth_is_no_flag_however_certain(gap, flagged):
     assert masking.exceeds(intervals.Estimate(*gap), masking.TOLERANCE) == flagged
