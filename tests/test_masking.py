@@ -350,6 +350,26 @@ def test_the_worst_case_is_the_union_of_what_stays_within_epsilon(report_on_the_
     )
 
 
+def test_every_attack_gets_the_epsilon_and_the_seed(trained_on_the_host, sources, few, monkeypatch):
+    asked = []
+
+    def watched(attack):
+        def watching(*arguments, **options):
+            made = attack(*arguments, **options)
+            asked.append((attack.__name__, made.epsilon, made.seed))
+            return made
+
+        return watching
+
+    for attack in (mr.attacks.fgsm, mr.attacks.noise, mr.attacks.pgd, mr.attacks.square):
+        monkeypatch.setattr(masking, attack.__name__, watched(attack))
+    mr.audit(trained_on_the_host, *few, epsilon=0.06, sources=sources[:1], seed=3)
+    curve = {("fgsm", epsilon, None) for epsilon in masking.EPSILONS}
+    once, everywhere = {("noise", 0.06, 3), ("square", 0.06, 3)}, {("fgsm", 0.06, None), ("pgd", 0.06, 3)}
+    assert set(asked) == curve | once | everywhere
+    assert asked.count(("fgsm", 0.06, None)) == 2  # on the network and on the source
+
+
 def test_transfer_is_the_worst_over_sources_and_attacks(report_on_the_host, trained_on_the_host, sources, few):
     attacks = mr.attacks.fgsm, partial(mr.attacks.pgd, steps=20)
     made = [mr.attacks.transfer(source, trained_on_the_host, *few, attack) for source in sources for attack in attacks]
