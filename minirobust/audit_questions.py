@@ -107,7 +107,7 @@ NOISE = Question(
 PIXEL = Question(
     9,
     "single pixel",
-    f"{BEYOND_TOLERANCE}, misses > {MISSED:.0%}",
+    f"> {TOLERANCE:g}, > 0, misses > {MISSED:.0%}",
     "masked",
     "Single pixels fool the network that its gradient does not point to, even with their room to move in mind.",
     "Pixel attacks ranked by the gradient underrate the danger: search, or rank by the change of the logits.",

@@ -369,7 +369,7 @@ class _Case:
         missed = float((brute & ~headroom).sum() / max((brute & ~wrong).sum(), 1))
         return PIXEL.answer(
             exceeds(gap, TOLERANCE) and missed > MISSED,
-            f"found {any_pixel:.3f}, by headroom {that_pixel:.3f}: misses {missed:.0%}",
+            f"{any_pixel:.3f}, headroom {that_pixel:.3f}: misses {missed:.0%}",
             len(labels),
             {"brute force": any_pixel, "headroom": that_pixel, "gap": gap.value, "missed": missed},
             gap,
