@@ -73,6 +73,23 @@ def test_a_full_disk_leaves_the_last_whole_file(net, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_a_disk_that_fills_while_hdf5_writes_is_told_in_a_sentence(net, tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
+    path = task_path(tmp_path, 0.5, 0)
+    store.write(path, record(epochs=1), *net)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))  # the kernel refuses, as it does then
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            store.write(path, record(epochs=2), *net)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == f"[Errno {errno.EFBIG}] {os.strerror(errno.EFBIG)}: {str(path)!r}"
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
 def test_temperatures_lie_side_by_side_seeds_averaged_and_what_is_missing_is_nan(net, tmp_path):
     store.open_folder(tmp_path, CONFIG)
     for T, seed, epochs in [(0.5, 0, 3), (0.5, 1, 2), (2.0, 1, 1)]:
