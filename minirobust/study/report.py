@@ -418,7 +418,7 @@ def _run(study: Study) -> list[Html]:
         ),
         _entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
         element("h4", f"{study.title}: configuration"),
-        element("pre", study.config.to_toml().strip()),
+        element("pre", _portable(study.config).to_toml().strip()),
     ]
 
 
@@ -447,7 +447,7 @@ def duration(seconds: float) -> str:
 def _commands(studies: Sequence[Study]) -> list[Html]:
     folders = [f"results/{_slug(study)}" for study in studies]
     runs = [
-        f"minirobust study run {_preset(study.config)} --output {folder}"
+        f"minirobust study run {_preset(_portable(study.config))} --output {folder}"
         for study, folder in zip(studies, folders, strict=True)
     ]
     every = " ".join(folders)
@@ -456,6 +456,11 @@ def _commands(studies: Sequence[Study]) -> list[Html]:
         element("p", "The first commands train, measure, attack and audit; one that was stopped goes on where it was."),
         element("pre", element("code", text)),
     ]
+
+
+def _portable(config: StudyConfig) -> StudyConfig:
+    """With a data set's file by its name alone: where it lies on this machine is nobody's business."""
+    return config.but(dataset=Path(config.dataset).name)
 
 
 def _slug(study: Study) -> str:
