@@ -45,7 +45,8 @@ each of E epochs and in the end on each of N test images::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,8 @@ GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "audited"
 
 
 def task_path(folder: Path, temperature: float, seed: int) -> Path:
-    """Where a task's file lies."""
-    return folder / f"T{temperature:g}-seed{seed}.h5"
+    """Where a task's file lies; no two temperatures share a name."""
+    return folder / f"T{repr(temperature).removesuffix('.0')}-seed{seed}.h5"
 
 
 def write(path: Path, record: Record, network: Network, optimizer: Optimizer | None) -> None:
@@ -186,6 +187,25 @@ def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
         )
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Waits until nobody else works on a file, and lets nobody else until the block ends.
+
+    The lock is the kernel's, on an empty file beside `path`: whichever way a process ends, its locks end with it.  It
+    holds between machines if the file system that they share has locks, as NFS 4 does.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written, or its file system has no locks.
+    """
+    import fcntl  # POSIX has it; elsewhere studies can be looked at
+
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 # The folder
 
 
@@ -201,17 +221,17 @@ def open_folder(folder: Path, config: StudyConfig) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CONFIG
-    if path.exists():
-        found = read_config(folder)
-        check_same(path, found, config)
-        config = config.but(
-            temperatures=sorted({*found.temperatures, *config.temperatures}),
-            seeds=sorted({*found.seeds, *config.seeds}),
-        )
-        if config == found:
-            return
-    with sealed.replacing(path) as temporary:
-        temporary.write_text(config.to_toml(), encoding="utf-8")
+    with held(path):
+        if path.exists():
+            found = read_config(folder)
+            check_same(path, found, config)
+            config = config.but(
+                temperatures=[*{*found.temperatures, *config.temperatures}], seeds=[*{*found.seeds, *config.seeds}]
+            )
+            if config == found:
+                return
+        with sealed.replacing(path) as temporary:
+            temporary.write_text(config.to_toml(), encoding="utf-8")
 
 
 def read_config(folder: Path) -> StudyConfig:

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -114,6 +117,32 @@ def test_a_folder_takes_more_temperatures_and_seeds_but_no_other_study(tmp_path)
     with pytest.raises(StudyError, match=r"was made with epochs = 3, expected 4: choose another folder"):
         store.open_folder(tmp_path, CONFIG.but(epochs=4))
     assert (tmp_path / store.CONFIG).read_bytes() == before
+
+
+def test_each_temperature_has_a_file_of_its_own(tmp_path):
+    names = [task_path(tmp_path, T, 3).name for T in (1 / 64, 2.0, 0.1234567, 0.1234568)]
+    assert names == ["T0.015625-seed3.h5", "T2-seed3.h5", "T0.1234567-seed3.h5", "T0.1234568-seed3.h5"]
+
+
+def test_who_holds_a_file_lets_nobody_else_until_its_end_whatever_that_is(tmp_path):
+    path = tmp_path / "task.h5"
+    code = "import sys, time; from pathlib import Path; from minirobust.study.store import held\n"
+    code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    entered = threading.Event()
+
+    def enter():
+        with store.held(path):
+            entered.set()
+
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    assert not entered.wait(0.3)
+    holder.kill()
+    assert entered.wait(30)
+    waiting.join()
+    holder.communicate()
 
 
 def test_a_data_set_given_by_a_path_may_move(tmp_path):
