@@ -143,7 +143,23 @@ def _environment(network: Network) -> dict[str, str]:
 
 
 def measure(network: Network, config: StudyConfig, temperature: float, data: Dataset) -> dict[str, Any]:
-    """One row of every series below ``epochs/`` but the loss: see `store`."""
+    """One row of every series below ``epochs/`` but the loss.
+
+    Parameters
+    ----------
+    network : Network
+    config : StudyConfig
+        Of which ε, the regimes' thresholds and `train_samples` are used.
+    temperature : float
+        The network's.
+    data : Dataset
+        Attacked and measured on its test images; its first training images give the accuracy on them.
+
+    Returns
+    -------
+    dict
+        What `store` describes, each without the axis of epochs, on the host.
+    """
     y = data.test.labels
     classes = len(data.class_names)
     right, confidence, gradient = numpy.empty(len(y), bool), numpy.empty(len(y)), numpy.empty(len(y))
@@ -203,7 +219,20 @@ def _by_class(statistic: Any, values: numpy.ndarray, y: numpy.ndarray, classes: 
 
 
 def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
-    """All datasets below ``final/``: see `store`."""
+    """All datasets below ``final/``.
+
+    Parameters
+    ----------
+    network : Network
+    config : StudyConfig
+        Of which `pixels` is used.
+    test : Split
+
+    Returns
+    -------
+    dict of str to ndarray
+        What `store` describes, on the host; without ``two/...`` if no image falls to exactly two pixels.
+    """
     y, classes = test.labels, network.output_shape[0]
     prediction, confidence, gradient = numpy.empty(len(y), "int64"), numpy.empty(len(y)), numpy.empty(len(y))
     to_numpy = network.backend.to_numpy

@@ -58,6 +58,7 @@ from minirobust import sealed
 from minirobust.checkpoint import Checkpoint, pack, unpack
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
+from minirobust.sealed import CheckpointError
 from minirobust.study.config import StudyConfig
 
 CONFIG = "study.toml"
@@ -145,13 +146,21 @@ def read(path: Path) -> Record:
     StudyError
         If it is a checkpoint without a study.
     """
-    return _record(path, *sealed.read(path))
+    return _record(path, *_whole(path))
 
 
 def read_with_network(path: Path, backend: str) -> tuple[Record, Checkpoint]:
     """`read`, and the network and its optimizer."""
-    description, arrays = sealed.read(path)
+    description, arrays = _whole(path)
     return _record(path, description, arrays), unpack(description, arrays, backend)
+
+
+def _whole(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """`sealed.read`, whose refusal says what can be done."""
+    try:
+        return sealed.read(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; once the file is taken away, its task begins anew") from error
 
 
 def _record(path: Path, description: Mapping[str, Any], arrays: Arrays) -> Record:
@@ -211,6 +220,12 @@ def held(path: Path) -> Iterator[None]:
 
 def open_folder(folder: Path, config: StudyConfig) -> None:
     """Makes a study's folder or checks that it is this study's; the temperatures and seeds may be others.
+
+    Parameters
+    ----------
+    folder : Path
+    config : StudyConfig
+        Its temperatures and seeds are added to those that the folder has.
 
     Raises
     ------
@@ -303,6 +318,14 @@ def _mean_of_present(values: numpy.ndarray, axis: int) -> numpy.ndarray:
 
 def read_study(folder: Path) -> Study:
     """Everything that a study's folder holds so far.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Study
 
     Raises
     ------

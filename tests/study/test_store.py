@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minirobust as mr
+from minirobust.sealed import CheckpointError
 from minirobust.study import StudyConfig, run, store
 from minirobust.study.store import Record, StudyError, task_path
 
@@ -53,6 +54,17 @@ def test_a_tasks_file_is_a_checkpoint(net, tmp_path):
     network, optimizer, epoch = mr.load(path)
     np.testing.assert_array_equal(network.parameters, net[0].parameters)
     assert (epoch, type(optimizer)) == (2, mr.Adam)
+
+
+def test_one_flipped_bit_is_told_with_what_can_be_done(net, tmp_path):
+    path = task_path(tmp_path, 0.5, 0)
+    store.write(path, record(), *net)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for read in (store.read, lambda path: store.read_with_network(path, "numpy")):
+        with pytest.raises(CheckpointError, match="damaged.*once the file is taken away, its task begins anew"):
+            read(path)
 
 
 def test_a_checkpoint_alone_is_no_task(net, tmp_path):
