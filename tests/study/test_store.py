@@ -172,11 +172,19 @@ def test_what_is_no_studys_folder_says_so(tmp_path):
         store.read_study(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_is_refused_before_anything_runs(config, tmp_path):
-    tmp_path.chmod(0o555)
-    with pytest.raises(PermissionError):
-        store.open_folder(tmp_path / "study", config)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / store.CONFIG).write_text(config.to_toml())
+    for folder in (begun, tmp_path):
+        folder.chmod(0o555)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    for folder in (begun, tmp_path / "new"):
+        with pytest.raises(PermissionError):
+            store.open_folder(folder, config)
+    for folder in (tmp_path, begun):
+        folder.chmod(0o755)
 
 
 def test_other_data_of_the_same_name_are_refused(config, few_digits, tmp_path):

@@ -135,11 +135,11 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
         If that is not given.
     """
     temperatures = study.config.temperatures
-    rows = [int(row) for row in numpy.argsort(temperatures) if finished(study.of(temperatures[row]))]
+    rows = [row for row, T in enumerate(temperatures) if finished(study.of(T))]
     progress = f"{len(rows)} of {count(len(temperatures), 'temperature')} {'is' if len(rows) == 1 else 'are'} finished"
     if len(rows) < (len(temperatures) / 2 if extent == "most" else 1):
         raise CannotTellError(f"Too few are finished: {progress}.")
-    waiting = [T for T in (min(temperatures), max(temperatures)) if not finished(study.of(T))]
+    waiting = [T for T in (temperatures[0], temperatures[-1]) if not finished(study.of(T))]
     if extent != "any" and waiting:
         raise CannotTellError(f"T = {temperature_label(waiting[0])}, an end of the range, is not finished: {progress}.")
     note = f" {progress[0].upper()}{progress[1:]}." if len(rows) < len(temperatures) else ""
