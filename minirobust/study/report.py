@@ -469,9 +469,12 @@ def _slug(study: Study) -> str:
 
 
 def _preset(config: StudyConfig) -> str:
-    """The preset that a configuration differs least from, and the options that make up the difference."""
+    """The preset that a configuration differs least from, and the options that make up the difference.
+
+    Of several that do, the one whose name is in the data set's.
+    """
     changes = {name: _options(config, preset) for name, preset in PRESETS.items()}
-    name = min(changes, key=lambda preset: len(changes[preset]))
+    name = min(changes, key=lambda preset: (len(changes[preset]), preset not in config.dataset))
     return " ".join([name, *changes[name]])
 
 

@@ -248,6 +248,10 @@ def test_seeds_are_named_where_there_are_several(unrendered):
             "minirobust study run svhn --dataset 'my s.h5' --seeds 0,1 --output results/my-s",
         ),
         (
+            PRESETS["cifar10"].but(dataset="/data/cifar10-25k.h5"),
+            "minirobust study run cifar10 --dataset cifar10-25k.h5 --output results/cifar10-25k",
+        ),
+        (
             PRESETS["quick"].but(temperatures=(0.25, 1.0), audit_budget="full"),
             "minirobust study run quick --temperatures 0.25,1.0 --audit-budget full --output results/digits",
         ),
