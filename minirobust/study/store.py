@@ -1,5 +1,7 @@
 """A study's folder: `study.toml` says what is run, and each task, one temperature and seed, is one HDF5 file.
 
+Hidden files in it are locks, which are empty (see `held`), and what is being written and not yet in its place.
+
 A task's file is a checkpoint (`minirobust.load` reads the network from it) with what was measured beside it, after
 each of E epochs and in the end on each of N test images::
 
