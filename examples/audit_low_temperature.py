@@ -4,7 +4,8 @@ python examples/audit_low_temperature.py
 python examples/audit_low_temperature.py --full --epochs 30
 
 FGSM leaves more of a network at a low temperature.  The other columns are what stronger attacks leave, down to the
-worst case per sample over all of them; the single pixel may take any value, and stands beside them.
+worst case per sample over all of them; the single pixel may take any value, and stands beside them.  The 5,000 digits
+that are shipped suffice; --full takes all of MNIST.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from fractions import Fraction
 
 import minirobust as mr
 from data_loaders import DataNotFoundError, load_mnist
+from minirobust.plots import temperature_label
 
 COLUMNS = {
     "clean": "clean",
@@ -27,7 +29,7 @@ COLUMNS = {
 
 def main():
     options = parse_options()
-    data = load_mnist(options.data, mini=not options.full)
+    data = load_mnist(mini=not options.full)
     test = data.test[: options.samples]
     x, y = test.pixels(), test.labels
     options.backend = mr.backend.get(options.backend)
@@ -43,14 +45,14 @@ def main():
         reports[T] = report
         rates = [report.robustness[name].value if name in report.robustness else float("nan") for name in COLUMNS]
         width = max((rate.high - rate.low) / 2 for rate in report.robustness.values())
-        print(f"{fraction(T):>6}" + "".join(f"{rate:12.3f}" for rate in rates) + f"{width:9.3f}", flush=True)
+        print(f"{temperature_label(T):>6}" + "".join(f"{rate:12.3f}" for rate in rates) + f"{width:9.3f}", flush=True)
 
     print()
     for T, report in reports.items():
-        print(f"T = {fraction(T)}: {report.verdict}")
+        print(f"T = {temperature_label(T)}: {report.verdict}")
     if options.report:
         for T, report in reports.items():
-            print(f"\nT = {fraction(T)}\n\n{report}")
+            print(f"\nT = {temperature_label(T)}\n\n{report}")
 
 
 def train(temperature, data, options):
@@ -60,14 +62,9 @@ def train(temperature, data, options):
     return network
 
 
-def fraction(temperature):
-    return str(Fraction(temperature).limit_denominator(1024))
-
-
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="MNIST; else the 5,000 digits that are shipped")
-    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
+    parser.add_argument("--full", action="store_true", help="all of MNIST in place of the digits that are shipped")
     parser.add_argument(
         "--temperatures",
         type=temperature,

@@ -1,6 +1,7 @@
 """Every example runs to its end on the shipped data and leaves what it promises."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,14 +135,31 @@ def test_ugly_images_are_those_that_the_network_gets_wrong(tmp_path):
     assert is_png(tmp_path / "ugly_images.png")
 
 
-@pytest.mark.parametrize("name", ["fgsm_epsilon.py", "pixel_attack.py", "ugly_images.py"])
+LABORATORY = ("fgsm_epsilon.py", "pixel_attack.py", "ugly_images.py", "audit_low_temperature.py")
+
+
+@pytest.mark.parametrize("name", LABORATORY)
 def test_all_of_mnist_where_it_is_not_is_one_message_and_no_picture(name, nowhere, tmp_path):
-    command = [sys.executable, ROOT / "examples" / name, "--full", "--output", tmp_path / "results"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, ROOT / "examples" / name, "--full"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert "MNIST was not found. Looked in:" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", LABORATORY)
+def test_ctrl_c_is_one_sentence(name, tmp_path):
+    command = [sys.executable, ROOT / "examples" / name, "--epochs", "100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    begun = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert begun.startswith("auto takes <backend")
+    assert process.returncode == 1
+    assert error.strip().startswith("interrupted")
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_audit_low_temperature_shows_the_trend_and_what_is_left_of_it():

@@ -66,7 +66,7 @@ def test_an_honest_slope_has_no_flag(backend):
     assert report.robustness["clean"].value == 1
     for name in ("FGSM", "PGD", "white box", "worst case"):
         assert report.robustness[name].value == 0
-    assert checks[9].figures == {"brute force": 1, "headroom": 1, "gap": 0}
+    assert checks[9].figures == {"brute force": 1, "headroom": 1, "gap": 0, "missed": 0}
     assert report.verdict.startswith("no sign of masking: robustness at ε = 0.1 is at most 0.000 [0.000, ")
 
 
@@ -95,14 +95,23 @@ def test_a_slow_rise_counts_from_the_lowest_point_before_it():
     assert checks[2].estimate.value == checks[2].figures["rise"] == 1
 
 
-@pytest.mark.parametrize(("in_the_valley", "flagged"), [(5, False), (8, False), (16, True)])
+@pytest.mark.parametrize(("in_the_valley", "flagged"), [(5, False), (10, False), (16, True)])
 def test_the_gap_counts_when_its_interval_is_above_a_tenth(in_the_valley, flagged):
-    """5, 8 and 16 of 80 samples: gaps of 0.06, 0.10 and 0.20, of which the last alone is above 0.1 for certain."""
+    """5, 10 and 16 of 80 samples: gaps of 0.06, 0.125 and 0.2, of which the last alone is above 0.1 for certain."""
     at, height = [0, 0.1, 0.15, 0.25, *VALLEY[0][1:]], [2, 1, 0, -1, *VALLEY[1][1:]]
     report, checks = audit(landscape(at, height), [0.5] * in_the_valley + [0.1] * (80 - in_the_valley))
     assert checks[4].estimate.value == in_the_valley / 80
     assert checks[4].flagged == flagged == (checks[4].estimate.low > 0.1)
     assert checks[4] in report.flagged or not flagged
+
+
+@pytest.mark.parametrize(("standing", "flagged"), [(18, False), (22, False), (30, True)])
+def test_what_stands_without_a_bound_counts_when_its_interval_is_above_chance(standing, flagged):
+    """18, 22 and 30 of 40 samples of two classes, of which the last alone is above a half for certain."""
+    at, height = [0, 0.05, 0.1, *VALLEY[0][1:]], [-1, 0, 1, *VALLEY[1][1:]]
+    _, checks = audit(landscape(at, height), [0.5] * standing + [0.08] * (40 - standing))
+    assert checks[3].figures == {"robustness": standing / 40, "chance": 0.5}
+    assert checks[3].flagged == flagged
 
 
 def test_pgd_that_finds_more_in_twice_the_steps(backend):
@@ -145,6 +154,27 @@ def test_a_difference_that_few_samples_cannot_tell_from_chance_is_no_flag():
         _, checks = audit(landscape(at, height), [0.5] * few + [0.1] * (40 - few))
         assert checks[9].estimate.value == few / 40 > masking.TOLERANCE
         assert checks[9].flagged == flagged
+
+
+@pytest.mark.parametrize(("few", "flagged"), [(14, False), (16, True)])
+def test_a_slope_may_miss_some_of_the_pixels_that_a_search_finds(few, flagged):
+    """Of 100 images that some pixel fools; beyond chance in both cases."""
+    height = [1, 0.5, *CLIFF[1][1:]]  # below 0.1 the slope leads over the cliff's edge to the far end
+    _, checks = audit(landscape([0, 0.1, *CLIFF[0][1:]], height), [0.5] * few + [0.05] * (100 - few))
+    assert checks[9].figures["missed"] == few / 100
+    assert checks[9].estimate.low > 0
+    assert checks[9].flagged == flagged
+
+
+def test_noise_that_fools_as_many_as_the_white_box_is_no_flag():
+    _, checks = audit(landscape([0, 1], [1, 2]), [0.5] * 40)
+    assert checks[8].figures == {"noise": 0, "white box": 0}
+    assert not checks[8].flagged
+
+
+@pytest.mark.parametrize(("gap", "flagged"), [((0.011, 0.001, 0.02), True), ((0.009, 0.008, 0.01), False)])
+def test_a_difference_of_less_than_a_hundredth_is_no_flag_however_certain(gap, flagged):
+    assert masking.exceeds(intervals.Estimate(*gap), masking.TOLERANCE) == flagged
 
 
 def test_a_gradient_that_points_uphill(backend):
@@ -330,6 +360,26 @@ def test_the_worst_case_is_the_union_of_what_stays_within_epsilon(report_on_the_
     )
 
 
+def test_every_attack_gets_the_epsilon_and_the_seed(trained_on_the_host, sources, few, monkeypatch):
+    asked = []
+
+    def watched(attack):
+        def watching(*arguments, **options):
+            made = attack(*arguments, **options)
+            asked.append((attack.__name__, made.epsilon, made.seed))
+            return made
+
+        return watching
+
+    for attack in (mr.attacks.fgsm, mr.attacks.noise, mr.attacks.pgd, mr.attacks.square):
+        monkeypatch.setattr(masking, attack.__name__, watched(attack))
+    mr.audit(trained_on_the_host, *few, epsilon=0.06, sources=sources[:1], seed=3)
+    curve = {("fgsm", epsilon, None) for epsilon in masking.EPSILONS}
+    once, everywhere = {("noise", 0.06, 3), ("square", 0.06, 3)}, {("fgsm", 0.06, None), ("pgd", 0.06, 3)}
+    assert set(asked) == curve | once | everywhere
+    assert asked.count(("fgsm", 0.06, None)) == 2  # on the network and on the source
+
+
 def test_transfer_is_the_worst_over_sources_and_attacks(report_on_the_host, trained_on_the_host, sources, few):
     attacks = mr.attacks.fgsm, partial(mr.attacks.pgd, steps=20)
     made = [mr.attacks.transfer(source, trained_on_the_host, *few, attack) for source in sources for attack in attacks]
@@ -417,6 +467,18 @@ def test_it_leaves_no_trace(trained, few):
         trained.backward(np.zeros((len(x), 10)))
 
 
+def test_progress_is_of_all_that_takes_long_and_only_on_request(trained_on_the_host, few, monkeypatch):
+    import tqdm
+
+    shown = []
+    monkeypatch.setattr(tqdm, "tqdm", lambda chunks, **options: shown.append(options["desc"]) or chunks)
+    quiet = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host])
+    assert shown == []
+    told = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host], progress=True)
+    assert set(shown) == {"pgd", "square", "brute-force pixel attack"}
+    assert told.to_dict() == quiet.to_dict()
+
+
 def test_epsilons_are_in_widths_of_the_input_range(rng):
     net = mr.Network([mr.Dense(3)], (8,), input_range=(-1, 3))
     x = rng.uniform(-1, 3, (20, 8))
@@ -472,6 +534,24 @@ def test_the_headroom_pixel_is_the_best_of_all_on_a_linear_network(input_range, 
     assert 0 < (margins > 0).sum() < 25
 
 
+@pytest.mark.parametrize(
+    ("first_pixel", "second_pixel", "bias"),
+    [
+        ([0, 0.2, 0, 0], [0, 0.09, 0.09, 0.09], [1, 0.905, 0.9, 0.9]),  # cross entropy is drawn to what raises many
+        ([0, 0.03, 0, 0], [0, 0, 0.2, 0], [1, 0.95, 0.94, 0]),  # the margin sees the strongest class alone
+    ],
+)
+def test_the_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixel, bias, backend):
+    net = mr.Network([mr.Flatten(), mr.Dense(4)], (1, 2, 1), backend=backend, dtype="float64")
+    net.layers[1].weight.value[...] = backend.asarray(np.array([first_pixel, second_pixel]))
+    net.layers[1].bias.value[...] = backend.asarray(np.array(bias, float))
+    x, y = np.zeros((20, 1, 2, 1)), np.zeros(20, int)
+    there = net.check_input(x), backend.asarray(y)
+    losses = mr.SoftmaxCrossEntropy(), mr.Margin()
+    assert sorted(backend.to_numpy(masking.headroom_pixel(net, *there, loss)).all() for loss in losses) == [False, True]
+    assert mr.audit(net, x, y).checks[8].figures == {"brute force": 1, "headroom": 1, "gap": 0}
+
+
 # Bad input
 
 
@@ -480,21 +560,25 @@ def test_the_headroom_pixel_is_the_best_of_all_on_a_linear_network(input_range, 
     [
         ({"epsilon": 0}, "audit: expected epsilon above 0, got 0"),
         ({"epsilon": 1.5}, r"expected epsilon in \[0, 1\], got 1.5"),
+        ({"budget": ["quick"]}, r"audit: expected budget to be one of 'quick', 'full', got \['quick'\]"),
         ({"budget": "huge"}, "audit: expected budget to be one of 'quick', 'full', got 'huge'"),
         ({"seed": -1}, "expected seed to be a whole number from 0 upwards, got -1"),
         (
             {"sources": [mr.models.mlp(1, (5, 5, 1))]},
-            r"audit: expected sources\[0\] of the network's input_shape \(28, 28, 1\), got \(5, 5, 1\)",
+            r"audit: sources\[0\]: expected the target's input_shape \(28, 28, 1\), got \(5, 5, 1\)",
         ),
         (
             {"sources": [mr.models.mlp(1, classes=3)]},
-            r"audit: expected sources\[0\] of the network's output_shape \(10,\), got \(3,\)",
+            r"audit: sources\[0\]: expected the target's output_shape \(10,\), got \(3,\)",
         ),
         (
             {"sources": [mr.Network([mr.Flatten(), mr.Dense(10)], (28, 28, 1), input_range=(0, 255))]},
-            r"audit: expected sources\[0\] of the network's input_range \(0.0, 1.0\), got \(0.0, 255.0\)",
+            r"audit: sources\[0\]: expected the target's input_range \(0.0, 1.0\), got \(0.0, 255.0\)",
         ),
-        ({"sources": [mr.Network([mr.Flatten(), mr.Dense(10), mr.Softmax()], (28, 28, 1))]}, "ends in logits"),
+        (
+            {"sources": [mr.Network([mr.Flatten(), mr.Dense(10), mr.Softmax()], (28, 28, 1))]},
+            r"audit: sources\[0\]: layer 2, Softmax\(\): expected a network that ends in logits",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(options, message, trained_on_the_host, few, monkeypatch):
@@ -503,10 +587,14 @@ def test_wrong_options_are_refused_before_anything_runs(options, message, traine
         mr.audit(trained_on_the_host, *few, **options)
 
 
+@pytest.mark.parametrize("sources", [mr.models.mlp(1), None])
+def test_sources_that_are_no_list(sources, trained_on_the_host, few):
+    with pytest.raises(TypeError, match="audit: expected sources to be networks in a list, got (Network|None)"):
+        mr.audit(trained_on_the_host, *few, sources=sources)
+
+
 def test_sources_that_are_no_networks(trained_on_the_host, few):
-    with pytest.raises(TypeError, match="audit: expected sources to be networks in a list, got one network"):
-        mr.audit(trained_on_the_host, *few, sources=trained_on_the_host)
-    with pytest.raises(TypeError, match=r"audit: expected sources\[1\] to be a Network, got 0.25"):
+    with pytest.raises(TypeError, match=r"audit: sources\[1\]: expected a Network, got 0.25"):
         mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host, 0.25])
 
 

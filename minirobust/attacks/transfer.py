@@ -19,7 +19,7 @@ def transfer(
     Parameters
     ----------
     source, target : Network
-        Of one input shape and input range; backends and dtypes may differ.
+        Of one input shape, input range and number of classes; backends and dtypes may differ.
     x : ndarray of float, shape (N, *input_shape)
         Within the networks' `input_range`.
     y : ndarray of int, shape (N,)
@@ -37,11 +37,28 @@ def transfer(
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
     """
-    for name in ("input_shape", "input_range"):
-        expected, got = getattr(target, name), getattr(source, name)
-        if got != expected:
-            raise ValueError(f"transfer: expected a source of the target's {name} {expected}, got {got}")
+    check_source("transfer: source", source, target)
     x_target, y_target = check_samples(target, x, y)
     made = attack(source, x, y)
     images = made.images if target.backend.owns(made.images) else source.backend.to_numpy(made.images)
     return Attack.judge(target, x_target, y_target, target.check_input(images), made.epsilon, made.seed)
+
+
+def check_source(name: str, source: Network, target: Network) -> None:
+    """Raises unless `source`, which messages call `name`, takes and gives what `target` does.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no network, or does not end in logits, or differs in input shape, input range or number of classes.
+    """
+    if not isinstance(source, Network):
+        raise TypeError(f"{name}: expected a Network, got {source!r}")
+    try:
+        source.expect_logits()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    for attribute in ("input_shape", "input_range", "output_shape"):
+        expected, got = getattr(target, attribute), getattr(source, attribute)
+        if got != expected:
+            raise ValueError(f"{name}: expected the target's {attribute} {expected}, got {got}")

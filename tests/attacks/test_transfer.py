@@ -16,12 +16,13 @@ def networks(backend):
     ]
 
 
-def test_images_are_the_sources_and_the_verdict_is_the_targets(networks, rng):
+@pytest.mark.parametrize("attack", [mr.attacks.noise, mr.attacks.pgd])
+def test_images_are_the_sources_and_the_verdict_is_the_targets(attack, networks, rng):
     source, target = networks
     home = source.backend.to_numpy
     x, y = rng.random((30, 5, 4, 1)), rng.integers(0, 3, 30)
-    made = mr.attacks.transfer(source, target, x, y, partial(mr.attacks.noise, epsilon=0.3, seed=5))
-    own = mr.attacks.noise(source, x, y, 0.3, seed=5)
+    made = mr.attacks.transfer(source, target, x, y, partial(attack, epsilon=0.3, seed=5))
+    own = attack(source, x, y, 0.3, seed=5)
     np.testing.assert_array_equal(home(made.images), home(own.images))
     np.testing.assert_array_equal(home(made.predictions), home(target.predict(own.images)))
     np.testing.assert_array_equal(home(made.fooled), home(target.predict(own.images)) != y)
@@ -59,7 +60,7 @@ def test_a_masked_network_falls_to_what_is_made_on_an_open_one(trained, digits):
 
 def test_a_source_of_another_input_shape(networks):
     source = mr.models.mlp(1.0, (4, 5, 1), hidden=12, classes=3, backend=networks[1].backend)
-    message = r"transfer: expected a source of the target's input_shape \(5, 4, 1\), got \(4, 5, 1\)"
+    message = r"transfer: source: expected the target's input_shape \(5, 4, 1\), got \(4, 5, 1\)"
     with pytest.raises(ValueError, match=message):
         mr.attacks.transfer(source, networks[1], np.zeros((1, 4, 5, 1)), [0], mr.attacks.fgsm)
 
@@ -67,6 +68,24 @@ def test_a_source_of_another_input_shape(networks):
 def test_a_source_of_another_input_range(networks):
     source, target = networks
     source.input_range = (-1.0, 1.0)
-    message = r"transfer: expected a source of the target's input_range \(0.0, 1.0\), got \(-1.0, 1.0\)"
+    message = r"transfer: source: expected the target's input_range \(0.0, 1.0\), got \(-1.0, 1.0\)"
     with pytest.raises(ValueError, match=message):
         mr.attacks.transfer(source, target, np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
+
+
+def test_a_source_of_other_classes(networks):
+    source = mr.models.mlp(1.0, (5, 4, 1), hidden=12, classes=4, backend=networks[1].backend)
+    message = r"transfer: source: expected the target's output_shape \(3,\), got \(4,\)"
+    with pytest.raises(ValueError, match=message):
+        mr.attacks.transfer(source, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
+
+
+def test_a_source_that_ends_in_softmax(networks):
+    source = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 1), backend=networks[1].backend)
+    with pytest.raises(ValueError, match=r"transfer: source: layer 2, Softmax\(\): expected a network that ends in"):
+        mr.attacks.transfer(source, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
+
+
+def test_a_source_that_is_no_network(networks):
+    with pytest.raises(TypeError, match="transfer: source: expected a Network, got 0.25"):
+        mr.attacks.transfer(0.25, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)

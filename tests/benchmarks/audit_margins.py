@@ -30,9 +30,9 @@ def main():
     parser.add_argument("--networks", type=Path, default=Path("results/audit_margins"), metavar="DIR")
     options = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # where audited_networks is
-
     from data_loaders import load_mnist
+
+    sys.path.append(str(Path(__file__).parents[1]))  # where audited_networks is, and a folder data_loaders of tests
 
     data = load_mnist(options.data, mini=not options.full)
     options.networks.mkdir(parents=True, exist_ok=True)
