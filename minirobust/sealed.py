@@ -11,6 +11,7 @@ HDF5 library, which a single wrong bit can send into an endless loop, sees any o
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -51,11 +52,14 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, numpy
     import h5py
 
     text = json.dumps(description)
+    # The HDF5 library writes to memory: on a full disk it can neither go on nor close its file, and crashes in the end.
+    whole = io.BytesIO()
     with _ctrl_c_held_back(), replacing(path) as temporary:
-        with h5py.File(temporary, "x", userblock_size=SEAL) as file:
+        with h5py.File(whole, "w", userblock_size=SEAL) as file:
             file.attrs["description"] = text
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
+        temporary.write_bytes(whole.getbuffer())
         seal(temporary)
 
 
@@ -93,13 +97,20 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` whose file takes its place when the block ends well, and is gone when it does not."""
+    """A name beside `path` whose file takes its place when the block ends well, and is gone when it does not.
+
+    An OSError on the way is said of `path`, which somebody asked for, rather than of that name.
+    """
     temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -74,6 +74,7 @@ def run(
 
     Each is one file in DIR, replaced as a whole after every epoch: what was
     interrupted goes on with `study resume`, or with the same command again.
+    Two that run at once in one DIR share the work.
 
     Exit code 1 if a task failed; the others are finished all the same.
     """
@@ -118,6 +119,7 @@ def _run_study(
             typer.echo(failure.traceback, err=True)
         typer.echo(f"minirobust: {failure}", err=True)
     if failures:
+        say(context, f"what failed is tried again by `minirobust study resume {folder}`")
         raise typer.Exit(NO)
     say(context, f"finished: {folder}")
 

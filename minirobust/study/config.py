@@ -33,10 +33,10 @@ class StudyConfig:
         One of `DATASETS`, or the path of a file in the project's HDF5 layout, ending in ``.h5``.
     model : {"mlp", "cnn"}
     temperatures : tuple of float
-        One network is trained for each, and for each seed.
+        One network is trained for each, and for each seed; kept in ascending order, whichever they are given in.
     epochs : int
     seeds : tuple of int, default (0,)
-        Of weights, shuffling and attacks.
+        Of weights, shuffling and attacks; kept in ascending order too.
     batch_size : int, default 64
     learning_rate : float, default 1e-3
         Adam's.
@@ -93,8 +93,9 @@ class StudyConfig:
             positive_int("study", name, getattr(self, name))
         for name in ("learning_rate", "delta1", "delta2"):
             number("study", name, getattr(self, name), low=0)
-        self._keep("temperatures", [number("study", "temperature", T, low=0) for T in self._several("temperatures")])
-        self._keep("seeds", [check_seed(seed) for seed in self._several("seeds")])
+        temperatures = [number("study", "temperature", T, low=0) for T in self._several("temperatures")]
+        self._keep("temperatures", sorted(temperatures))
+        self._keep("seeds", sorted(check_seed(seed) for seed in self._several("seeds")))
         self._keep("epsilons", [_epsilon(epsilon) for epsilon in self._several("epsilons")])
         if list(self.epsilons) != sorted(self.epsilons) or _epsilon(self.epsilon) not in self.epsilons:
             raise ValueError(

@@ -64,6 +64,16 @@ class State:
 def states(folder: Path, config: StudyConfig | None = None) -> list[State]:
     """How far each task of a study is, in the order of `StudyConfig.tasks`.
 
+    Parameters
+    ----------
+    folder : Path
+    config : StudyConfig, optional
+        Whose tasks; without it those that the folder names.
+
+    Returns
+    -------
+    list of State
+
     Raises
     ------
     StudyError, CheckpointError

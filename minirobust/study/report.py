@@ -418,7 +418,7 @@ def _run(study: Study) -> list[Html]:
         ),
         _entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
         element("h4", f"{study.title}: configuration"),
-        element("pre", study.config.to_toml().strip()),
+        element("pre", _portable(study.config).to_toml().strip()),
     ]
 
 
@@ -447,7 +447,7 @@ def duration(seconds: float) -> str:
 def _commands(studies: Sequence[Study]) -> list[Html]:
     folders = [f"results/{_slug(study)}" for study in studies]
     runs = [
-        f"minirobust study run {_preset(study.config)} --output {folder}"
+        f"minirobust study run {_preset(_portable(study.config))} --output {folder}"
         for study, folder in zip(studies, folders, strict=True)
     ]
     every = " ".join(folders)
@@ -458,15 +458,23 @@ def _commands(studies: Sequence[Study]) -> list[Html]:
     ]
 
 
+def _portable(config: StudyConfig) -> StudyConfig:
+    """With a data set's file by its name alone: where it lies on this machine is nobody's business."""
+    return config.but(dataset=Path(config.dataset).name)
+
+
 def _slug(study: Study) -> str:
     """A name for a study's folder."""
     return "".join(c if c.isalnum() else "-" for c in Path(study.config.dataset).stem)
 
 
 def _preset(config: StudyConfig) -> str:
-    """The preset that a configuration differs least from, and the options that make up the difference."""
+    """The preset that a configuration differs least from, and the options that make up the difference.
+
+    Of several that do, the one whose name is in the data set's.
+    """
     changes = {name: _options(config, preset) for name, preset in PRESETS.items()}
-    name = min(changes, key=lambda preset: len(changes[preset]))
+    name = min(changes, key=lambda preset: (len(changes[preset]), preset not in config.dataset))
     return " ".join([name, *changes[name]])
 
 

@@ -35,6 +35,8 @@ STRETCH = 1_000  # test images that are attacked at a time: bounds memory, chang
 def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
     """Runs a task from where its file ends to the last attack; the file is replaced after every epoch.
 
+    Waits while another process works on the same task.
+
     Parameters
     ----------
     config : StudyConfig
@@ -54,19 +56,20 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
     """
     data = data_loaders.load(config.dataset)
     path = store.task_path(folder, temperature, seed)
-    record, network, optimizer = _begin(config, temperature, seed, path, data)
-    began = perf_counter()
-    for epoch in fit(network, optimizer, data, config.epochs, config.batch_size, seed, start=record.epoch):
-        trained = perf_counter()
-        measured = measure(network, config, temperature, data)
-        record.append("epochs", {"loss": epoch.loss} | measured)
-        record.append("timing", {"training": trained - began, "evaluation": perf_counter() - trained})
-        store.write(path, record, network, optimizer)
+    with store.held(path):
+        record, network, optimizer = _begin(config, temperature, seed, path, data)
         began = perf_counter()
-    if not record.final:
-        record.final = attack(network, config, data.test)
-        record.timing["final"] = numpy.array(perf_counter() - began)
-        store.write(path, record, network, optimizer)
+        for epoch in fit(network, optimizer, data, config.epochs, config.batch_size, seed, start=record.epoch):
+            trained = perf_counter()
+            measured = measure(network, config, temperature, data)
+            record.append("epochs", {"loss": epoch.loss} | measured)
+            record.append("timing", {"training": trained - began, "evaluation": perf_counter() - trained})
+            store.write(path, record, network, optimizer)
+            began = perf_counter()
+        if not record.final:
+            record.final = attack(network, config, data.test)
+            record.timing["final"] = numpy.array(perf_counter() - began)
+            store.write(path, record, network, optimizer)
 
 
 def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
@@ -75,27 +78,28 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
     See `train` for the arguments and errors.
     """
     path = store.task_path(folder, temperature, seed)
-    record, (network, optimizer, _) = store.read_with_network(path, config.backend)
-    if record.audit is not None:
-        return
-    began = perf_counter()
-    test = data_loaders.load(config.dataset).test[: config.audit_samples]
-    others = [T for T in config.temperatures if temperature != T]
-    sources = [store.read_with_network(store.task_path(folder, T, seed), config.backend)[1].network for T in others]
-    report = audit(
-        network,
-        test.pixels(dtype=config.dtype),
-        test.labels,
-        config.epsilon,
-        sources=sources,
-        budget=config.audit_budget,
-        seed=seed,
-    )
-    record.audit = report.to_dict()
-    record.audited = {f"fooled/{name}": fooled for name, fooled in report.fooled.items()}
-    record.audited["pixel_samples"] = report.pixel_samples
-    record.timing["audit"] = numpy.array(perf_counter() - began)
-    store.write(path, record, network, optimizer)
+    with store.held(path):
+        record, (network, optimizer, _) = store.read_with_network(path, config.backend)
+        if record.audit is not None:
+            return
+        began = perf_counter()
+        test = data_loaders.load(config.dataset).test[: config.audit_samples]
+        others = [T for T in config.temperatures if temperature != T]
+        sources = [store.read_with_network(store.task_path(folder, T, seed), config.backend)[1].network for T in others]
+        report = audit(
+            network,
+            test.pixels(dtype=config.dtype),
+            test.labels,
+            config.epsilon,
+            sources=sources,
+            budget=config.audit_budget,
+            seed=seed,
+        )
+        record.audit = report.to_dict()
+        record.audited = {f"fooled/{name}": fooled for name, fooled in report.fooled.items()}
+        record.audited["pixel_samples"] = report.pixel_samples
+        record.timing["audit"] = numpy.array(perf_counter() - began)
+        store.write(path, record, network, optimizer)
 
 
 def new_network(config: StudyConfig, temperature: float, seed: int, data: Dataset) -> Network:
@@ -139,7 +143,23 @@ def _environment(network: Network) -> dict[str, str]:
 
 
 def measure(network: Network, config: StudyConfig, temperature: float, data: Dataset) -> dict[str, Any]:
-    """One row of every series below ``epochs/`` but the loss: see `store`."""
+    """One row of every series below ``epochs/`` but the loss.
+
+    Parameters
+    ----------
+    network : Network
+    config : StudyConfig
+        Of which ε, the regimes' thresholds and `train_samples` are used.
+    temperature : float
+        The network's.
+    data : Dataset
+        Attacked and measured on its test images; its first training images give the accuracy on them.
+
+    Returns
+    -------
+    dict
+        What `store` describes, each without the axis of epochs, on the host.
+    """
     y = data.test.labels
     classes = len(data.class_names)
     right, confidence, gradient = numpy.empty(len(y), bool), numpy.empty(len(y)), numpy.empty(len(y))
@@ -199,7 +219,20 @@ def _by_class(statistic: Any, values: numpy.ndarray, y: numpy.ndarray, classes: 
 
 
 def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
-    """All datasets below ``final/``: see `store`."""
+    """All datasets below ``final/``.
+
+    Parameters
+    ----------
+    network : Network
+    config : StudyConfig
+        Of which `pixels` is used.
+    test : Split
+
+    Returns
+    -------
+    dict of str to ndarray
+        What `store` describes, on the host; without ``two/...`` if no image falls to exactly two pixels.
+    """
     y, classes = test.labels, network.output_shape[0]
     prediction, confidence, gradient = numpy.empty(len(y), "int64"), numpy.empty(len(y)), numpy.empty(len(y))
     to_numpy = network.backend.to_numpy

@@ -1,5 +1,7 @@
 """A study's folder: `study.toml` says what is run, and each task, one temperature and seed, is one HDF5 file.
 
+Hidden files in it are locks, which are empty (see `held`), and what is being written and not yet in its place.
+
 A task's file is a checkpoint (`minirobust.load` reads the network from it) with what was measured beside it, after
 each of E epochs and in the end on each of N test images::
 
@@ -45,7 +47,8 @@ each of E epochs and in the end on each of N test images::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,7 @@ from minirobust import sealed
 from minirobust.checkpoint import Checkpoint, pack, unpack
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
+from minirobust.sealed import CheckpointError
 from minirobust.study.config import StudyConfig
 
 CONFIG = "study.toml"
@@ -115,8 +119,8 @@ GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "audited"
 
 
 def task_path(folder: Path, temperature: float, seed: int) -> Path:
-    """Where a task's file lies."""
-    return folder / f"T{temperature:g}-seed{seed}.h5"
+    """Where a task's file lies; no two temperatures share a name."""
+    return folder / f"T{repr(temperature).removesuffix('.0')}-seed{seed}.h5"
 
 
 def write(path: Path, record: Record, network: Network, optimizer: Optimizer | None) -> None:
@@ -144,13 +148,21 @@ def read(path: Path) -> Record:
     StudyError
         If it is a checkpoint without a study.
     """
-    return _record(path, *sealed.read(path))
+    return _record(path, *_whole(path))
 
 
 def read_with_network(path: Path, backend: str) -> tuple[Record, Checkpoint]:
     """`read`, and the network and its optimizer."""
-    description, arrays = sealed.read(path)
+    description, arrays = _whole(path)
     return _record(path, description, arrays), unpack(description, arrays, backend)
+
+
+def _whole(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """`sealed.read`, whose refusal says what can be done."""
+    try:
+        return sealed.read(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; once the file is taken away, its task begins anew") from error
 
 
 def _record(path: Path, description: Mapping[str, Any], arrays: Arrays) -> Record:
@@ -186,11 +198,36 @@ def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
         )
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Waits until nobody else works on a file, and lets nobody else until the block ends.
+
+    The lock is the kernel's, on an empty file beside `path`: whichever way a process ends, its locks end with it.  It
+    holds between machines if the file system that they share has locks, as NFS 4 does.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written, or its file system has no locks.
+    """
+    import fcntl  # POSIX has it; elsewhere studies can be looked at
+
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 # The folder
 
 
 def open_folder(folder: Path, config: StudyConfig) -> None:
     """Makes a study's folder or checks that it is this study's; the temperatures and seeds may be others.
+
+    Parameters
+    ----------
+    folder : Path
+    config : StudyConfig
+        Its temperatures and seeds are added to those that the folder has.
 
     Raises
     ------
@@ -201,17 +238,17 @@ def open_folder(folder: Path, config: StudyConfig) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CONFIG
-    if path.exists():
-        found = read_config(folder)
-        check_same(path, found, config)
-        config = config.but(
-            temperatures=sorted({*found.temperatures, *config.temperatures}),
-            seeds=sorted({*found.seeds, *config.seeds}),
-        )
-        if config == found:
-            return
-    with sealed.replacing(path) as temporary:
-        temporary.write_text(config.to_toml(), encoding="utf-8")
+    with held(path):
+        if path.exists():
+            found = read_config(folder)
+            check_same(path, found, config)
+            config = config.but(
+                temperatures=[*{*found.temperatures, *config.temperatures}], seeds=[*{*found.seeds, *config.seeds}]
+            )
+            if config == found:
+                return
+        with sealed.replacing(path) as temporary:
+            temporary.write_text(config.to_toml(), encoding="utf-8")
 
 
 def read_config(folder: Path) -> StudyConfig:
@@ -283,6 +320,14 @@ def _mean_of_present(values: numpy.ndarray, axis: int) -> numpy.ndarray:
 
 def read_study(folder: Path) -> Study:
     """Everything that a study's folder holds so far.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Study
 
     Raises
     ------

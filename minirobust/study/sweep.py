@@ -15,9 +15,10 @@ from pathlib import Path
 
 import data_loaders
 from minirobust import backend as backends
+from minirobust.plots import temperature_label
 from minirobust.study import run, store
 from minirobust.study.config import StudyConfig
-from minirobust.study.progress import Progress
+from minirobust.study.progress import Progress, states
 from minirobust.study.workers import Processes, dask_executor
 
 Task = tuple[float, int]
@@ -44,7 +45,7 @@ class Failure:
     traceback: str = ""
 
     def __str__(self) -> str:
-        return f"T = {self.temperature:g}, seed {self.seed}: {self.error}"
+        return f"T = {temperature_label(self.temperature)}, seed {self.seed}: {self.error}"
 
 
 def run_study(
@@ -58,7 +59,8 @@ def run_study(
     """Runs all tasks of a study, or what is left of them, and audits those that are trained.
 
     A task that was finished before is left as it is, one that was interrupted goes on after its last whole epoch.  One
-    that fails is reported at the end, and the others stand.
+    that fails is reported at the end, and the others stand.  Two calls with the same folder share the work: each task
+    is done by one of them, and the other waits for it.
 
     Parameters
     ----------
@@ -68,7 +70,8 @@ def run_study(
     workers : int, optional
         Local processes at a time; by default one for each core, or each CUDA device on the backend "cupy".
     scheduler : str, optional
-        The address of a Dask scheduler, such as ``tcp://host:8786``, whose workers do the work instead.
+        The address of a Dask scheduler, such as ``tcp://host:8786``, whose workers do the work instead.  What devices
+        they see is theirs to say: with GPUs there should be one worker for each.
     quiet : bool, default False
         Whether to say nothing on the way.
 
@@ -89,8 +92,8 @@ def run_study(
     run.new_network(config, config.temperatures[0], config.seeds[0], data_loaders.load(config.dataset))
     folder = Path(folder).resolve()
     store.open_folder(folder, config)
+    states(folder, config)  # reads every file: a damaged one is refused before anything runs
     progress = Progress(config, folder, quiet)
-    progress.show()  # reads every file: a damaged one is refused before anything runs
     with _executor(config, workers, scheduler) as executor:
         failures = _run_all(executor, run.train, config, folder, config.tasks(), progress)
         whole = {seed for _, seed in config.tasks()} - {failure.seed for failure in failures}
@@ -157,11 +160,13 @@ def _outcome(future: Future[tuple[str, str] | None]) -> tuple[str, ...] | None:
 
 
 def _cuda_devices() -> tuple[str, ...]:
-    """The numbers of the CUDA devices here; none where the backend "cupy" does not run."""
+    """The CUDA devices that may be used here; none where the backend "cupy" does not run."""
     try:
         backends.get("cupy")
     except backends.BackendError:
         return ()
     import cupy
 
-    return tuple(map(str, range(cupy.cuda.runtime.getDeviceCount())))
+    count = cupy.cuda.runtime.getDeviceCount()
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")  # CUDA numbers them anew, from 0; a worker needs their old names
+    return tuple(allowed.split(",")[:count] if allowed else map(str, range(count)))

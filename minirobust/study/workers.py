@@ -71,7 +71,7 @@ class Processes(Executor):
                 process, answer = self._start(function, args, device)
                 try:
                     return answer.recv()
-                except EOFError:
+                except (EOFError, OSError):  # the pipe ended before the answer, or in its midst
                     process.join()
                     if self.closed:
                         break

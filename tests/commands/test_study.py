@@ -110,6 +110,7 @@ def test_failed_tasks_are_named_at_the_end_with_1(run, runs, tmp_path):
     result = run("study", "run", "quick", "-o", tmp_path)
     assert result.exit_code == 1
     assert result.stderr == "".join(f"minirobust: {failure}\n" for failure in runs.fail)
+    assert f"`minirobust study resume {tmp_path}`" in result.stdout
     assert "Traceback of 3" in run("study", "run", "quick", "-o", tmp_path, "--debug").stderr
 
 

@@ -30,6 +30,12 @@ def test_the_presets_are_the_published_study():
     }
 
 
+def test_temperatures_and_seeds_are_in_ascending_order_however_they_are_given():
+    config = MNIST.but(temperatures=(16, 1 / 64, 2), seeds=(3, 0))
+    assert (config.temperatures, config.seeds) == ((1 / 64, 2.0, 16.0), (0, 3))
+    assert config == MNIST.but(temperatures=(2, 16, 1 / 64), seeds=(0, 3))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -244,8 +244,12 @@ def test_seeds_are_named_where_there_are_several(unrendered):
     [
         (PRESETS["fashion-mnist"], "minirobust study run fashion-mnist --output results/fashion-mnist"),
         (
-            PRESETS["svhn"].but(dataset="my folder/s.h5", seeds=(0, 1)),
-            "minirobust study run svhn --dataset 'my folder/s.h5' --seeds 0,1 --output results/s",
+            PRESETS["svhn"].but(dataset="/home/me/my s.h5", seeds=(0, 1)),
+            "minirobust study run svhn --dataset 'my s.h5' --seeds 0,1 --output results/my-s",
+        ),
+        (
+            PRESETS["cifar10"].but(dataset="/data/cifar10-25k.h5"),
+            "minirobust study run cifar10 --dataset cifar10-25k.h5 --output results/cifar10-25k",
         ),
         (
             PRESETS["quick"].but(temperatures=(0.25, 1.0), audit_budget="full"),
@@ -278,6 +282,12 @@ def test_hostile_names_are_text_and_nothing_else():
 def test_a_page_about_nothing_is_a_page(studies, unrendered):
     page = Page(report.page(studies, []))
     assert "No claim was judged." in [element.text.strip() for element in page.all("p")]
+
+
+def test_the_page_does_not_tell_where_a_data_set_lay(unrendered):
+    text = report.page([study(config(dataset="/home/me/data/mine.h5"))], [])
+    assert 'dataset = "mine.h5"' in text
+    assert "/home/me" not in text
 
 
 def test_the_page_is_written_whole_with_its_verdicts(tmp_path, two, unrendered):

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
 
 import minirobust as mr
+from minirobust.sealed import CheckpointError
 from minirobust.study import StudyConfig, run, store
 from minirobust.study.store import Record, StudyError, task_path
 
@@ -52,6 +56,17 @@ def test_a_tasks_file_is_a_checkpoint(net, tmp_path):
     assert (epoch, type(optimizer)) == (2, mr.Adam)
 
 
+def test_one_flipped_bit_is_told_with_what_can_be_done(net, tmp_path):
+    path = task_path(tmp_path, 0.5, 0)
+    store.write(path, record(), *net)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for read in (store.read, lambda path: store.read_with_network(path, "numpy")):
+        with pytest.raises(CheckpointError, match="damaged.*once the file is taken away, its task begins anew"):
+            read(path)
+
+
 def test_a_checkpoint_alone_is_no_task(net, tmp_path):
     mr.save(tmp_path / "net.h5", net[0])
     with pytest.raises(StudyError, match="expected a task's file, got the checkpoint"):
@@ -69,6 +84,23 @@ def test_a_full_disk_leaves_the_last_whole_file(net, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         store.write(path, record(epochs=2), *net)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_disk_that_fills_while_hdf5_writes_is_told_in_a_sentence(net, tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
+    path = task_path(tmp_path, 0.5, 0)
+    store.write(path, record(epochs=1), *net)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))  # the kernel refuses, as it does then
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            store.write(path, record(epochs=2), *net)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == f"[Errno {errno.EFBIG}] {os.strerror(errno.EFBIG)}: {str(path)!r}"
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
 
@@ -99,6 +131,32 @@ def test_a_folder_takes_more_temperatures_and_seeds_but_no_other_study(tmp_path)
     assert (tmp_path / store.CONFIG).read_bytes() == before
 
 
+def test_each_temperature_has_a_file_of_its_own(tmp_path):
+    names = [task_path(tmp_path, T, 3).name for T in (1 / 64, 2.0, 0.1234567, 0.1234568)]
+    assert names == ["T0.015625-seed3.h5", "T2-seed3.h5", "T0.1234567-seed3.h5", "T0.1234568-seed3.h5"]
+
+
+def test_who_holds_a_file_lets_nobody_else_until_its_end_whatever_that_is(tmp_path):
+    path = tmp_path / "task.h5"
+    code = "import sys, time; from pathlib import Path; from minirobust.study.store import held\n"
+    code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    entered = threading.Event()
+
+    def enter():
+        with store.held(path):
+            entered.set()
+
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    assert not entered.wait(0.3)
+    holder.kill()
+    assert entered.wait(30)
+    waiting.join()
+    holder.communicate()
+
+
 def test_a_data_set_given_by_a_path_may_move(tmp_path):
     store.open_folder(tmp_path, CONFIG.but(dataset="here/few.h5"))
     store.open_folder(tmp_path, CONFIG.but(dataset="there/few.h5"))
@@ -114,11 +172,19 @@ def test_what_is_no_studys_folder_says_so(tmp_path):
         store.read_study(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_is_refused_before_anything_runs(config, tmp_path):
-    tmp_path.chmod(0o555)
-    with pytest.raises(PermissionError):
-        store.open_folder(tmp_path / "study", config)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / store.CONFIG).write_text(config.to_toml())
+    for folder in (begun, tmp_path):
+        folder.chmod(0o555)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    for folder in (begun, tmp_path / "new"):
+        with pytest.raises(PermissionError):
+            store.open_folder(folder, config)
+    for folder in (tmp_path, begun):
+        folder.chmod(0o755)
 
 
 def test_other_data_of_the_same_name_are_refused(config, few_digits, tmp_path):

@@ -1,13 +1,17 @@
 """A whole study: the same numbers wherever its tasks run, and whoever dies on the way."""
 
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from minirobust.study import run, store
+from minirobust.study import run, store, sweep
 from minirobust.study.store import StudyError, task_path
 from minirobust.study.sweep import run_study
 
@@ -75,9 +79,69 @@ def test_what_cannot_begin_is_refused_before_anything_runs(config, tmp_path):
     with pytest.raises(StudyError, match="was made with epochs = 3, expected 5"):
         run_study(config.but(epochs=5), folder)
     task_path(folder, 0.25, 0).write_bytes(b"no checkpoint")
-    with pytest.raises(ValueError, match="another kind of file"):
-        run_study(config, folder)
+    for quiet in (False, True):
+        with pytest.raises(ValueError, match="another kind of file"):
+            run_study(config, folder, quiet=quiet)
     assert task_path(folder, 0.25, 0).read_bytes() == b"no checkpoint"
+
+
+def test_two_studies_in_one_folder_share_the_work(config, one_after_another, assert_same_studies, tmp_path):
+    folder = tmp_path / "study"
+    store.open_folder(folder, config)
+    command = [sys.executable, "-m", "minirobust", "study", "resume", str(folder), "--workers", "2", "--quiet"]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert_same_studies(folder, one_after_another)
+
+
+def test_ctrl_c_at_a_terminal_ends_all_processes_and_what_is_resumed_ends_the_same(
+    config, run_alone, assert_same_studies, tmp_path
+):
+    pty = pytest.importorskip("pty", reason="terminals are POSIX's")
+    config = config.but(epochs=40)
+    expected, folder = tmp_path / "expected", tmp_path / "study"
+    for path in (expected, folder):
+        store.open_folder(path, config)
+    run_alone(expected)
+    pid, terminal = pty.fork()  # the child has the terminal to itself, as a command in a shell has
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "minirobust", "study", "resume", str(folder)])
+    while not list(folder.glob("T*.h5")):
+        time.sleep(0.02)
+    os.write(terminal, b"\x03")
+    shown = _until_all_have_left(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert f"`minirobust study resume {folder}` goes on" in " ".join(shown.split())
+    assert "Traceback" not in shown
+    assert 1 <= min(store.read(path).epoch for path in folder.glob("T*.h5")) < 40
+    assert run_study(config, folder, workers=2, quiet=True) == []
+    assert_same_studies(folder, expected)
+
+
+def _until_all_have_left(terminal):
+    """What is shown until no process has the terminal any more, which Linux reports as an error."""
+    shown = b""
+    while True:
+        assert select.select([terminal], [], [], 60)[0], "after a minute a process was still there"
+        try:
+            shown += os.read(terminal, 1 << 16)
+        except OSError:
+            os.close(terminal)
+            return shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "devices"), [(None, ("0", "1")), ("5,GPU-8932f937", ("5", "GPU-8932f937")), ("3,2,7", ("3", "2"))]
+)
+def test_workers_get_the_devices_that_this_process_may_use(allowed, devices, monkeypatch):
+    runtime = SimpleNamespace(getDeviceCount=lambda: 2)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+    monkeypatch.setattr(sweep.backends, "get", lambda name: None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if allowed:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assert sweep._cuda_devices() == devices
 
 
 def test_a_cluster_that_does_not_answer_is_named(config, tmp_path):

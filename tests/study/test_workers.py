@@ -15,7 +15,7 @@ from minirobust.study.workers import Processes, WorkerDiedError
 
 # What processes run must be importable there: functions of this file, which pytest imports under another name, are not.
 CODE = textwrap.dedent("""
-    import os, signal, time
+    import os, signal, struct, sys, time
     from pathlib import Path
 
     def where():
@@ -29,6 +29,14 @@ CODE = textwrap.dedent("""
 
     def die():
         os._exit(3)
+
+    def die_once_in_the_midst_of_the_answer(mark):
+        if not Path(mark).exists():
+            Path(mark).touch()
+            answer = sys._getframe(1).f_locals["answer"]
+            os.write(answer.fileno(), struct.pack("!i", 1000) + b"of 1,000 bytes a few")
+            os._exit(1)
+        return "survived"
 
     def wait(seconds, value):
         time.sleep(seconds)
@@ -95,6 +103,11 @@ def test_a_call_whose_process_was_killed_is_begun_anew_and_others_go_on(calls, t
         assert executor.submit(calls.die_once, str(tmp_path / "mark")).result() == "survived"
         assert other.result() == "untouched"
     assert "a worker died (exit code -9) in attempt 1 of 3" in caplog.text
+
+
+def test_half_an_answer_is_none(calls, tmp_path):
+    with Processes(1) as executor:
+        assert executor.submit(calls.die_once_in_the_midst_of_the_answer, str(tmp_path / "mark")).result() == "survived"
 
 
 def test_a_call_that_always_kills_its_process_is_given_up(calls):

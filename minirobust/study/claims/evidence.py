@@ -125,7 +125,7 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
     study : Study
     extent : {"range", "most", "any"}
         What must be finished: the lowest and the highest temperature of the study, and for a trend five in all, for a
-        statement about most temperatures half of them; or any one.
+        statement about most temperatures half of them; or any one.  As many must have learned, if that is asked for.
     learned : bool, default True
         Whether networks near chance are left out.
 
@@ -135,11 +135,12 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
         If that is not given.
     """
     temperatures = study.config.temperatures
-    rows = [int(row) for row in numpy.argsort(temperatures) if finished(study.of(temperatures[row]))]
+    rows = [row for row, T in enumerate(temperatures) if finished(study.of(T))]
     progress = f"{len(rows)} of {count(len(temperatures), 'temperature')} {'is' if len(rows) == 1 else 'are'} finished"
-    if len(rows) < (len(temperatures) / 2 if extent == "most" else 1):
+    needed = len(temperatures) / 2 if extent == "most" else 1
+    if len(rows) < needed:
         raise CannotTellError(f"Too few are finished: {progress}.")
-    waiting = [T for T in (min(temperatures), max(temperatures)) if not finished(study.of(T))]
+    waiting = [T for T in (temperatures[0], temperatures[-1]) if not finished(study.of(T))]
     if extent != "any" and waiting:
         raise CannotTellError(f"T = {temperature_label(waiting[0])}, an end of the range, is not finished: {progress}.")
     note = f" {progress[0].upper()}{progress[1:]}." if len(rows) < len(temperatures) else ""
@@ -151,6 +152,8 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
         if dull:
             names = ", ".join(temperature_label(temperatures[row]) for row in dull)
             note += f" T = {names} left out: with an accuracy below {bar:.2g}, twice chance, nothing was learned."
+    if extent == "most" and len(rows) < needed:
+        raise CannotTellError(f"Too few learned: {len(rows)} of {count(len(temperatures), 'temperature')}.{note}")
     least = LEAST_TEMPERATURES if extent == "range" else 1
     if len(rows) < least:
         raise CannotTellError(f"This takes {count(least, 'temperature')}, and there {are(len(rows))}.{note}")

@@ -67,8 +67,10 @@ def extreme_temperatures(study: Study) -> Finding:
     """Hard to train: a low test accuracy on the average over all epochs, that is low, late, or both.
 
     Holds if at either end of T it lies below the median of the temperatures between, beyond the 95 % interval of the
-    difference; does not hold if it is not below it at one of the ends.
+    difference; does not hold if it is not below it at one of the ends.  Half of all temperatures must have learned: if
+    hardly any does, it is not for their temperature.
     """
+    sweep(study, extent="most")
     compared = sweep(study, learned=False)
     accuracy, images = compared.series("test_accuracy").mean(axis=1), numpy.array([compared.images.sum()])
     middle = float(numpy.median(accuracy[1:-1]))
@@ -115,8 +117,9 @@ def beyond_the_range(study: Study) -> Finding:
 def high_temperature_slow(study: Study) -> Finding:
     """How many epochs a network takes to 95 % of the best accuracy in the study must rise with T.
 
-    One that never gets there is counted as one epoch later than the last.
+    One that never gets there is counted as one epoch later than the last.  Half of all temperatures must have learned.
     """
+    sweep(study, extent="most")
     compared = sweep(study, learned=False)
     accuracy = compared.series("test_accuracy")
     bar = BAR * accuracy[:, -1].max()

@@ -96,6 +96,28 @@ def test_how_slowly_a_network_learns_is_the_epoch_in_which_it_reaches_the_common
     assert verdict.measured.endswith("Never reached at 3 temperatures, counted as epoch 5.")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "extreme-temperatures",
+        "high-temperature-slow",
+        "saturation-grows",
+        "others-shrink",
+        "falls-with-epsilon",
+        "mean-gradient-by-few",
+        "gradient-predicts-errors",
+        "one-pixel",
+        "more-pixels",
+    ],
+)
+def test_what_is_said_of_most_temperatures_takes_most_that_learned(name, make, judged):
+    few = judged(name, make(accuracy=[0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.1]))
+    assert few.verdict == "cannot tell here"
+    assert few.measured.startswith("Too few learned: 3 of 7 temperatures. T = 1/8, 1/4, 1/2, 8 left out: ")
+    half = judged(name, make(accuracy=[0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9]))
+    assert "Too few learned" not in half.measured
+
+
 def test_networks_at_chance_count_where_the_claim_is_about_learning(make, judged):
     """That the ends did not learn at all is what makes them hard to train."""
     assert judged("extreme-temperatures", make(accuracy=[0.1, *[0.9] * 5, 0.1])).verdict == HOLDS
