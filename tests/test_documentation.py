@@ -39,7 +39,9 @@ def test_links_and_commands_name_what_exists(page):
     text = page.read_text()
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
     local = [page.parent / link for link in links if link and not link.startswith("http")]
-    named = [ROOT / path for path in re.findall(r"\b((?:examples|tests|docs|minirobust|data_loaders)/[\w/.-]+\w)", text)]
+    named = [
+        ROOT / path for path in re.findall(r"\b((?:examples|tests|docs|minirobust|data_loaders)/[\w/.-]+\w)", text)
+    ]
     missing = [str(path) for path in [*local, *named] if not path.exists() and "yours" not in path.name]
     assert missing == []
 
