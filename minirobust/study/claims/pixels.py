@@ -32,6 +32,7 @@ from minirobust.study.store import Record, Study
 MANY = 0.05  # of the images, from which on we speak of many cases
 NEWLY = 6  # images that only one more pixel fools: in the sign test 2 / 2^6 = 0.03
 CONFIDENT = 0.9
+ENOUGH_TO_MISS = 100  # images: if none of them shows something, at most 3 % of all do (the rule of three)
 MARGIN = 1 / 7  # of an image's side: 4 of 28 pixels, which MNIST leaves free around every digit
 
 
@@ -193,7 +194,7 @@ def two_pixels_confident(study: Study) -> Finding:
         f"{confidence.max():.3f}.{compared.note}"
     )
     figures = {"fooled": len(confidence), "confident": high, "largest": confidence.max()}
-    return Finding(_exists(high, compared), measured, figures)
+    return Finding(_exists(high, len(confidence), compared), measured, figures)
 
 
 @claim("border-pixels", "4.2", "Even pixels at the border of the image make successful adversarials.")
@@ -211,14 +212,14 @@ def border_pixels(study: Study) -> Finding:
         f"Of {count(total, 'image')} that two pixels and no fewer fooled, {both:,} had both in the margin, the outer "
         f"seventh of the image on each side (4 of 28 pixels).{compared.note}"
     )
-    return Finding(_exists(both, compared), measured, {"fooled": total, "both in the margin": both})
+    return Finding(_exists(both, total, compared), measured, {"fooled": total, "both in the margin": both})
 
 
-def _exists(cases: int, compared: Sweep) -> Ruling:
-    """One case is enough to bear out that there are some; that there is none can be said when all is finished."""
+def _exists(cases: int, of: int, compared: Sweep) -> Ruling:
+    """One case bears out that there are some; that there is none can be said of many images, when all is finished."""
     if cases:
         return "holds"
-    return "cannot tell here" if compared.unfinished else "does not hold"
+    return "cannot tell here" if compared.unfinished or of < ENOUGH_TO_MISS else "does not hold"
 
 
 def _inside(position: numpy.ndarray, side: int) -> numpy.ndarray:
@@ -253,8 +254,7 @@ def class_order_pixel(study: Study) -> Finding:
     "convolutional-classes-alike",
     "4.2",
     "Against the pixel attack the classes are more alike on SVHN and CIFAR-10, with convolutional networks, than on "
-    "MNIST "
-    "and Fashion-MNIST.",
+    "MNIST and Fashion-MNIST.",
     compares=True,
     about_robustness=True,
 )
