@@ -136,7 +136,7 @@ def test_a_file_of_another_configuration_is_refused_and_left_alone(config, tmp_p
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(
     kills, config, begin_alone, run_alone, assert_same_results, tmp_path
 ):
