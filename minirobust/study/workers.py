@@ -74,7 +74,7 @@ class Processes(Executor):
                 except (EOFError, OSError):  # the pipe ended before the answer, or in its midst
                     process.join()
                     if self.closed:
-                        break
+                        raise WorkerDiedError("the work was interrupted") from None
                     _log.warning("a worker died (exit code %s) in attempt %d of %d", process.exitcode, attempt, TRIES)
                 finally:
                     process.join()
