@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -162,15 +163,12 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
     """
     y = data.test.labels
     classes = len(data.class_names)
-    right, confidence, gradient = numpy.empty(len(y), bool), numpy.empty(len(y)), numpy.empty(len(y))
+    answers = _Answers.to(data.test)
     fooled = numpy.empty((len(config.epsilons), len(y)), bool)
     net_values, slopes = [], []
     to_numpy = network.backend.to_numpy
     for rows, x, labels in _batches(network, data.test):
-        logits, input_gradient = network.logits_and_input_gradient(x, labels)
-        right[rows] = to_numpy(logits.argmax(axis=1) == labels)
-        confidence[rows] = _of_true_class(network, logits, y[rows])
-        gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
+        input_gradient = answers.take(network, rows, x, labels)
         for row, epsilon in enumerate(config.epsilons):
             fooled[row, rows] = to_numpy(network.predict(sign_step(network, x, input_gradient, epsilon)) != labels)
         net = network.hidden(x)
@@ -181,15 +179,15 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
     tenth = len(slope) // 10
     return {
         "train_accuracy": _accuracy(network, data.train[: config.train_samples]),
-        "test_accuracy": right.mean(),
-        "class_accuracy": robustness.by_class(~right, y, classes),
+        "test_accuracy": (answers.prediction == y).mean(),
+        "class_accuracy": robustness.by_class(answers.prediction != y, y, classes),
         **regimes._asdict(),
         "slope_mean": slope.mean(),
         "slope_share": numpy.partition(slope, -tenth)[-tenth:].sum() / slope.sum(),
         "robustness": [robustness.by_class(row, y, classes) for row in fooled],
-        "gradient_median": _by_class(numpy.median, gradient, y, classes),
-        "gradient_mean": gradient.mean(),
-        "confidence": _by_class(numpy.mean, confidence, y, classes),
+        "gradient_median": _by_class(numpy.median, answers.gradient, y, classes),
+        "gradient_mean": answers.gradient.mean(),
+        "confidence": _by_class(numpy.mean, answers.confidence, y, classes),
     }
 
 
@@ -205,9 +203,28 @@ def _accuracy(network: Network, split: Split) -> numpy.floating:
     return numpy.concatenate(right).mean()
 
 
-def _of_true_class(network: Network, logits: Any, labels: numpy.ndarray) -> numpy.ndarray:
-    """The probability of each sample's true class, on the host."""
-    return network.backend.to_numpy(network.backend.softmax(logits))[numpy.arange(len(labels)), labels]
+@dataclass
+class _Answers:
+    """What a network says to each image, on the host: its class, the probability of the true one, and G(x)."""
+
+    prediction: numpy.ndarray
+    confidence: numpy.ndarray
+    gradient: numpy.ndarray
+
+    @classmethod
+    def to(cls, split: Split) -> _Answers:
+        """Room for all images of a split."""
+        return cls(numpy.empty(len(split), "int64"), numpy.empty(len(split)), numpy.empty(len(split)))
+
+    def take(self, network: Network, rows: slice, x: Any, labels: Any) -> Any:
+        """Fills in the rows of one batch from one way forward and back; returns the input gradient."""
+        to_numpy = network.backend.to_numpy
+        logits, input_gradient = network.logits_and_input_gradient(x, labels)
+        probabilities = to_numpy(network.backend.softmax(logits))
+        self.prediction[rows] = to_numpy(logits.argmax(axis=1))
+        self.confidence[rows] = probabilities[numpy.arange(len(x)), to_numpy(labels)]
+        self.gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
+        return input_gradient
 
 
 def _by_class(statistic: Any, values: numpy.ndarray, y: numpy.ndarray, classes: int) -> numpy.ndarray:
@@ -234,26 +251,20 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
         What `store` describes, on the host; without ``two/...`` if no image falls to exactly two pixels.
     """
     y, classes = test.labels, network.output_shape[0]
-    prediction, confidence, gradient = numpy.empty(len(y), "int64"), numpy.empty(len(y)), numpy.empty(len(y))
-    to_numpy = network.backend.to_numpy
+    answers = _Answers.to(test)
     for rows, x, labels in _batches(network, test):
-        logits, input_gradient = network.logits_and_input_gradient(x, labels)
-        prediction[rows] = to_numpy(logits.argmax(axis=1))
-        confidence[rows] = _of_true_class(network, logits, y[rows])
-        gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
-    medians, correlations, p_values = saliency.by_class(gradient, confidence, y, classes)
-    ugly = saliency.largest(gradient, min(UGLY, len(y)))
+        answers.take(network, rows, x, labels)
+    medians, correlations, p_values = saliency.by_class(answers.gradient, answers.confidence, y, classes)
+    ugly = saliency.largest(answers.gradient, min(UGLY, len(y)))
     return {
         "label": y,
-        "prediction": prediction,
-        "confidence": confidence,
-        "gradient": gradient,
+        **vars(answers),
         "gradient_median": medians,
         "correlation": correlations,
         "p_value": p_values,
         "ugly/index": ugly,
         "ugly/image": test.images[ugly],
-        **_pixel_attack(network, config, test, prediction == y),
+        **_pixel_attack(network, config, test, answers.prediction == y),
     }
 
 
