@@ -45,7 +45,7 @@ from minirobust.audit_report import AuditReport, Check
 from minirobust.backend import Array
 from minirobust.intervals import Estimate
 from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 from minirobust.robustness import network_robustness
 from minirobust.validation import check_seed
 
@@ -253,7 +253,7 @@ class _Case:
         home, xp, pixels = self.home, self.network.xp, tuple(range(1, self.x.ndim))
         exact = self.network.to(self.network.backend, dtype="float64")
         zero_samples = not_finite = zero_pixels = flips = 0
-        for chunk in chunks(len(self.x)):
+        for chunk in self.network.chunks(len(self.x)):
             g = self.network.input_gradient(self.x[chunk], self.y[chunk])
             truth = exact.input_gradient(self.x[chunk], self.y[chunk])
             zero_samples += int(home((g == 0).all(axis=pixels).sum()))
@@ -409,7 +409,7 @@ def headroom_pixel(network: Network, x: Array, y: Array, loss: Loss) -> Array:
     xp, (low, high) = network.xp, network.input_range
     shape = (-1, *pixels_and_channels(network.input_shape))
     fooled = xp.empty(len(x), dtype=bool)
-    for chunk in chunks(len(x)):
+    for chunk in network.chunks(len(x)):
         images, g = x[chunk], network.input_gradient(x[chunk], y[chunk], loss)
         up, down = g * (high - images), g * (low - images)
         gain, best_end = xp.maximum(up, down), xp.where(up >= down, high, low)

@@ -23,8 +23,6 @@ from minirobust.validation import (
     check_shape,
 )
 
-CHUNK = 500  # samples at a time where a whole data set goes through: bounds memory, changes no result
-
 
 class Network:
     """Layers one after the other, from images (or features) to logits.
@@ -224,7 +222,7 @@ class Network:
         logits = self.xp.empty((len(x), *self.output_shape), dtype=self.dtype)
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
         with self._evaluation():
-            for chunk in chunks(len(x)):
+            for chunk in self.chunks(len(x)):
                 value = x[chunk]
                 for layer in layers:
                     value = layer.forward(value)
@@ -295,12 +293,18 @@ class Network:
         shape = layers[-1].output_shape if layers else self.layers[start].input_shape
         output = self.xp.empty((len(x), *shape), dtype=self.dtype)
         with self._evaluation():
-            for chunk in chunks(len(x)):
+            for chunk in self.chunks(len(x)):
                 value = x[chunk]
                 for layer in layers:
                     value = layer.forward(value)
                 output[chunk] = value
         return output
+
+    def chunks(self, samples: int) -> Iterator[slice]:
+        """Stretches of at most the backend's `chunk` samples."""
+        step = self.backend.chunk
+        for start in range(0, samples, step):
+            yield slice(start, min(start + step, samples))
 
     @contextmanager
     def _evaluation(self) -> Iterator[None]:
@@ -407,12 +411,6 @@ class Network:
         if len(self.output_shape) != 1:
             shape = ", ".join(map(str, ("N", *self.output_shape)))
             raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
-
-
-def chunks(samples: int) -> Iterator[slice]:
-    """Stretches of at most `CHUNK` samples."""
-    for start in range(0, samples, CHUNK):
-        yield slice(start, min(start + CHUNK, samples))
 
 
 def _checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:

@@ -14,7 +14,7 @@ from minirobust.attacks.attack import Attack, check_epsilon, check_samples
 from minirobust.attacks.fgsm import sign_step
 from minirobust.backend import Array
 from minirobust.losses import Loss
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 
 
 def by_class(fooled: Array, y: Array, classes: int = 10) -> numpy.ndarray:
@@ -122,7 +122,7 @@ def epsilon_curve(
         raise ValueError("robustness: expected at least one epsilon, got none")
     x, y = check_samples(network, x, y)
     fooled = network.xp.empty((len(steps), len(x)), dtype=bool)
-    for chunk in chunks(len(x)):
+    for chunk in network.chunks(len(x)):
         gradient = network.input_gradient(x[chunk], y[chunk], loss)
         for row, epsilon in enumerate(steps):
             images = sign_step(network, x[chunk], gradient, epsilon)

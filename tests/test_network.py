@@ -167,7 +167,7 @@ def test_logits_come_with_the_input_gradient(net, x, y, monkeypatch):
     expected = home(net.logits(x)), home(net.input_gradient(x, y, mr.Margin()))
     for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
         np.testing.assert_array_equal(home(array), other)
-    monkeypatch.setattr("minirobust.network.CHUNK", 3)
+    monkeypatch.setattr(net.backend, "chunk", 3)
     for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
         np.testing.assert_allclose(home(array), other, rtol=1e-12)
 
@@ -191,7 +191,7 @@ def test_chunks_change_nothing(net, rng, monkeypatch):
         return [home(a) for a in (net.predict(x), net.predict_proba(x), net.hidden(x), net.input_gradient(x, y))]
 
     whole = everything()
-    monkeypatch.setattr("minirobust.network.CHUNK", 4)
+    monkeypatch.setattr(net.backend, "chunk", 4)
     for a, b in zip(everything(), whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 

@@ -14,7 +14,7 @@ import numpy
 
 from minirobust import backend
 from minirobust.backend import Array
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 from minirobust.validation import check_labels
 
 
@@ -100,9 +100,9 @@ def check_samples(network: Network, x: Array, y: Array) -> tuple[Array, Array]:
     return x, y
 
 
-def in_chunks(samples: int, name: str, progress: bool) -> Iterable[slice]:
-    """`chunks`, on request behind a progress bar that only a terminal shows."""
-    stretches = list(chunks(samples))
+def in_chunks(network: Network, samples: int, name: str, progress: bool) -> Iterable[slice]:
+    """`Network.chunks`, on request behind a progress bar that only a terminal shows."""
+    stretches = list(network.chunks(samples))
     if not progress:
         return stretches
     from tqdm import tqdm

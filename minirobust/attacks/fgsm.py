@@ -5,7 +5,7 @@ from __future__ import annotations
 from minirobust.attacks.attack import Attack, check_epsilon, check_samples
 from minirobust.backend import Array
 from minirobust.losses import Loss
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 
 
 def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
@@ -36,7 +36,7 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
     x, y = check_samples(network, x, y)
     images = network.xp.empty(x.shape, dtype=x.dtype)
     clean = network.xp.empty(len(x), dtype="int64")
-    for chunk in chunks(len(x)):
+    for chunk in network.chunks(len(x)):
         logits, gradient = network.logits_and_input_gradient(x[chunk], y[chunk], loss)
         clean[chunk] = logits.argmax(axis=1)
         images[chunk] = sign_step(network, x[chunk], gradient, epsilon)
@@ -61,7 +61,7 @@ def fgvm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
     xp = network.xp
     images = xp.empty(x.shape, dtype=x.dtype)
     pixels = tuple(range(1, x.ndim))
-    for chunk in chunks(len(x)):
+    for chunk in network.chunks(len(x)):
         g = network.input_gradient(x[chunk], y[chunk], loss)
         largest = xp.abs(g).max(axis=pixels, keepdims=True)
         direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1

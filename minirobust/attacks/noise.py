@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minirobust.attacks.attack import Attack, check_epsilon, check_samples, signs, uniform, where_right
 from minirobust.backend import Array
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 from minirobust.validation import check_seed, positive_int
 
 
@@ -40,7 +40,7 @@ def noise(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, draws: 
     x, y = check_samples(network, x, y)
     draws, seed = positive_int("noise", "draws", draws), check_seed(seed)
     images = network.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in chunks(len(x)):
+    for chunk in network.chunks(len(x)):
         images[chunk] = _draw(network, x[chunk], y[chunk], epsilon, draws, seed, chunk)
     return Attack.judge(network, x, y, images, epsilon, seed)
 

@@ -63,7 +63,7 @@ def pgd(
     steps, starts = positive_int("pgd", "steps", steps), positive_int("pgd", "starts", starts)
     seed = check_seed(seed)
     images = network.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in in_chunks(len(x), "pgd", progress):
+    for chunk in in_chunks(network, len(x), "pgd", progress):
         offsets = _offsets(network, chunk, epsilon, starts, seed)
         images[chunk] = _climb(network, x[chunk], y[chunk], epsilon, steps, loss, offsets)
     return Attack.judge(network, x, y, images, epsilon, seed)

@@ -101,7 +101,7 @@ def pixel(
     x, y = check_samples(network, x, y)
     pixels = _check_pixels(pixels, network)
     search = _Search(network, x, y, pixels)
-    for chunk in in_chunks(len(x), "pixel attack", progress):
+    for chunk in in_chunks(network, len(x), "pixel attack", progress):
         change = PixelChange(network, x[chunk])
         logits, gradient = network.logits_and_input_gradient(change.before, y[chunk], loss, start=change.depth)
         right = search.begin(chunk, logits)
@@ -122,7 +122,7 @@ def brute_force_pixel(network: Network, x: Array, y: Array, *, progress: bool = 
     """
     x, y = check_samples(network, x, y)
     search = _Search(network, x, y, pixels=1)
-    for chunk in in_chunks(len(x), "brute-force pixel attack", progress):
+    for chunk in in_chunks(network, len(x), "brute-force pixel attack", progress):
         change = PixelChange(network, x[chunk])
         right = search.begin(chunk, network.evaluate(change.before, start=change.depth))
         search.run(chunk, change, right, _single_pixels(change))

@@ -65,7 +65,7 @@ def square(
     x, y = check_samples(network, x, y)
     queries, seed = positive_int("square", "queries", queries), check_seed(seed)
     images = network.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in in_chunks(len(x), "square", progress):
+    for chunk in in_chunks(network, len(x), "square", progress):
         images[chunk] = _search(network, x[chunk], y[chunk], epsilon, queries, seed, chunk)
     return Attack.judge(network, x, y, images, epsilon, seed)
 

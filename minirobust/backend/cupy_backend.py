@@ -66,7 +66,9 @@ class CupyBackend(NumpyBackend):
     """
 
     name = "cupy"
-    piece_bytes = 256 << 20  # a GPU wants few large launches, and has the memory for them
+    # A GPU wants few large launches, and has the memory for them.
+    chunk = 1_000
+    piece_bytes = 256 << 20
 
     def __init__(self) -> None:
         try:

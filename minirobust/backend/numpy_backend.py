@@ -27,11 +27,14 @@ class NumpyBackend:
         The name under which `minirobust.backend.get` knows the backend.
     xp : module
         The array module: its functions and operators are all that layers use besides the kernels below.
+    chunk : int
+        How many samples pass through a network at a time when there are more: bounds memory, changes no result.
     piece_bytes : int
         How large the unrolled patches of one piece of a convolution may grow: about a core's cache.
     """
 
     name = "numpy"
+    chunk = 125  # a small one's activations stay in the cache: 500 take a convolutional network 1.4 times as long
     piece_bytes = 1 << 20
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from data_loaders import Dataset, Split
 from minirobust import attacks, robustness, saliency
 from minirobust.attacks.fgsm import sign_step
 from minirobust.masking import audit
-from minirobust.network import Network, chunks
+from minirobust.network import Network
 from minirobust.optimizers import Adam
 from minirobust.regimes import fractions
 from minirobust.study import store
@@ -194,7 +194,7 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
 def _batches(network: Network, split: Split) -> Iterator[tuple[slice, Any, Any]]:
     """Chunk by chunk: which rows, their pixels and labels on the network's backend."""
     asarray = network.backend.asarray
-    for rows in chunks(len(split)):
+    for rows in network.chunks(len(split)):
         yield rows, asarray(split.pixels(rows, network.dtype)), asarray(split.labels[rows])
 
 

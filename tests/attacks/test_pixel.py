@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust import network as network_module
 from minirobust.attacks.pixel import ranking, scores
 from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
 
@@ -388,7 +387,7 @@ def test_the_chunk_size_changes_nothing(case, monkeypatch):
     attacks = []
     for chunk, batch, piece_bytes in ((500, 64, 1 << 20), (7, 3, 100), (1, 1, 1)):
         monkeypatch.setattr(net.backend, "piece_bytes", piece_bytes)
-        monkeypatch.setattr(network_module, "CHUNK", chunk)
+        monkeypatch.setattr(net.backend, "chunk", chunk)
         monkeypatch.setattr(pixel_module, "BATCH", batch)
         attacks.append((mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)))
     for others in attacks[1:]:
