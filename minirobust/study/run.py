@@ -74,7 +74,7 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
 
 
 def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
-    """Audits a trained task, with the networks of all other temperatures as sources of transfer attacks.
+    """Audits a trained task, with the folder's trained networks of all other temperatures as sources of transfer.
 
     See `train` for the arguments and errors.
     """
@@ -85,14 +85,12 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
             return
         began = perf_counter()
         test = data_loaders.load(config.dataset).test[: config.audit_samples]
-        others = [T for T in config.temperatures if temperature != T]
-        sources = [store.read_with_network(store.task_path(folder, T, seed), config.backend)[1].network for T in others]
         report = audit(
             network,
             test.pixels(dtype=config.dtype),
             test.labels,
             config.epsilon,
-            sources=sources,
+            sources=list(_sources(config, temperature, seed, folder)),
             budget=config.audit_budget,
             seed=seed,
         )
@@ -101,6 +99,16 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         record.audited["pixel_samples"] = report.pixel_samples
         record.timing["audit"] = numpy.array(perf_counter() - began)
         store.write(path, record, network, optimizer)
+
+
+def _sources(config: StudyConfig, temperature: float, seed: int, folder: Path) -> Iterator[Network]:
+    """The folder's trained networks of the same seed, whichever call made them."""
+    for T in store.read_config(folder).temperatures:
+        path = store.task_path(folder, T, seed)
+        if temperature != T and path.exists():
+            record, (network, _, _) = store.read_with_network(path, config.backend)
+            if record.final:
+                yield network
 
 
 def new_network(config: StudyConfig, temperature: float, seed: int, data: Dataset) -> Network:

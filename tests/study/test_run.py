@@ -10,6 +10,7 @@ import pytest
 
 import minirobust as mr
 from data_loaders import load_hdf5
+from minirobust.masking import audit
 from minirobust.study import run, store
 from minirobust.study.store import task_path
 
@@ -134,6 +135,26 @@ def test_a_file_of_another_configuration_is_refused_and_left_alone(config, tmp_p
     with pytest.raises(store.StudyError, match="was made with batch_size = 64, expected 32"):
         run.train(config.but(epochs=1, batch_size=32), 2.0, 0, tmp_path)
     assert path.read_bytes() == before
+
+
+def test_the_sources_of_an_audit_are_all_trained_networks_of_the_folder(config, tmp_path, monkeypatch):
+    """Those of earlier calls count, those under way do not."""
+    for temperatures in ((0.25, 2.0), (0.5, 1.0)):
+        store.open_folder(tmp_path, config.but(temperatures=temperatures))
+    for T in (0.25, 0.5, 1.0, 2.0):
+        run.train(config.but(epochs=1), T, 0, tmp_path)
+    record, (network, optimizer, _) = store.read_with_network(task_path(tmp_path, 1.0, 0), "numpy")
+    record.final = {}
+    store.write(task_path(tmp_path, 1.0, 0), record, network, optimizer)
+    temperatures = []
+
+    def watch(network, *arguments, sources, **options):
+        temperatures.extend(source.layers[2].temperature for source in sources)
+        return audit(network, *arguments, sources=sources, **options)
+
+    monkeypatch.setattr(run, "audit", watch)
+    run.audit_trained(config.but(epochs=1, temperatures=(0.5,)), 0.5, 0, tmp_path)
+    assert temperatures == [0.25, 2.0]
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
