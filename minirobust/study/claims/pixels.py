@@ -262,9 +262,10 @@ def convolutional_classes_alike(studies: Sequence[Study]) -> Finding:
     """How the success with the most pixels spreads over the classes: the standard deviation without the part of chance.
 
     Holds if at more than half of the shared temperatures it is smaller in every convolutional study than in every
-    other.  Classes of fewer than 50 images cannot tell.
+    other.  Classes of fewer than 50 images cannot tell.  See `robustness.families_at_shared` for the studies that are
+    left out.
     """
-    families, shared = families_at_shared(studies)
+    families, shared, note = families_at_shared(studies)
     for compared in (one for family in families.values() for one in family):
         if compared.images[compared.images > 0].min() < LEAST_IMAGES:
             raise CannotTellError(
@@ -280,7 +281,7 @@ def convolutional_classes_alike(studies: Sequence[Study]) -> Finding:
     measured = (
         f"The classes' success spreads less in every convolutional study at {smaller} of "
         f"{count(n, 'shared temperature')}; its standard deviation is {cnn} with convolutional and {mlp} with fully "
-        "connected networks."
+        f"connected networks.{note}"
     )
     ruling: Ruling = "holds" if smaller > n / 2 else "does not hold"
     found = Finding(ruling, measured, {"temperatures": n, "smaller": smaller})

@@ -346,9 +346,9 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
 
     That is robustness against FGSM as it is, beyond the 95 % interval of the difference, and divided by accuracy
     ("whatever accuracy").  The two families differ in their data too, so it cannot be told which of the two is the
-    reason.
+    reason.  See `families_at_shared` for the studies that are left out.
     """
-    families, shared = families_at_shared(studies)
+    families, shared, note = families_at_shared(studies)
     plain = _family_gaps(families, shared, _fgsm_rates)
     relative = [
         max(_per_accuracy(one, T) for one in families["cnn"]) < min(_per_accuracy(one, T) for one in families["mlp"])
@@ -358,8 +358,8 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
     measured = (
         f"At {less} of {count(n, 'shared temperature')} every convolutional network is less robust against FGSM than "
         f"every fully connected one, and at {sum(relative)} when robustness is divided by accuracy; the gap of "
-        f"robustness goes from {min(-gap.value for gap in plain):.3f} to {max(-gap.value for gap in plain):.3f}. "
-        "Architecture and data change together."
+        f"robustness goes from {min(-gap.value for gap in plain):z.3f} to {max(-gap.value for gap in plain):z.3f}. "
+        f"Architecture and data change together.{note}"
     )
     ruling = all_hold([_all_below(plain), "holds" if all(relative) else "does not hold"])
     if ruling == "cannot tell here":
@@ -371,26 +371,35 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
 Families = dict[str, list[Sweep]]
 
 
-def families_at_shared(studies: Sequence[Study]) -> tuple[Families, list[float]]:
-    """The studies of each kind of network, and the temperatures that all of them have finished and learned at.
+def families_at_shared(studies: Sequence[Study]) -> tuple[Families, list[float], str]:
+    """The studies of each kind of network, the temperatures that all of them have finished and learned at, and a note.
+
+    A study most of whose networks have learned nothing says nothing of its kind: it is left out, and the note says so.
 
     Raises
     ------
     CannotTellError
-        If a kind is missing, fewer than three temperatures are shared, or ε differs.
+        If a kind is missing, most of a study is not finished, fewer than three temperatures are shared, or ε differs.
     """
     if len({study.config.epsilon for study in studies}) > 1:
         raise CannotTellError("The studies' main ε differ.")
-    families = {model: sweeps(study for study in studies if study.config.model == model) for model in ("mlp", "cnn")}
+    families: Families = {"mlp": [], "cnn": []}
+    note = ""
+    for finished in sweeps(studies, learned=False):
+        study = finished.study
+        try:
+            families[study.config.model].append(sweep(study, extent="most"))
+        except CannotTellError as missing:
+            note += f" {study.title} is left out. {missing}"
     if not families["mlp"] or not families["cnn"]:
         raise CannotTellError(
-            "This compares fully connected and convolutional networks; there are studies of one kind only."
+            f"This compares fully connected and convolutional networks; there are studies of one kind only.{note}"
         )
     sets = [set(compared.temperatures) for family in families.values() for compared in family]
     shared = sorted(set.intersection(*sets))
     if len(shared) < 3:
-        raise CannotTellError(f"All studies share {count(len(shared), 'finished temperature')}: this takes 3.")
-    return families, [float(T) for T in shared]
+        raise CannotTellError(f"All studies share {count(len(shared), 'finished temperature')}: this takes 3.{note}")
+    return families, [float(T) for T in shared], note
 
 
 def _fgsm_rates(compared: Sweep, T: float) -> Estimate:
@@ -417,7 +426,7 @@ def _families_survive(families: Families, shared: Sequence[float]) -> tuple[str,
     before, after = (_all_below(gap) for gap in gaps.values())
     values = [-gap.value for gap in gaps["worst case"]]
     text = (
-        f"The worst case of FGSM, PGD, transfer and Square leaves a gap of {min(values):+.3f} to {max(values):+.3f}, "
+        f"The worst case of FGSM, PGD, transfer and Square leaves a gap of {min(values):+z.3f} to {max(values):+z.3f}, "
         f"above 0 beyond chance at {sum(gap.high < 0 for gap in gaps['worst case'])} of "
         f"{count(len(shared), 'shared temperature')}."
     )

@@ -223,6 +223,25 @@ def test_the_gap_between_the_families_must_be_left_by_the_worst_case(make, judge
     assert (verdict.verdict, verdict.survives_verdict) == (HOLDS, expected)
 
 
+def test_a_study_in_which_too_few_learned_does_not_stand_in_the_way(make, judged):
+    """Its networks are constant, and robust for that reason."""
+    svhn = make(dataset="svhn", model="cnn", accuracy=[0.7, *[0.1] * 6], robustness=1)
+    verdict = judged("convolutional-less-robust", *families(make, 0.7, 0.1), svhn)
+    assert verdict.verdict == HOLDS
+    assert "SVHN is left out. Too few learned: 1 of 7 temperatures. T = 1/4, 1/2, " in verdict.measured
+    assert "SVHN is left out" in judged("convolutional-classes-alike", *families(make, 0.7, 0.1), svhn).measured
+    verdict = judged("convolutional-less-robust", make(), svhn)
+    assert verdict.verdict == OPEN
+    assert "studies of one kind only. SVHN is left out." in verdict.measured
+
+
+def test_a_study_that_is_not_finished_does(make, judged):
+    svhn = make(dataset="svhn", model="cnn", done=(0.125,))
+    verdict = judged("convolutional-less-robust", *families(make, 0.7, 0.1), svhn)
+    assert verdict.verdict == OPEN
+    assert verdict.measured.startswith("SVHN: Too few are finished: 1 of 7 temperatures is finished")
+
+
 def test_one_family_alone_cannot_be_compared(make, judged):
     verdict = judged("convolutional-less-robust", make(), make(dataset="fashion-mnist"))
     assert verdict.verdict == OPEN
