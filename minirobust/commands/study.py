@@ -12,8 +12,9 @@ import typer
 from data_loaders import CATALOGUE
 from minirobust.commands.arguments import DATASETS, check_output, located
 from minirobust.commands.terminal import NO, is_debug, is_quiet, say, table
+from minirobust.sealed import CheckpointError
 from minirobust.study.config import PRESETS, StudyConfig, parse
-from minirobust.study.store import read_config, read_study
+from minirobust.study.store import StudyError, read_config, read_study
 
 
 def preset_names() -> list[str]:
@@ -133,7 +134,15 @@ def status(folder: Folder) -> None:
     """Show where each task stands: epochs, final attacks, audit, accuracy, robustness, time left."""
     from minirobust.study import progress
 
-    typer.echo(progress.table(progress.states(folder)))
+    config = read_config(folder)
+    damaged = []
+    for task in config.tasks():
+        try:
+            typer.echo(str(progress.state(config, folder, *task)))
+        except (StudyError, CheckpointError) as error:
+            damaged.append(error)
+    if damaged:
+        raise StudyError("\n".join(map(str, damaged))) from damaged[0]
 
 
 def figures(

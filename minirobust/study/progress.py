@@ -1,4 +1,4 @@
-"""`states` and `Progress`: how far each task is, as its file says; live on a terminal, plain lines elsewhere."""
+"""`state` and `Progress`: how far each task is, as its file says; live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -61,34 +61,15 @@ class State:
         return f"T = {T:<6} seed {self.seed:<3} {self.stage:<22} {figures:<30} {left}".rstrip()
 
 
-def states(folder: Path, config: StudyConfig | None = None) -> list[State]:
-    """How far each task of a study is, in the order of `StudyConfig.tasks`.
-
-    Parameters
-    ----------
-    folder : Path
-    config : StudyConfig, optional
-        Whose tasks; without it those that the folder names.
-
-    Returns
-    -------
-    list of State
+def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
+    """How far a task of a study is.
 
     Raises
     ------
     StudyError, CheckpointError
-        If it is no study's folder, or a file in it is damaged.
+        If its file is damaged, or none of a study's.
     """
-    config = config or store.read_config(folder)
-    return [_state(config, store.task_path(folder, T, seed), T, seed) for T, seed in config.tasks()]
-
-
-def table(states: list[State]) -> str:
-    """One line for each task."""
-    return "\n".join(map(str, states))
-
-
-def _state(config: StudyConfig, path: Path, T: float, seed: int) -> State:
+    path = store.task_path(folder, T, seed)
     if not path.exists():
         return State(T, seed, 0, config.epochs, False, False, numpy.nan, numpy.nan, numpy.nan)
     record = store.read(path)
@@ -149,7 +130,7 @@ class Progress:
             written = path.stat().st_mtime if path.exists() else 0.0
             if self.changed.get(task) != written:
                 self.changed[task] = written
-                self.states[task] = _state(self.config, path, *task)
+                self.states[task] = state(self.config, self.folder, *task)
 
     def _draw(self) -> None:
         """All lines, in place of those drawn last."""

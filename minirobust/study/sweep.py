@@ -18,7 +18,7 @@ from minirobust import backend as backends
 from minirobust.plots import temperature_label
 from minirobust.study import run, store
 from minirobust.study.config import StudyConfig
-from minirobust.study.progress import Progress, states
+from minirobust.study.progress import Progress, state
 from minirobust.study.workers import Processes, dask_executor
 
 Task = tuple[float, int]
@@ -92,7 +92,8 @@ def run_study(
     run.new_network(config, config.temperatures[0], config.seeds[0], data_loaders.load(config.dataset))
     folder = Path(folder).resolve()
     store.open_folder(folder, config)
-    states(folder, config)  # reads every file: a damaged one is refused before anything runs
+    for task in config.tasks():
+        state(config, folder, *task)  # reads the file: a damaged one is refused before anything runs
     progress = Progress(config, folder, quiet)
     with _executor(config, workers, scheduler) as executor:
         failures = _run_all(executor, run.train, config, folder, config.tasks(), progress)

@@ -193,6 +193,16 @@ def test_status_has_a_line_for_every_task_and_is_0_whatever_it_is(run, folder):
     assert result.stdout.count("not begun") == 3
 
 
+def test_status_names_every_damaged_file_and_shows_the_others(run, folder):
+    for T in (1 / 64, 16.0):
+        store.task_path(folder, T, 0).write_bytes(b"no checkpoint")
+    result = run("study", "status", folder)
+    assert result.exit_code == 2
+    assert result.stdout.split() == ["T", "=", "1", "seed", "0", "not", "begun"]
+    for name in ("T0.015625-seed0.h5", "T16-seed0.h5"):
+        assert f"{folder / name}: expected " in result.stderr
+
+
 def test_presets_are_listed(run):
     lines = run("study", "presets").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["preset", *PRESETS]
