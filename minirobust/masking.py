@@ -278,16 +278,18 @@ class _Case:
         low, high = self.network.input_range
         widths = [epsilon * (high - low) for epsilon in EPSILONS]
         rows = [self.home(fgsm(self.network, self.x, self.y, epsilon).fooled) for epsilon in widths]
-        curve = [self.robustness(row) for row in rows]
-        # Up from the lowest point before it, wherever that is: a slow rise counts like a sudden one.
-        end = int(numpy.argmax(curve - numpy.minimum.accumulate(curve)))
+        rates = [intervals.network(row, self.labels, self.classes) for row in rows]
+        curve, left, chance = [rate.value for rate in rates], rates[-1], 1 / self.classes
+        # Up from the lowest point before it, wherever that is: a slow rise counts like a sudden one.  Not below chance:
+        # what so large a step makes of an image may show the network nothing, and nothing is right that often.
+        rises = curve - numpy.minimum.accumulate(curve)
+        end = int(numpy.argmax(numpy.where([rate.low > chance for rate in rates], rises, 0)))
         begin = int(numpy.argmin(curve[: end + 1]))
         rise = self.gap(rows[begin], rows[end])
         figures = {f"robustness at {epsilon:g}": value for epsilon, value in zip(widths, curve, strict=True)}
-        text = f"rise from ε = {widths[begin]:g} to {widths[end]:g}" if begin < end else "no rise"
+        text = f"rise from ε = {widths[begin]:g} to {widths[end]:g}" if begin < end else "no rise above chance"
         figures["rise"] = rise.value
         rising = CURVE.answer(exceeds(rise, TOLERANCE), text, len(self.x), figures, rise)
-        left, chance = intervals.network(rows[-1], self.labels, self.classes), 1 / self.classes
         unbounded = UNBOUNDED.answer(
             left.low > chance,
             f"left at ε = {widths[-1]:g}, chance {chance:.3f}",

@@ -95,6 +95,17 @@ def test_a_slow_rise_counts_from_the_lowest_point_before_it():
     assert checks[2].estimate.value == checks[2].figures["rise"] == 1
 
 
+@pytest.mark.parametrize(("risen", "flagged"), [(16, False), (24, False), (36, True)])
+def test_a_rise_counts_when_it_goes_above_chance(risen, flagged):
+    """Of 40 samples this many stand again at ε = 0.2: 36 are certainly more than the half that chance gets right."""
+    at, height = [0, 0.1, 0.12, 0.25, 0.27, 0.5, 0.52, 1], [2, 1, -1, -1, 1, 1, -1, -1]
+    _, checks = audit(landscape(at, height), [0.1] * risen + [0.5] * (40 - risen))
+    assert [checks[2].figures[f"robustness at {epsilon:g}"] for epsilon in (0, 0.1, 0.2)] == [1, 0, risen / 40]
+    assert checks[2].flagged == flagged
+    assert checks[2].estimate.value == (risen / 40 if flagged else 0)
+    assert checks[2].text == ("rise from ε = 0.025 to 0.2" if flagged else "no rise above chance")
+
+
 @pytest.mark.parametrize(("in_the_valley", "flagged"), [(5, False), (10, False), (16, True)])
 def test_the_gap_counts_when_its_interval_is_above_a_tenth(in_the_valley, flagged):
     """5, 10 and 16 of 80 samples: gaps of 0.06, 0.125 and 0.2, of which the last alone is above 0.1 for certain."""

@@ -2,6 +2,8 @@
 
 python tests/benchmarks/study.py                 # the same tasks one after another, and in two processes
 python tests/benchmarks/study.py DIR [DIR ...]   # seconds of training, measuring, attacks and audits, as stored
+python tests/benchmarks/study.py --preset svhn --full-size cifar10-25k.h5
+                                                 # the same at the preset's size, foretold from a few epochs
 """
 
 import argparse
@@ -15,7 +17,8 @@ from time import perf_counter
 
 import numpy as np
 
-from minirobust.study import PRESETS, store
+from data_loaders import CATALOGUE, Dataset, Split, load_hdf5, save_hdf5
+from minirobust.study import PRESETS, run, store
 
 ONE_AFTER_ANOTHER = textwrap.dedent("""
     import sys
@@ -47,9 +50,12 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--temperatures", type=int, default=4, help="how many of the preset's (default 4)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--full-size", type=Path, metavar="FILE.h5", help="images to repeat until they are enough")
     options = parser.parse_args()
     if options.studies:
         shares(options.studies)
+    elif options.full_size:
+        full_size(options)
     else:
         speed_up(options)
 
@@ -78,13 +84,34 @@ def speed_up(options):
             print(f"{name:<32} {seconds:7.1f} s {seconds / first:6.2f}", flush=True)
 
 
-def shares(folders):
+def full_size(options):
+    """Of one network, and another that is a source for its audit; all epochs cost as much as the few that are run."""
+    entry, preset = CATALOGUE[PRESETS[options.preset].dataset], PRESETS[options.preset]
+    with tempfile.TemporaryDirectory() as folder:
+        data = load_hdf5(options.full_size)
+        full = Dataset("full", repeated(data.train, entry.train), repeated(data.test, entry.test), data.class_names)
+        save_hdf5(path := Path(folder) / f"{options.preset}.h5", full)
+        config = preset.but(dataset=str(path), epochs=options.epochs, temperatures=(1.0, 2.0))
+        store.open_folder(study := Path(folder) / options.preset, config)
+        run.train(config.but(epochs=options.epochs), 2.0, 0, study)
+        run.train(config, 1.0, 0, study)
+        run.audit_trained(config, 1.0, 0, study)
+        shares([study], of=lambda record: record.temperature == 1.0, epochs=preset.epochs)
+
+
+def repeated(split, count):
+    return Split(np.resize(split.images, (count, *split.images.shape[1:])), np.resize(split.labels, count))
+
+
+def shares(folders, of=lambda record: True, epochs=None):
     titles = ("study", "tasks", "training", "measuring", "pixels", "audits", "all but training / training")
     print("{:<20} {:>5} {:>10} {:>10} {:>8} {:>8}  {}".format(*titles))
     for folder in folders:
-        records = store.read_study(folder).records
+        records = [record for record in store.read_study(folder).records if of(record)]
         names = ("training", "evaluation", "final", "audit")
         seconds = [sum(np.sum(record.timing.get(name, 0.0)) for record in records) for name in names]
+        if epochs is not None:
+            seconds[:2] = [total * epochs / records[0].epoch for total in seconds[:2]]
         training, *others = seconds
         print(
             f"{folder.name:<20} {len(records):>5} {training:>8.0f} s {others[0]:>8.0f} s {others[1]:>6.0f} s "
