@@ -221,7 +221,7 @@ class Network:
         layers = self.layers[start:]
         logits = self.xp.empty((len(x), *self.output_shape), dtype=self.dtype)
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
-        with self._evaluation():
+        with self.evaluation():
             for chunk in self.chunks(len(x)):
                 value = x[chunk]
                 for layer in layers:
@@ -260,10 +260,15 @@ class Network:
         ValueError
             If no layer is an activation.
         """
+        return self.evaluate(x, stop=self.last_activation.index)
+
+    @property
+    def last_activation(self) -> Layer:
+        """The activation layer above the last hidden layer; raises ValueError if there is none."""
         activations = [layer for layer in self.layers if layer.is_activation]
         if not activations:
             raise ValueError(f"hidden: expected a network with an activation layer, got {self!r}")
-        return self.evaluate(x, stop=activations[-1].index)
+        return activations[-1]
 
     def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """What layers `start` to `stop` make of `x`, in chunks; leaves nothing behind.
@@ -292,7 +297,7 @@ class Network:
         layers = self.layers[start:stop]
         shape = layers[-1].output_shape if layers else self.layers[start].input_shape
         output = self.xp.empty((len(x), *shape), dtype=self.dtype)
-        with self._evaluation():
+        with self.evaluation():
             for chunk in self.chunks(len(x)):
                 value = x[chunk]
                 for layer in layers:
@@ -307,8 +312,8 @@ class Network:
             yield slice(start, min(start + step, samples))
 
     @contextmanager
-    def _evaluation(self) -> Iterator[None]:
-        """Outside training, and with nothing left behind."""
+    def evaluation(self) -> Iterator[None]:
+        """A block outside training; what `forward` saves in it is there until its end, and then nothing is left."""
         mode, self.training = self.training, False
         self._batch = None
         try:

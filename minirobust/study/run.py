@@ -19,6 +19,7 @@ import data_loaders
 from data_loaders import Dataset, Split
 from minirobust import attacks, robustness, saliency
 from minirobust.attacks.fgsm import sign_step
+from minirobust.losses import SoftmaxCrossEntropy
 from minirobust.masking import audit
 from minirobust.network import Network
 from minirobust.optimizers import Adam
@@ -176,10 +177,9 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
     net_values, slopes = [], []
     to_numpy = network.backend.to_numpy
     for rows, x, labels in _batches(network, data.test):
-        input_gradient = answers.take(network, rows, x, labels)
+        net, input_gradient = answers.take(network, rows, x, labels)
         for row, epsilon in enumerate(config.epsilons):
             fooled[row, rows] = to_numpy(network.predict(sign_step(network, x, input_gradient, epsilon)) != labels)
-        net = network.hidden(x)
         net_values.append(to_numpy(net).ravel())
         slopes.append(to_numpy(network.backend.sigmoid_derivative(net, temperature)).ravel())
     regimes = fractions(numpy.concatenate(net_values), temperature, config.delta1, config.delta2)
@@ -224,15 +224,24 @@ class _Answers:
         """Room for all images of a split."""
         return cls(numpy.empty(len(split), "int64"), numpy.empty(len(split)), numpy.empty(len(split)))
 
-    def take(self, network: Network, rows: slice, x: Any, labels: Any) -> Any:
-        """Fills in the rows of one batch from one way forward and back; returns the input gradient."""
+    def take(self, network: Network, rows: slice, x: Any, labels: Any) -> tuple[Any, Any]:
+        """Fills in the rows of one batch; returns the net values of the last hidden layer and the input gradient.
+
+        All comes from one way forward and back: hence layer by layer, with a look at what the activation saved.
+        """
         to_numpy = network.backend.to_numpy
-        logits, input_gradient = network.logits_and_input_gradient(x, labels)
+        activation: Any = network.last_activation
+        with network.evaluation():
+            logits = network.forward(x)
+            net = activation.net
+            input_gradient = SoftmaxCrossEntropy().gradient(logits, labels)
+            for layer in reversed(network.layers):
+                input_gradient = layer.input_gradient(input_gradient)
         probabilities = to_numpy(network.backend.softmax(logits))
         self.prediction[rows] = to_numpy(logits.argmax(axis=1))
         self.confidence[rows] = probabilities[numpy.arange(len(x)), to_numpy(labels)]
         self.gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
-        return input_gradient
+        return net, input_gradient
 
 
 def _by_class(statistic: Any, values: numpy.ndarray, y: numpy.ndarray, classes: int) -> numpy.ndarray:

@@ -28,7 +28,8 @@ LEAST_TEMPERATURES = 5
 ENOUGH_TO_DENY = 7
 WEAK = 0.5
 KEPT = 0.5  # of the difference between the ends of T must be left under a stronger attack
-UNDECIDED = " That is too little to be sure of, and too much to deny."
+UNDECIDED = " That is too little to be sure of, and too much to deny: this takes more temperatures."
+CHANCE = " Some of the differences are no larger than chance allows: this takes more test images."
 LEARNED = 2  # times chance: a network below has not learned, and how it stands an attack means nothing
 LEAST_IMAGES = 50  # of a class, for a figure of that class: the 95 % interval of a rate is then at most ± 0.13
 

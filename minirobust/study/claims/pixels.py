@@ -194,7 +194,7 @@ def two_pixels_confident(study: Study) -> Finding:
         f"{confidence.max():.3f}.{compared.note}"
     )
     figures = {"fooled": len(confidence), "confident": high, "largest": confidence.max()}
-    return Finding(_exists(high, len(confidence), compared), measured, figures)
+    return _exists(measured, figures, high, len(confidence), compared)
 
 
 @claim("border-pixels", "4.2", "Even pixels at the border of the image make successful adversarials.")
@@ -212,14 +212,17 @@ def border_pixels(study: Study) -> Finding:
         f"Of {count(total, 'image')} that two pixels and no fewer fooled, {both:,} had both in the margin, the outer "
         f"seventh of the image on each side (4 of 28 pixels).{compared.note}"
     )
-    return Finding(_exists(both, total, compared), measured, {"fooled": total, "both in the margin": both})
+    return _exists(measured, {"fooled": total, "both in the margin": both}, both, total, compared)
 
 
-def _exists(cases: int, of: int, compared: Sweep) -> Ruling:
+def _exists(measured: str, figures: dict[str, float], cases: int, of: int, compared: Sweep) -> Finding:
     """One case bears out that there are some; that there is none can be said of many images, when all is finished."""
     if cases:
-        return "holds"
-    return "cannot tell here" if compared.unfinished or of < ENOUGH_TO_MISS else "does not hold"
+        return Finding("holds", measured, figures)
+    if of < ENOUGH_TO_MISS or compared.unfinished:
+        missing = f" That there is none takes {ENOUGH_TO_MISS} images, of all temperatures."
+        return Finding("cannot tell here", measured + missing, figures)
+    return Finding("does not hold", measured, figures)
 
 
 def _inside(position: numpy.ndarray, side: int) -> numpy.ndarray:

@@ -11,6 +11,7 @@ from minirobust import intervals
 from minirobust.intervals import Estimate, mean_of_rates
 from minirobust.plots import temperature_label
 from minirobust.study.claims.evidence import (
+    CHANCE,
     LEARNED,
     LEAST_IMAGES,
     UNDECIDED,
@@ -148,7 +149,8 @@ def _epsilon_in_audits(compared: Sweep) -> tuple[str, Survival]:
     text = "Of a perfect attack it is true by definition: a larger ε allows every image that a smaller one allows."
     if flags:
         text += (
-            f" The audit follows FGSM to ε = 1 and finds it rising at {sum(flags)} of {count(len(flags), 'network')}."
+            " The audit follows FGSM to ε = 1 and finds robustness rising above chance at "
+            f"{sum(flags)} of {count(len(flags), 'network')}."
         )
     return text, "survives"
 
@@ -171,6 +173,8 @@ def low_temperature_at_every_epsilon(study: Study) -> Finding:
     measured = f"Spearman's ρ of T and robustness over {len(compared.rows)} temperatures is {listed}.{compared.note}"
     figures = {f"rho at {epsilon:g}": one.figures["rho"] for epsilon, one in zip(epsilons, found, strict=True)}
     ruling = all_hold([one.verdict for one in found])
+    if ruling == "cannot tell here":
+        measured += UNDECIDED
     return with_survival(Finding(ruling, measured, figures), lambda: _at_main_epsilon(compared))
 
 
@@ -363,7 +367,7 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
     )
     ruling = all_hold([_all_below(plain), "holds" if all(relative) else "does not hold"])
     if ruling == "cannot tell here":
-        measured += " Some of the gaps are no larger than chance allows: this takes more test images."
+        measured += CHANCE
     figures = {"temperatures": n, "less robust": less, "less robust for its accuracy": sum(relative)}
     return with_survival(Finding(ruling, measured, figures), lambda: _families_survive(families, shared))
 

@@ -9,6 +9,7 @@ import numpy
 from minirobust.intervals import mean_of_rates
 from minirobust.plots import temperature_label
 from minirobust.study.claims.evidence import (
+    CHANCE,
     PAPER_DATASETS,
     Sweep,
     count,
@@ -87,8 +88,10 @@ def extreme_temperatures(study: Study) -> Finding:
         f"{accuracy[-1]:.3f} at T = {compared.labels[-1]}, and {middle:.3f} in the median of those between; it is "
         f"least at T = {worst}.{compared.note}"
     )
-    figures = {"lowest T": accuracy[0], "highest T": accuracy[-1], "median between": middle}
-    return Finding(all_hold(rulings), measured, figures)
+    ruling = all_hold(rulings)
+    if ruling == "cannot tell here":
+        measured += CHANCE
+    return Finding(ruling, measured, {"lowest T": accuracy[0], "highest T": accuracy[-1], "median between": middle})
 
 
 @claim(

@@ -93,6 +93,18 @@ def test_verdict(make, judged, name, numbers, expected):
     assert judged(name, make(**numbers)).verdict == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers", "missing"),
+    [
+        ("gradient-at-extremes", half_the_classes(0.8), "this takes more classes."),
+        ("gradient-predicts-errors", error_ranks(0.3, images=20), "this takes more test images."),
+    ],
+)
+def test_what_cannot_be_told_says_what_is_missing(make, judged, name, numbers, missing):
+    verdict = judged(name, make(**numbers))
+    assert (verdict.verdict, verdict.measured.endswith(missing)) == (OPEN, True)
+
+
 def test_every_claim_of_the_module_is_put_through_all_three_verdicts():
     alone = {claim.name for claim in gradients.CLAIMS if not claim.compares}
     assert {name for name, _, expected in CASES if expected == OPEN} == alone

@@ -147,7 +147,7 @@ def test_a_real_study_is_judged_by_what_its_files_hold(tmp_path):
     found = {one.name: one for one in claims.judge([study])}
     assert found["robustness-falls"].measured == "This takes 5 temperatures, and there are 2."
     assert found["falls-with-epsilon"].verdict == "holds"
-    assert "finds it rising at 0 of 2 networks" in found["falls-with-epsilon"].survives
+    assert "finds robustness rising above chance at 0 of 2 networks" in found["falls-with-epsilon"].survives
     one_pixel = [record.final["pixel_success_of_correct"][0].mean() for record in study.records]
     assert found["one-pixel"].figures["least"] == pytest.approx(min(one_pixel))
     assert "Trying every pixel can only fool more" in found["one-pixel"].survives

@@ -86,6 +86,13 @@ def test_verdict(make, judged, name, numbers, expected):
     assert judged(name, make(**numbers)).verdict == expected
 
 
+@pytest.mark.parametrize("name", ["two-pixels-confident", "border-pixels"])
+def test_that_there_is_none_takes_many_images(make, judged, name):
+    verdict = judged(name, make(**pairs([0.3, 0.89] * 7, [(CENTRE, EDGE)] * 14)))
+    assert verdict.verdict == OPEN
+    assert verdict.measured.endswith("That there is none takes 100 images, of all temperatures.")
+
+
 def test_every_claim_of_the_module_is_put_through_all_three_verdicts():
     alone = {claim.name for claim in pixels.CLAIMS if not claim.compares}
     for verdict in (HOLDS, FAILS, OPEN):

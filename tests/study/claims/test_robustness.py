@@ -68,6 +68,19 @@ def test_verdict(make, judged, name, numbers, expected):
     assert judged(name, make(**numbers)).verdict == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("robustness-falls", {"robustness": WEAKLY_DOWN}),
+        ("low-temperature-at-every-epsilon", {"series": {"robustness": at(np.tile(WEAKLY_DOWN, (3, 1)).T)}}),
+        ("trade-off", {"accuracy": UP + 0.15, "robustness": WEAKLY_DOWN}),
+    ],
+)
+def test_a_weak_trend_takes_more_temperatures(make, judged, name, numbers):
+    verdict = judged(name, make(**numbers))
+    assert (verdict.verdict, verdict.measured.endswith("this takes more temperatures.")) == (OPEN, True)
+
+
 def test_every_claim_of_the_module_is_put_through_all_three_verdicts():
     alone = [claim.name for claim in robustness.CLAIMS if not claim.compares]
     for verdict in (HOLDS, FAILS, OPEN):

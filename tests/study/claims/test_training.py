@@ -69,6 +69,11 @@ def test_verdict(make, judged, name, numbers, expected):
     assert judged(name, make(**numbers)).verdict == expected
 
 
+def test_what_chance_alone_can_explain_takes_more_test_images(make, judged):
+    verdict = judged("extreme-temperatures", make(accuracy=[0.89, *[0.9] * 5, 0.89], images=10))
+    assert (verdict.verdict, verdict.measured.endswith("this takes more test images.")) == (OPEN, True)
+
+
 def test_every_claim_of_the_module_is_put_through_all_three_verdicts():
     alone = [claim.name for claim in training.CLAIMS if not claim.compares]
     for verdict in (HOLDS, FAILS, OPEN):
