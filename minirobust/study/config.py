@@ -6,6 +6,7 @@ Nothing runs here, and nothing is read but TOML.
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -216,3 +217,25 @@ PRESETS = {
     "cifar10": _CNN,
     "quick": _MLP.but(dataset="digits", temperatures=(1 / 64, 1.0, 16.0), epochs=5, audit_samples=500),
 }
+
+
+def words(config: StudyConfig) -> str:
+    """What follows ``minirobust study run`` on a command line that gives this configuration: the inverse of `parse`.
+
+    That is the preset that it differs least from, and an option for each field in which it does.  Of several presets,
+    the one whose name is in the data set's.
+    """
+    differing = {
+        name: [field for field, value in config.to_dict().items() if value != preset.to_dict()[field]]
+        for name, preset in PRESETS.items()
+    }
+    preset = min(differing, key=lambda name: (len(differing[name]), name not in config.dataset))
+    return " ".join(
+        [preset, *(f"--{name.replace('_', '-')} {_text(getattr(config, name))}" for name in differing[preset])]
+    )
+
+
+def _text(value: Any) -> str:
+    """A field's value as a shell takes it."""
+    values = value if isinstance(value, tuple) else (value,)
+    return shlex.quote(",".join(map(str, values)))

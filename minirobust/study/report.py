@@ -7,8 +7,7 @@ is drawn in `figures`; this module puts both in order, with the audits, and says
 from __future__ import annotations
 
 import base64
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from minirobust import sealed
 from minirobust.plots import temperature_label
 from minirobust.study import figures
-from minirobust.study.config import PRESETS, StudyConfig
+from minirobust.study.config import StudyConfig, words
 from minirobust.study.figures import FIGURES, NothingStored
+from minirobust.study.markup import Html, element, entries, table
 from minirobust.study.store import Record, Study
 
 if TYPE_CHECKING:
@@ -163,47 +163,6 @@ def page(studies: Sequence[Study], verdicts: Sequence[Verdict]) -> str:
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 
-# HTML
-
-
-class Html(str):
-    """Text that is markup already; any other text is escaped."""
-
-
-VOID = ("img", "meta", "br")
-
-
-def element(tag: str, *content: str, **attributes: str) -> Html:
-    """An HTML element; what it contains is escaped unless it is `Html`, and so are all attributes.
-
-    Of an attribute's name, a trailing underscore falls away and others become hyphens: ``class_``, ``aria_label``.
-    """
-    pairs = (f' {name.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for name, value in attributes.items())
-    start = f"<{tag}{''.join(pairs)}>"
-    if tag in VOID:
-        return Html(start)
-    inside = "".join(part if isinstance(part, Html) else html.escape(part, quote=False) for part in content)
-    return Html(f"{start}{inside}</{tag}>\n")
-
-
-def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
-    """A table in a box that scrolls if it must; the first cell of each row is its heading."""
-    top = element("tr", *(element("th", name, scope="col") for name in head))
-    body = [
-        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in others))
-        for first, *others in rows
-    ]
-    table = element(
-        "table", element("caption", element("span", caption)), element("thead", top), element("tbody", *body)
-    )
-    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
-
-
-def _entries(texts: Mapping[str, str]) -> Html:
-    """Names, and below each what is to be said of it."""
-    return element("dl", *(part for name, text in texts.items() for part in (element("dt", name), element("dd", text))))
-
-
 def _sign(verdict: str) -> Html:
     kind, sign = SIGNS[verdict]
     return element("span", f"{sign} {verdict}", class_=f"verdict {kind}")
@@ -227,7 +186,7 @@ def _at_a_glance(claims: Sequence[Sequence[Verdict]]) -> Html:
         of = {verdict.dataset: verdict for verdict in claim}
         cells = [_in_short(of[dataset]) if dataset in of else Html("–") for dataset in datasets]
         rows.append([element("a", claim[0].name.replace("-", " "), href=f"#claim-{claim[0].name}"), *cells])
-    return _table(
+    return table(
         "All verdicts at a glance; in small print, what stronger attacks leave of them", ["claim", *datasets], rows
     )
 
@@ -332,14 +291,14 @@ def _audit(study: Study) -> list[Html]:
     verdicts = {_task(study, record): _sentence(audit["verdict"]) for record, audit in audited}
     return [
         heading,
-        _table(
+        table(
             f"{study.title}: robustness at ε = {study.config.epsilon:g} with 95 % intervals, {samples:,} test images",
             ["network", *attacks],
             rates,
         ),
         element("h4", f"{study.title}: verdicts"),
-        _entries(verdicts),
-        _table(
+        entries(verdicts),
+        table(
             f"{study.title}: checks of the gradient",
             ["network", *(f"{number} {check['name']}" for number, check in checks.items())],
             outcomes,
@@ -388,7 +347,7 @@ def _meanings(study: Study, audited: Sequence[tuple[Record, Mapping[str, Any]]])
         where = ", ".join(_task(study, record) for record, _ in found)
         name = f"Check {number}, {check['name']}: {check['finding']}"
         meanings[name] = f"Flagged if: {check['condition']}. Here: {where}. {check['meaning']} {check['remedy']}"
-    return [element("h4", f"{study.title}: what the flags mean"), _entries(meanings)]
+    return [element("h4", f"{study.title}: what the flags mean"), entries(meanings)]
 
 
 # What was run, and how
@@ -411,12 +370,12 @@ def _run(study: Study) -> list[Html]:
     return [
         element("h3", study.title),
         element("p", state),
-        _table(
+        table(
             f"{study.title}: the networks",
             ["network", "epochs", "test accuracy", "training", "evaluation", "final attacks", "audit"],
             [_progress(study, record) for record in study.records],
         ),
-        _entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
+        entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
         element("h4", f"{study.title}: configuration"),
         element("pre", _portable(study.config).to_toml().strip()),
     ]
@@ -447,7 +406,7 @@ def duration(seconds: float) -> str:
 def _commands(studies: Sequence[Study]) -> list[Html]:
     folders = [f"results/{_slug(study)}" for study in studies]
     runs = [
-        f"minirobust study run {_preset(_portable(study.config))} --output {folder}"
+        f"minirobust study run {words(_portable(study.config))} --output {folder}"
         for study, folder in zip(studies, folders, strict=True)
     ]
     every = " ".join(folders)
@@ -466,30 +425,3 @@ def _portable(config: StudyConfig) -> StudyConfig:
 def _slug(study: Study) -> str:
     """A name for a study's folder."""
     return "".join(c if c.isalnum() else "-" for c in Path(study.config.dataset).stem)
-
-
-def _preset(config: StudyConfig) -> str:
-    """The preset that a configuration differs least from, and the options that make up the difference.
-
-    Of several that do, the one whose name is in the data set's.
-    """
-    changes = {name: _options(config, preset) for name, preset in PRESETS.items()}
-    name = min(changes, key=lambda preset: (len(changes[preset]), preset not in config.dataset))
-    return " ".join([name, *changes[name]])
-
-
-def _options(config: StudyConfig, preset: StudyConfig) -> list[str]:
-    base = preset.to_dict()
-    return [
-        f"--{name.replace('_', '-')} {_argument(value)}"
-        for name, value in config.to_dict().items()
-        if value != base[name]
-    ]
-
-
-def _argument(value: Any) -> str:
-    """A field as the command line takes it."""
-    import shlex
-
-    values = value if isinstance(value, list) else [value]
-    return shlex.quote(",".join(str(item) for item in values))

@@ -1,5 +1,6 @@
-"""`StudyConfig`: nonsense is refused with the choices, and TOML gives back what went in."""
+"""`StudyConfig`: nonsense is refused with the choices, and TOML and a command line give back what went in."""
 
+import shlex
 import tomllib
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirobust.study import PRESETS, StudyConfig
-from minirobust.study.config import parse
+from minirobust.study.config import parse, words
 
 MNIST = PRESETS["mnist"]
 
@@ -107,3 +108,19 @@ def test_text_of_a_command_line_becomes_values():
     for name, text in [("epochs", "many"), ("epochs", "1,2"), ("temperatures", "1/0"), ("seeds", "1.5"), ("T", "1")]:
         with pytest.raises(ValueError, match=f"{name}"):
             parse(name, text)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PRESETS["quick"],
+        PRESETS["svhn"].but(dataset="my s.h5", seeds=(0, 1), learning_rate=1e-5),
+        PRESETS["mnist"].but(temperatures=(1 / 64, 0.3), audit_budget="full", dtype="float64", pixels=1),
+    ],
+)
+def test_the_words_of_a_command_line_give_the_configuration_again(config):
+    preset, *options = shlex.split(words(config))
+    pairs = zip(options[::2], options[1::2], strict=True)
+    names = {name.removeprefix("--").replace("-", "_"): text for name, text in pairs}
+    assert PRESETS[preset].but(**{name: parse(name, text) for name, text in names.items()}) == config
+    assert len(names) == sum(getattr(config, name) != getattr(PRESETS[preset], name) for name in config.to_dict())

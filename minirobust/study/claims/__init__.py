@@ -1,7 +1,7 @@
 """`judge`: every claim of the paper as a measured statement, and whether it survives attacks stronger than the paper's.
 
-The claims are in `training`, `robustness`, `gradients` and `pixels`, each a short function whose docstring gives its
-criterion.  The criteria are our choice: the paper states what it saw, not how it would have been refuted.
+The claims are in `training`, `robustness`, `gradients`, `pixels` and `families`, each a short function whose docstring
+gives its criterion.  The criteria are our choice: the paper states what it saw, not how it would have been refuted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from minirobust.sealed import replacing
-from minirobust.study.claims import gradients, pixels, robustness, training
+from minirobust.study.claims import families, gradients, pixels, robustness, training
 from minirobust.study.claims.verdict import CannotTellError, Claim, Finding, Verdict
 from minirobust.study.store import Study
 
 __all__ = ["CLAIMS", "Verdict", "judge", "table", "to_json", "write_json"]
 
-CLAIMS = (*training.CLAIMS, *robustness.CLAIMS, *gradients.CLAIMS, *pixels.CLAIMS)
+CLAIMS = (*training.CLAIMS, *robustness.CLAIMS, *gradients.CLAIMS, *pixels.CLAIMS, *families.CLAIMS)
 
 WIDTH = 120  # columns of the table
 

@@ -9,18 +9,15 @@ import numpy
 from minirobust.intervals import Estimate
 from minirobust.study.claims.evidence import (
     LEAST_IMAGES,
-    SIGNIFICANT,
-    auroc,
     count,
     is_fashion,
     is_not_fashion,
-    p_text,
     paper_dataset,
     span,
-    spearman,
     sweep,
     sweeps,
 )
+from minirobust.study.claims.statistics import SIGNIFICANT, auroc, p_text, spearman
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, all_hold, claim
 from minirobust.study.store import Record, Study
 

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy
 
-from minirobust.study.claims.evidence import (
-    LEAST_IMAGES,
-    UNDECIDED,
-    Sweep,
-    count,
-    is_fashion,
-    is_not_fashion,
-    monotone,
-    span,
-    spearman,
-    spread,
-    standings,
-    survival,
-    sweep,
-    trend_of_rates,
-    trend_survives,
-    with_survival,
-)
-from minirobust.study.claims.robustness import families_at_shared, order, order_survives
+from minirobust.study.claims.evidence import Sweep, count, is_fashion, is_not_fashion, span, sweep
+from minirobust.study.claims.robustness import order, order_survives
+from minirobust.study.claims.statistics import UNDECIDED, monotone, spearman, trend_of_rates
+from minirobust.study.claims.stronger import standings, survival, trend_survives, with_survival
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, Survival, claim
 from minirobust.study.store import Record, Study
 
@@ -155,7 +139,7 @@ def _exception_survives(compared: Sweep) -> tuple[str, Survival]:
     of="a data set other than Fashion-MNIST",
 )
 def two_methods_agree(study: Study) -> Finding:
-    """Over the temperatures the two must rise together: see `evidence.monotone`."""
+    """Over the temperatures the two must rise together: see `statistics.monotone`."""
     compared = sweep(study)
     fgsm = numpy.nanmean(compared.robustness(), axis=1)
     pixel = 1 - numpy.nanmean(compared.final("pixel_success")[:, -1], axis=1)
@@ -253,53 +237,6 @@ def class_order_pixel(study: Study) -> Finding:
     return with_survival(found, lambda: order_survives(compared, "ranked pixel", "brute-force pixel"))
 
 
-@claim(
-    "convolutional-classes-alike",
-    "4.2",
-    "Against the pixel attack the classes are more alike on SVHN and CIFAR-10, with convolutional networks, than on "
-    "MNIST and Fashion-MNIST.",
-    compares=True,
-    about_robustness=True,
-)
-def convolutional_classes_alike(studies: Sequence[Study]) -> Finding:
-    """How the success with the most pixels spreads over the classes: the standard deviation without the part of chance.
-
-    Holds if at more than half of the shared temperatures it is smaller in every convolutional study than in every
-    other.  Classes of fewer than 50 images cannot tell.  See `robustness.families_at_shared` for the studies that are
-    left out.
-    """
-    families, shared, note = families_at_shared(studies)
-    for compared in (one for family in families.values() for one in family):
-        if compared.images[compared.images > 0].min() < LEAST_IMAGES:
-            raise CannotTellError(
-                f"{compared.study.title} has classes of {compared.images[compared.images > 0].min()} test images: this "
-                f"takes {LEAST_IMAGES}."
-            )
-    spreads = {
-        model: numpy.array([[_spread_at(one, T) for one in family] for T in shared])
-        for model, family in families.items()
-    }
-    smaller, n = int((spreads["cnn"].max(axis=1) < spreads["mlp"].min(axis=1)).sum()), len(shared)
-    mlp, cnn = (span(spreads[model].ravel(), ".3f") for model in ("mlp", "cnn"))
-    measured = (
-        f"The classes' success spreads less in every convolutional study at {smaller} of "
-        f"{count(n, 'shared temperature')}; its standard deviation is {cnn} with convolutional and {mlp} with fully "
-        f"connected networks.{note}"
-    )
-    ruling: Ruling = "holds" if smaller > n / 2 else "does not hold"
-    found = Finding(ruling, measured, {"temperatures": n, "smaller": smaller})
-    return with_survival(found, _not_audited)
-
-
-def _spread_at(compared: Sweep, T: float) -> float:
-    row = list(compared.temperatures).index(T)
-    return spread(compared.final("pixel_success")[row, -1], compared.images)[0]
-
-
-def _not_audited() -> tuple[str, Survival]:
-    raise CannotTellError("Every single pixel is tried on too few images of a class to compare spreads.")
-
-
 CLAIMS = (
     one_pixel,
     more_pixels,
@@ -309,5 +246,4 @@ CLAIMS = (
     two_pixels_confident,
     border_pixels,
     class_order_pixel,
-    convolutional_classes_alike,
 )

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-
 import numpy
 
-from minirobust import intervals
-from minirobust.intervals import Estimate, mean_of_rates
-from minirobust.plots import temperature_label
-from minirobust.study.claims.evidence import (
-    CHANCE,
-    LEARNED,
-    LEAST_IMAGES,
+from minirobust.intervals import mean_of_rates
+from minirobust.study.claims.evidence import LEARNED, LEAST_IMAGES, Sweep, count, sweep
+from minirobust.study.claims.statistics import (
     UNDECIDED,
-    Sweep,
     agreement,
-    count,
     differ,
     gap_of_means,
     monotone,
     p_text,
     spearman,
     spread,
-    standings,
-    survival,
-    sweep,
-    sweeps,
     trend_of_rates,
-    trend_survives,
-    with_survival,
 )
+from minirobust.study.claims.stronger import standings, survival, trend_survives, with_survival
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, Survival, all_hold, claim
 from minirobust.study.store import Study
 
@@ -186,7 +172,7 @@ def _at_main_epsilon(compared: Sweep) -> tuple[str, Survival]:
 
 @claim("trade-off", "abstract", "Accuracy and robustness trade off against each other.", about_robustness=True)
 def trade_off(study: Study) -> Finding:
-    """Over the temperatures, robustness after the last epoch must fall as test accuracy rises: see `evidence.monotone`.
+    """Over the temperatures, robustness after the last epoch must fall as accuracy rises: see `statistics.monotone`.
 
     If the accuracies differ by no more than chance, there is nothing to trade.
     """
@@ -337,120 +323,6 @@ def order_survives(compared: Sweep, weak: str, strong: str) -> tuple[str, Surviv
     return text, survival(before.verdict, after.verdict)
 
 
-@claim(
-    "convolutional-less-robust",
-    "4.1",
-    "Convolutional networks, on SVHN and CIFAR-10, are much less robust than fully connected ones, on MNIST and "
-    "Fashion-MNIST, whatever temperature and accuracy.",
-    compares=True,
-    about_robustness=True,
-)
-def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
-    """At every temperature that all studies share, each convolutional study must be the less robust one.
-
-    That is robustness against FGSM as it is, beyond the 95 % interval of the difference, and divided by accuracy
-    ("whatever accuracy").  The two families differ in their data too, so it cannot be told which of the two is the
-    reason.  See `families_at_shared` for the studies that are left out.
-    """
-    families, shared, note = families_at_shared(studies)
-    plain = _family_gaps(families, shared, _fgsm_rates)
-    relative = [
-        max(_per_accuracy(one, T) for one in families["cnn"]) < min(_per_accuracy(one, T) for one in families["mlp"])
-        for T in shared
-    ]
-    less, n = sum(gap.high < 0 for gap in plain), len(shared)
-    measured = (
-        f"At {less} of {count(n, 'shared temperature')} every convolutional network is less robust against FGSM than "
-        f"every fully connected one, and at {sum(relative)} when robustness is divided by accuracy; the gap of "
-        f"robustness goes from {min(-gap.value for gap in plain):z.3f} to {max(-gap.value for gap in plain):z.3f}. "
-        f"Architecture and data change together.{note}"
-    )
-    ruling = all_hold([_all_below(plain), "holds" if all(relative) else "does not hold"])
-    if ruling == "cannot tell here":
-        measured += CHANCE
-    figures = {"temperatures": n, "less robust": less, "less robust for its accuracy": sum(relative)}
-    return with_survival(Finding(ruling, measured, figures), lambda: _families_survive(families, shared))
-
-
-Families = dict[str, list[Sweep]]
-
-
-def families_at_shared(studies: Sequence[Study]) -> tuple[Families, list[float], str]:
-    """The studies of each kind of network, the temperatures that all of them have finished and learned at, and a note.
-
-    A study most of whose networks have learned nothing says nothing of its kind: it is left out, and the note says so.
-
-    Raises
-    ------
-    CannotTellError
-        If a kind is missing, most of a study is not finished, fewer than three temperatures are shared, or ε differs.
-    """
-    if len({study.config.epsilon for study in studies}) > 1:
-        raise CannotTellError("The studies' main ε differ.")
-    families: Families = {"mlp": [], "cnn": []}
-    note = ""
-    for finished in sweeps(studies, learned=False):
-        study = finished.study
-        try:
-            families[study.config.model].append(sweep(study, extent="most"))
-        except CannotTellError as missing:
-            note += f" {study.title} is left out. {missing}"
-    if not families["mlp"] or not families["cnn"]:
-        raise CannotTellError(
-            f"This compares fully connected and convolutional networks; there are studies of one kind only.{note}"
-        )
-    sets = [set(compared.temperatures) for family in families.values() for compared in family]
-    shared = sorted(set.intersection(*sets))
-    if len(shared) < 3:
-        raise CannotTellError(f"All studies share {count(len(shared), 'finished temperature')}: this takes 3.{note}")
-    return families, [float(T) for T in shared], note
-
-
-def _fgsm_rates(compared: Sweep, T: float) -> Estimate:
-    return mean_of_rates(compared.robustness()[list(compared.temperatures).index(T)], compared.images)
-
-
-def _per_accuracy(compared: Sweep, T: float) -> float:
-    row = list(compared.temperatures).index(T)
-    return float(numpy.nanmean(compared.robustness()[row]) / numpy.nanmean(compared.last("class_accuracy")[row]))
-
-
-def _family_gaps(
-    families: Families, shared: Sequence[float], score: Callable[[Sweep, float], Estimate]
-) -> list[Estimate]:
-    """The most robust convolutional network minus the least robust other, at each temperature."""
-    return [
-        gap_of_means(min(score(one, T) for one in families["mlp"]), max(score(one, T) for one in families["cnn"]))
-        for T in shared
-    ]
-
-
-def _families_survive(families: Families, shared: Sequence[float]) -> tuple[str, Survival]:
-    gaps = {attack: _family_gaps(families, shared, partial(_audited, attack)) for attack in ("FGSM", "worst case")}
-    before, after = (_all_below(gap) for gap in gaps.values())
-    values = [-gap.value for gap in gaps["worst case"]]
-    text = (
-        f"The worst case of FGSM, PGD, transfer and Square leaves a gap of {min(values):+z.3f} to {max(values):+z.3f}, "
-        f"above 0 beyond chance at {sum(gap.high < 0 for gap in gaps['worst case'])} of "
-        f"{count(len(shared), 'shared temperature')}."
-    )
-    return text, survival(before, after)
-
-
-def _audited(attack: str, compared: Sweep, T: float) -> Estimate:
-    for row in standings(compared, attack):
-        if row.temperature == T:
-            return intervals.network(row.fooled, row.labels, len(row.by_class))
-    raise CannotTellError(f"{compared.study.title} is not audited at T = {temperature_label(T)}.")
-
-
-def _all_below(gaps: Sequence[Estimate]) -> Ruling:
-    """Whether all differences are below 0, beyond chance."""
-    return all_hold(
-        ["holds" if gap.high < 0 else "does not hold" if gap.value >= 0 else "cannot tell here" for gap in gaps]
-    )
-
-
 CLAIMS = (
     robustness_falls,
     robustness_follows_saturation,
@@ -459,5 +331,4 @@ CLAIMS = (
     trade_off,
     classes_differ,
     class_order_fgsm,
-    convolutional_less_robust,
 )

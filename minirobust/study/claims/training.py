@@ -8,17 +8,8 @@ import numpy
 
 from minirobust.intervals import mean_of_rates
 from minirobust.plots import temperature_label
-from minirobust.study.claims.evidence import (
-    CHANCE,
-    PAPER_DATASETS,
-    Sweep,
-    count,
-    gap_of_means,
-    paper_dataset,
-    sweep,
-    sweeps,
-    trend,
-)
+from minirobust.study.claims.evidence import PAPER_DATASETS, Sweep, count, paper_dataset, sweep, sweeps
+from minirobust.study.claims.statistics import CHANCE, gap_of_means, trend
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, all_hold, claim
 from minirobust.study.store import Study
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from minirobust.study import claims, config, run, store
-from minirobust.study.claims import gradients, pixels, robustness, training, verdict
+from minirobust.study.claims import families, gradients, pixels, robustness, training, verdict
 
-MODULES = (training, robustness, gradients, pixels)
+MODULES = (training, robustness, gradients, pixels, families)
 
 
 def test_every_claim_of_every_module_is_on_the_list_once():

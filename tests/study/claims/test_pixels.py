@@ -169,20 +169,3 @@ def test_every_pixel_tried_is_counted_over_images_that_were_right_beforehand(mak
         "Trying every pixel can only fool more: 33.3% of the audited images that were right beforehand, where the "
         "pixel of largest gradient fools 10.0%."
     )
-
-
-# Several data sets
-
-WIDE, NARROW = np.tile(BY_CLASS, (7, 1)), np.tile(0.4 + BY_CLASS / 10, (7, 1))
-
-
-@pytest.mark.parametrize(
-    ("mlp", "cnn", "images", "expected"),
-    [(WIDE, NARROW, 100, HOLDS), (NARROW, WIDE, 100, FAILS), (WIDE, NARROW, 49, OPEN)],
-)
-def test_classes_are_more_alike_where_the_success_spreads_less(make, judged, mlp, cnn, images, expected):
-    studies = (
-        make(dataset="mnist", images=images, final=success(mlp)),
-        make(dataset="cifar10", model="cnn", images=images, final=success(cnn)),
-    )
-    assert judged("convolutional-classes-alike", *studies).verdict == expected
