@@ -124,6 +124,11 @@ class StudyConfig:
         """This configuration with some fields changed, checked anew."""
         return StudyConfig.from_dict(self.to_dict() | changes)
 
+    @property
+    def main(self) -> int:
+        """Where the main ε stands among `epsilons`."""
+        return self.epsilons.index(self.epsilon)
+
     def tasks(self) -> list[tuple[float, int]]:
         """Every (temperature, seed), seed by seed."""
         return [(T, seed) for seed in self.seeds for T in self.temperatures]

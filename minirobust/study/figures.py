@@ -12,13 +12,25 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy
 
 from minirobust import backend, plots, regimes, sealed
 from minirobust.plots import BLUE, COLOURS, DASHES, GREY, ORANGE, temperature_label
-from minirobust.study.store import Record, Study
+from minirobust.study.panels import (
+    BLACK,
+    blank,
+    cut_corners,
+    draw_images,
+    draw_map,
+    image_parts,
+    legend_below,
+    map_grid,
+    panel_grid,
+    shades,
+)
+from minirobust.study.store import Record, Study, mean_of_present
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +40,7 @@ SELECTED = 5  # temperatures in Fig. 3
 UGLY_ROW, UGLY_ROWS = 5, 2  # images of Fig. 7
 PAIRS = 5  # images of Fig. 10
 SIGNIFICANT = 0.001  # the study's threshold of p
-BLACK, GREEN, PINK, SKY = "#000000", "#009E73", "#CC79A7", "#56B4E9"
+GREEN, PINK, SKY = "#009E73", "#CC79A7", "#56B4E9"
 REGIMES = {"linear": BLUE, "nonlinear": GREY, "saturated": ORANGE}
 # By the audit's name for an attack: label, colour, dashes, marker.
 ATTACKS = {
@@ -60,7 +72,7 @@ def sigmoids(studies: Sequence[Study]) -> Figure:
     for study in _those("a study", lambda study: True, studies):
         thresholds = study.config.delta1, study.config.delta2
         shown[thresholds] = shown.get(thresholds, set()) | set(study.config.temperatures)
-    figure = _figure(5.4 * len(shown), 8.4, "Sigmoids at all temperatures, and their three regimes")
+    figure = blank(5.4 * len(shown), 8.4, "Sigmoids at all temperatures, and their three regimes")
     grid = figure.subplots(2, len(shown), squeeze=False).T
     for (above, below), (thresholds, temperatures) in zip(grid, shown.items(), strict=True):
         _draw_sigmoids(above, sorted(temperatures), *thresholds)
@@ -72,7 +84,7 @@ def _draw_sigmoids(axes: Axes, temperatures: Sequence[float], delta1: float, del
     widest = 8.0
     net = numpy.linspace(-widest, widest, 1601)
     f = backend.get("numpy").sigmoid
-    for T, colour in zip(temperatures, _shades(len(temperatures)), strict=True):
+    for T, colour in zip(temperatures, shades(len(temperatures)), strict=True):
         axes.plot(net, f(net, T), color=colour, linewidth=1, label=temperature_label(T))
         for bound, size in zip(regimes.bounds(T, delta1, delta2), (9, 36), strict=True):
             dots = numpy.array([-bound, bound])
@@ -89,21 +101,21 @@ def _draw_bounds(axes: Axes, temperatures: Sequence[float], delta1: float, delta
     ends = [numpy.full(len(rows), near), *bounds.T, numpy.full(len(rows), far)]
     for (regime, colour), start, end in zip(REGIMES.items(), ends, ends[1:], strict=False):
         axes.barh(rows, end - start, left=start, height=0.8, color=colour, alpha=0.85, label=regime)
-    colours = _shades(len(rows))
+    colours = shades(len(rows))
     for bound, size in zip(bounds.T, (9, 36), strict=True):
         axes.scatter(bound, rows, s=size, color=colours, edgecolors="white", linewidths=0.4, zorder=3)
     axes.set_xscale("log")
     axes.set(xlim=(near, far), ylim=(-0.6, len(rows) - 0.4), xlabel="|net|", ylabel="temperature T")
     axes.set_yticks(rows, [temperature_label(T) for T in temperatures])
     axes.set_title(f"regimes at δ1 = {delta1:g}, δ2 = {delta2:g}", fontsize=9)
-    _legend_below(axes)
+    legend_below(axes)
 
 
 def learning_curves(studies: Sequence[Study]) -> Figure:
     """Fig. 3: accuracy on the test set after every epoch, at up to five temperatures from lowest to highest."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, panels = _panels("Learning curves at selected temperatures", _with_epochs(studies))
+    figure, panels = panel_grid("Learning curves at selected temperatures", _with_epochs(studies))
     for axes, study in panels:
         accuracy = study.series("test_accuracy")
         epochs = numpy.arange(1, study.config.epochs + 1)
@@ -116,7 +128,7 @@ def learning_curves(studies: Sequence[Study]) -> Figure:
         axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(lowest, 1.005))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        _legend_below(axes)
+        legend_below(axes)
     return figure
 
 
@@ -128,7 +140,7 @@ def operation_in_regimes(studies: Sequence[Study]) -> Figure:
 
     The three shares stand on each other and add up to 1.
     """
-    figure, panels = _panels("Operation in the three regimes during training", _with_epochs(studies))
+    figure, panels = panel_grid("Operation in the three regimes during training", _with_epochs(studies))
     for axes, study in panels:
         edges = _columns(axes, study, "share of net values")
         floor = numpy.zeros_like(study.series("linear"))
@@ -149,12 +161,12 @@ def robustness_during_training(studies: Sequence[Study]) -> Figure:
 
     Above it, as a line, stands what it would be at ε = 0: the mean over classes of the accuracy.
     """
-    figure, panels = _panels("Robustness against FGSM during training", _with_epochs(studies))
+    figure, panels = panel_grid("Robustness against FGSM during training", _with_epochs(studies))
     for axes, study in panels:
         edges = _columns(axes, study, "robustness")
         axes.set_title(f"{study.title}, ε = {study.config.epsilon:g}", fontsize=10)
-        robustness = _over_classes(study.series("robustness"))[:, :, study.config.epsilons.index(study.config.epsilon)]
-        clean = _over_classes(study.series("class_accuracy"))
+        robustness = mean_of_present(study.series("robustness")[:, :, study.config.main], axis=-1)
+        clean = mean_of_present(study.series("class_accuracy"), axis=-1)
         for column in range(len(study.config.temperatures)):
             area = axes.stairs(robustness[column], column + edges, fill=True, color=ORANGE, rasterized=True)
             line = axes.stairs(clean[column], column + edges, baseline=None, color=BLACK, linewidth=1)
@@ -171,17 +183,17 @@ def robustness_at_every_epsilon(studies: Sequence[Study]) -> Figure:
     """
     begun = _with_epochs(studies)
     fashion = [study for study in begun if study.config.dataset == "fashion-mnist"]
-    figure, panels = _panels("Robustness against FGSM at several ε during training", fashion or begun, height=3.8)
+    figure, panels = panel_grid("Robustness against FGSM at several ε during training", fashion or begun, height=3.8)
     for axes, study in panels:
         edges = _columns(axes, study, "robustness")
-        robustness = _over_classes(study.series("robustness"))
+        robustness = mean_of_present(study.series("robustness"), axis=-1)
         for index, (epsilon, colour) in enumerate(
-            zip(study.config.epsilons, _shades(len(study.config.epsilons)), strict=True)
+            zip(study.config.epsilons, shades(len(study.config.epsilons)), strict=True)
         ):
             for column, values in enumerate(robustness[:, :, index]):
                 line = axes.stairs(values, column + edges, baseline=None, color=colour, linewidth=1.3)
                 line.set_label(f"ε = {epsilon:g}" if column == 0 else "_")
-        _legend_below(axes)
+        legend_below(axes)
     return figure
 
 
@@ -205,13 +217,13 @@ def ugly_images(studies: Sequence[Study]) -> Figure:
     Each with its true class and the one that the network takes it for.
     """
     title = "Test images of largest input gradient: true class → the network's"
-    figure, parts = _image_parts(title, _nearest_to_one(studies, "ugly/image"), 1.15 * UGLY_ROWS + 0.45)
+    figure, parts = image_parts(title, _nearest_to_one(studies, "ugly/image"), 1.15 * UGLY_ROWS + 0.45)
     for part, study, record in parts:
         final = record.final
         part.suptitle(f"{study.title}, T = {temperature_label(record.temperature)}", fontsize=10)
         axes = part.subplots(UGLY_ROWS, UGLY_ROW).ravel()
         captions = [f"{final['label'][i]} → {final['prediction'][i]}" for i in final["ugly/index"]]
-        _image_row(axes, final["ugly/image"][: len(axes)], captions[: len(axes)], BLACK)
+        draw_images(axes, final["ugly/image"][: len(axes)], captions[: len(axes)], BLACK)
     return figure
 
 
@@ -222,12 +234,12 @@ def gradients_by_class(studies: Sequence[Study]) -> Figure:
     any above 0 like 0.  A cut corner marks those that are not significant, p ≥ .001, for any of the seeds.
     """
     attacked = _attacked(studies)
-    figure, grid = _map_grid("Input gradients and confidence", attacked, 2)
+    figure, grid = map_grid("Input gradients and confidence", attacked, 2)
     for (left, right), study in zip(grid, attacked, strict=True):
-        _map(left, study, study.final("gradient_median").T, "median of G", form="z.0e", log=True)
-        _map(right, study, study.final("correlation").T, "correlation of G and confidence", limits=(-1, 0))
+        draw_map(left, study, study.final("gradient_median").T, "median of G", form="z.0e", log=True)
+        draw_map(right, study, study.final("correlation").T, "correlation of G and confidence", limits=(-1, 0))
         right.set_title(right.get_title() + "\n(cut corner: p ≥ .001, not significant)", fontsize=9)
-        _mark(right, _not_significant(study))
+        cut_corners(right, _not_significant(study))
     return figure
 
 
@@ -238,14 +250,14 @@ def pixel_attack_success(studies: Sequence[Study]) -> Figure:
     """
     attacked = _attacked(studies)
     count = max(study.config.pixels for study in attacked)
-    figure, grid = _map_grid("Success of the pixel attack", attacked, count)
+    figure, grid = map_grid("Success of the pixel attack", attacked, count)
     for row, study in zip(grid, attacked, strict=True):
         success = 100 * study.final("pixel_success")
         limits = (0.0, float(numpy.nanmax(success)))
         shown, surplus = row[: study.config.pixels], row[study.config.pixels :]
         for pixels, axes in enumerate(shown, start=1):
             title = "1 pixel" if pixels == 1 else f"up to {pixels} pixels"
-            _map(axes, study, success[:, pixels - 1].T, title, limits=limits, form="z.0f", bar=False)
+            draw_map(axes, study, success[:, pixels - 1].T, title, limits=limits, form="z.0f", bar=False)
         for axes in surplus:
             axes.remove()
         figure.colorbar(
@@ -265,7 +277,7 @@ def two_pixel_adversarials(studies: Sequence[Study]) -> Figure:
     two pixels are circled.
     """
     title = "Two pixels, one wrong class"
-    figure, parts = _image_parts(title, _nearest_to_one(studies, "two/image"), 2.7)
+    figure, parts = image_parts(title, _nearest_to_one(studies, "two/image"), 2.7)
     for part, study, record in parts:
         two = {name.removeprefix("two/"): values for name, values in record.final.items() if name.startswith("two/")}
         part.suptitle(f"{study.title}, T = {temperature_label(record.temperature)}", fontsize=10)
@@ -274,8 +286,8 @@ def two_pixel_adversarials(studies: Sequence[Study]) -> Figure:
         labels = record.final["label"][two["index"][shown]]
         before = [f"{c} ({p:.1%})" for c, p in zip(labels, two["before"][shown], strict=True)]
         after = [f"{c} ({p:.1%})" for c, p in zip(two["prediction"][shown], two["after"][shown], strict=True)]
-        _image_row(axes[0], two["image"][:PAIRS], before, BLUE)
-        _image_row(axes[1], two["adversarial"][:PAIRS], after, ORANGE)
+        draw_images(axes[0], two["image"][:PAIRS], before, BLUE)
+        draw_images(axes[1], two["adversarial"][:PAIRS], after, ORANGE)
         for axis, pixels in zip(axes[1], two["pixels"][shown], strict=False):
             plots.circle_pixels(axis, pixels, two["image"].shape[2])
     return figure
@@ -292,7 +304,7 @@ def robustness_under_audit(studies: Sequence[Study]) -> Figure:
     the ends of the intervals: all seeds share their test images, so the mean is no surer for them.
     """
     audited = _those("an audit", lambda study: any(record.audit for record in study.records), studies)
-    figure, panels = _panels("What is left of robustness when other attacks try", audited, height=4.0)
+    figure, panels = panel_grid("What is left of robustness when other attacks try", audited, height=4.0)
     for axes, study in panels:
         _draw_attacks(axes, study)
     handles, labels = panels[0][0].get_legend_handles_labels()
@@ -463,13 +475,6 @@ def _spread(length: int, count: int) -> list[int]:
     return sorted({round(place) for place in numpy.linspace(0, length - 1, min(count, length))})
 
 
-def _over_classes(by_class: numpy.ndarray) -> numpy.ndarray:
-    """Network robustness: the plain mean over the last axis of what is not NaN; NaN where all is."""
-    present = ~numpy.isnan(by_class)
-    total = numpy.where(present, by_class, 0).sum(axis=-1)
-    return numpy.where(present.any(axis=-1), total / numpy.maximum(present.sum(axis=-1), 1), numpy.nan)
-
-
 def _not_significant(study: Study) -> numpy.ndarray:
     """Whether p ≥ .001 for any seed: (classes, temperatures)."""
     found = numpy.zeros_like(study.final("p_value"), dtype=bool)
@@ -477,95 +482,3 @@ def _not_significant(study: Study) -> numpy.ndarray:
         if record.final:
             found[study.config.temperatures.index(record.temperature)] |= record.final["p_value"] >= SIGNIFICANT
     return found.T
-
-
-# Arrangement
-
-
-def _figure(width: float, height: float, title: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def _panels(title: str, studies: Sequence[Study], height: float = 3.4) -> tuple[Figure, list[tuple[Axes, Study]]]:
-    """A panel for each study, two of them side by side at most."""
-    columns = min(len(studies), 2)
-    rows = math.ceil(len(studies) / columns)
-    figure = _figure(5.2 * columns, height * rows + 0.6, title)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[len(studies) :]:
-        axes.remove()
-    panels = list(zip(grid, studies, strict=False))
-    for axes, study in panels:
-        axes.set_title(study.title, fontsize=10)
-    return figure, panels
-
-
-def _legend_below(axes: Axes) -> None:
-    """A legend of up to five entries in a line under the axes, where it covers nothing."""
-    axes.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.15),
-        ncols=5,
-        frameon=False,
-        fontsize=8,
-        columnspacing=1,
-        handlelength=1.8,
-    )
-
-
-def _map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, numpy.ndarray]:
-    """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
-    width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) for study in studies))
-    classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
-    height = 1.1 + 0.26 * classes
-    rows, columns = (count, 1) if len(studies) == 1 else (len(studies), count)
-    figure = _figure(width * columns, height * rows + 0.4, title)
-    return figure, figure.subplots(rows, columns, squeeze=False).reshape(len(studies), count)
-
-
-def _map(axes: Axes, study: Study, values: numpy.ndarray, quantity: str, **options: Any) -> None:
-    names = [str(c) for c in range(len(values))]
-    plots.class_temperature_map(
-        axes, values, study.config.temperatures, names, title=f"{study.title}: {quantity}", **options
-    )
-    axes.title.set_fontsize(10)
-
-
-def _mark(axes: Axes, cells: numpy.ndarray) -> None:
-    """Cuts the upper right corner off each of a map's cells that is True."""
-    from matplotlib.collections import PolyCollection
-
-    corner = numpy.array([(0.5, -0.5), (0.12, -0.5), (0.5, -0.12)])
-    corners = [numpy.add(corner, (column, row)) for row, column in numpy.argwhere(cells)]
-    axes.add_collection(PolyCollection(corners, facecolors="white", edgecolors=BLACK, linewidths=0.6))
-
-
-def _image_parts(
-    title: str, shown: Sequence[tuple[Study, Record]], height: float
-) -> tuple[Figure, list[tuple[Any, Study, Record]]]:
-    """A part of a figure for each study, two side by side at most."""
-    columns = min(len(shown), 2)
-    rows = math.ceil(len(shown) / columns)
-    figure = _figure(5.2 * columns, height * rows + 0.4, title)
-    parts = figure.subfigures(rows, columns, squeeze=False).ravel()
-    return figure, [(part, *pair) for part, pair in zip(parts, shown, strict=False)]
-
-
-def _image_row(axes: Sequence[Axes], images: numpy.ndarray, captions: Sequence[str], colour: str) -> None:
-    """`plots.image_row` of stored images, uint8; axes that are left over go."""
-    plots.image_row(axes[: len(images)], images / 255, captions, colour)
-    for axis in axes[: len(images)]:
-        axis.title.set_fontsize(8)
-    for axis in axes[len(images) :]:
-        axis.remove()
-
-
-def _shades(count: int) -> numpy.ndarray:
-    """Colours of an ordered quantity, from dark to bright, even in lightness: (count, 4)."""
-    import matplotlib
-
-    return matplotlib.colormaps["viridis"](numpy.linspace(0, 0.88, count))

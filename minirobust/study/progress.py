@@ -73,7 +73,6 @@ def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
     if not path.exists():
         return State(T, seed, 0, config.epochs, False, False, numpy.nan, numpy.nan, numpy.nan)
     record = store.read(path)
-    main = config.epsilons.index(config.epsilon)
     pace = (record.timing["training"] + record.timing["evaluation"])[-5:].mean()
     return State(
         T,
@@ -83,7 +82,7 @@ def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
         bool(record.final),
         record.audit is not None,
         float(record.epochs["test_accuracy"][-1]),
-        float(numpy.nanmean(record.epochs["robustness"][-1, main])),
+        float(numpy.nanmean(record.epochs["robustness"][-1, config.main])),
         float(pace * (config.epochs - record.epoch)),
     )
 

@@ -308,10 +308,10 @@ class Study:
             if array is not None:
                 place = self.config.temperatures.index(record.temperature), self.config.seeds.index(record.seed)
                 values[place][: len(array)] = array
-        return _mean_of_present(values, axis=1)
+        return mean_of_present(values, axis=1)
 
 
-def _mean_of_present(values: numpy.ndarray, axis: int) -> numpy.ndarray:
+def mean_of_present(values: numpy.ndarray, axis: int) -> numpy.ndarray:
     """The mean of what is not NaN; NaN where all is."""
     present = ~numpy.isnan(values)
     total = numpy.where(present, values, 0).sum(axis=axis)

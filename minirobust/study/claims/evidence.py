@@ -91,7 +91,7 @@ class Sweep:
 
     def robustness(self) -> numpy.ndarray:
         """R_c against FGSM at the main ε after the last epoch, (temperatures, classes)."""
-        return self.last("robustness")[:, self.study.config.epsilons.index(self.study.config.epsilon)]
+        return self.last("robustness")[:, self.study.config.main]
 
     @property
     def images(self) -> numpy.ndarray:

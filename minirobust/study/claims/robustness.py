@@ -61,8 +61,7 @@ def robustness_follows_saturation(study: Study) -> Finding:
     if study.config.epochs < LEAST_EPOCHS:
         raise CannotTellError(f"This takes {LEAST_EPOCHS} epochs, and the study has {study.config.epochs}.")
     saturated, accuracy = compared.series("saturated"), numpy.nanmean(compared.series("class_accuracy"), axis=2)
-    main = study.config.epsilons.index(study.config.epsilon)
-    robust = numpy.nanmean(compared.series("robustness")[:, :, main], axis=2)
+    robust = numpy.nanmean(compared.series("robustness")[:, :, study.config.main], axis=2)
     levels, changes = [], []
     for share, series, right in zip(saturated, robust, accuracy, strict=True):
         awake = right >= LEARNED / len(compared.images)

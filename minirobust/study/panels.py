@@ -1,0 +1,107 @@
+"""How figures of studies are laid out: panels, grids of maps, rows of images, legends, colours of what is ordered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from minirobust import plots
+from minirobust.study.store import Record, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLACK = "#000000"
+
+
+def blank(width: float, height: float, title: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def panel_grid(title: str, studies: Sequence[Study], height: float = 3.4) -> tuple[Figure, list[tuple[Axes, Study]]]:
+    """A panel for each study, two of them side by side at most."""
+    columns = min(len(studies), 2)
+    rows = math.ceil(len(studies) / columns)
+    figure = blank(5.2 * columns, height * rows + 0.6, title)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(studies) :]:
+        axes.remove()
+    panels = list(zip(grid, studies, strict=False))
+    for axes, study in panels:
+        axes.set_title(study.title, fontsize=10)
+    return figure, panels
+
+
+def legend_below(axes: Axes) -> None:
+    """A legend of up to five entries in a line under the axes, where it covers nothing."""
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncols=5,
+        frameon=False,
+        fontsize=8,
+        columnspacing=1,
+        handlelength=1.8,
+    )
+
+
+def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, numpy.ndarray]:
+    """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
+    width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) for study in studies))
+    classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
+    height = 1.1 + 0.26 * classes
+    rows, columns = (count, 1) if len(studies) == 1 else (len(studies), count)
+    figure = blank(width * columns, height * rows + 0.4, title)
+    return figure, figure.subplots(rows, columns, squeeze=False).reshape(len(studies), count)
+
+
+def draw_map(axes: Axes, study: Study, values: numpy.ndarray, quantity: str, **options: Any) -> None:
+    names = [str(c) for c in range(len(values))]
+    plots.class_temperature_map(
+        axes, values, study.config.temperatures, names, title=f"{study.title}: {quantity}", **options
+    )
+    axes.title.set_fontsize(10)
+
+
+def cut_corners(axes: Axes, cells: numpy.ndarray) -> None:
+    """Cuts the upper right corner off each of a map's cells that is True."""
+    from matplotlib.collections import PolyCollection
+
+    corner = numpy.array([(0.5, -0.5), (0.12, -0.5), (0.5, -0.12)])
+    corners = [numpy.add(corner, (column, row)) for row, column in numpy.argwhere(cells)]
+    axes.add_collection(PolyCollection(corners, facecolors="white", edgecolors=BLACK, linewidths=0.6))
+
+
+def image_parts(
+    title: str, shown: Sequence[tuple[Study, Record]], height: float
+) -> tuple[Figure, list[tuple[Any, Study, Record]]]:
+    """A part of a figure for each study, two side by side at most."""
+    columns = min(len(shown), 2)
+    rows = math.ceil(len(shown) / columns)
+    figure = blank(5.2 * columns, height * rows + 0.4, title)
+    parts = figure.subfigures(rows, columns, squeeze=False).ravel()
+    return figure, [(part, *pair) for part, pair in zip(parts, shown, strict=False)]
+
+
+def draw_images(axes: Sequence[Axes], images: numpy.ndarray, captions: Sequence[str], colour: str) -> None:
+    """`plots.image_row` of stored images, uint8; axes that are left over go."""
+    plots.image_row(axes[: len(images)], images / 255, captions, colour)
+    for axis in axes[: len(images)]:
+        axis.title.set_fontsize(8)
+    for axis in axes[len(images) :]:
+        axis.remove()
+
+
+def shades(count: int) -> numpy.ndarray:
+    """Colours of an ordered quantity, from dark to bright, even in lightness: (count, 4)."""
+    import matplotlib
+
+    return matplotlib.colormaps["viridis"](numpy.linspace(0, 0.88, count))
