@@ -1,6 +1,7 @@
 """Fixtures shared by all tests; above all `backend`, on each of which every test of arithmetic runs."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import strict_backend  # registers the backend "strict"  # noqa: F401
 import minirobust as mr
 from data_loaders import load_mnist
 from minirobust.backend import BackendError
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell script starts what it puts in the background; children would inherit it, and tests interrupt some.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _present():
