@@ -93,8 +93,8 @@ def full_size(options):
         save_hdf5(path := Path(folder) / f"{options.preset}.h5", full)
         config = preset.but(dataset=str(path), epochs=options.epochs, temperatures=(1.0, 2.0))
         store.open_folder(study := Path(folder) / options.preset, config)
-        run.train(config.but(epochs=options.epochs), 2.0, 0, study)
-        run.train(config, 1.0, 0, study)
+        for T in config.temperatures:
+            run.train(config, T, 0, study)
         run.audit_trained(config, 1.0, 0, study)
         shares([study], of=lambda record: record.temperature == 1.0, epochs=preset.epochs)
 

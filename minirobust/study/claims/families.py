@@ -17,6 +17,40 @@ from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, Su
 from minirobust.study.store import Study
 
 
+Families = dict[str, list[Sweep]]
+
+
+def families_at_shared(studies: Sequence[Study]) -> tuple[Families, list[float], str]:
+    """The studies of each kind of network, the temperatures that all of them have finished and learned at, and a note.
+
+    A study most of whose networks have learned nothing says nothing of its kind: it is left out, and the note says so.
+
+    Raises
+    ------
+    CannotTellError
+        If a kind is missing, most of a study is not finished, fewer than three temperatures are shared, or ε differs.
+    """
+    if len({study.config.epsilon for study in studies}) > 1:
+        raise CannotTellError("The studies' main ε differ.")
+    families: Families = {"mlp": [], "cnn": []}
+    note = ""
+    for finished in sweeps(studies, learned=False):
+        study = finished.study
+        try:
+            families[study.config.model].append(sweep(study, extent="most"))
+        except CannotTellError as missing:
+            note += f" {study.title} is left out. {missing}"
+    if not families["mlp"] or not families["cnn"]:
+        raise CannotTellError(
+            f"This compares fully connected and convolutional networks; there are studies of one kind only.{note}"
+        )
+    sets = [set(compared.temperatures) for family in families.values() for compared in family]
+    shared = sorted(set.intersection(*sets))
+    if len(shared) < 3:
+        raise CannotTellError(f"All studies share {count(len(shared), 'finished temperature')}: this takes 3.{note}")
+    return families, [float(T) for T in shared], note
+
+
 @claim(
     "convolutional-less-robust",
     "4.1",
@@ -50,40 +84,6 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
         measured += CHANCE
     figures = {"temperatures": n, "less robust": less, "less robust for its accuracy": sum(relative)}
     return with_survival(Finding(ruling, measured, figures), lambda: _families_survive(families, shared))
-
-
-Families = dict[str, list[Sweep]]
-
-
-def families_at_shared(studies: Sequence[Study]) -> tuple[Families, list[float], str]:
-    """The studies of each kind of network, the temperatures that all of them have finished and learned at, and a note.
-
-    A study most of whose networks have learned nothing says nothing of its kind: it is left out, and the note says so.
-
-    Raises
-    ------
-    CannotTellError
-        If a kind is missing, most of a study is not finished, fewer than three temperatures are shared, or ε differs.
-    """
-    if len({study.config.epsilon for study in studies}) > 1:
-        raise CannotTellError("The studies' main ε differ.")
-    families: Families = {"mlp": [], "cnn": []}
-    note = ""
-    for finished in sweeps(studies, learned=False):
-        study = finished.study
-        try:
-            families[study.config.model].append(sweep(study, extent="most"))
-        except CannotTellError as missing:
-            note += f" {study.title} is left out. {missing}"
-    if not families["mlp"] or not families["cnn"]:
-        raise CannotTellError(
-            f"This compares fully connected and convolutional networks; there are studies of one kind only.{note}"
-        )
-    sets = [set(compared.temperatures) for family in families.values() for compared in family]
-    shared = sorted(set.intersection(*sets))
-    if len(shared) < 3:
-        raise CannotTellError(f"All studies share {count(len(shared), 'finished temperature')}: this takes 3.{note}")
-    return families, [float(T) for T in shared], note
 
 
 def _fgsm_rates(compared: Sweep, T: float) -> Estimate:
