@@ -16,7 +16,6 @@ from minirobust.study.claims.stronger import standings, survival, with_survival
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, Survival, all_hold, claim
 from minirobust.study.store import Study
 
-
 Families = dict[str, list[Sweep]]
 
 
