@@ -267,6 +267,16 @@ def test_hidden_is_what_enters_the_last_activation(net, x):
     np.testing.assert_allclose(home(net.hidden(x)), expected, rtol=1e-12)
 
 
+def test_of_several_activations_the_last_one_counts(backend, rng):
+    layers = [mr.Dense(5), mr.Tanh(), mr.Dense(4), mr.TemperatureSigmoid(0.5), mr.Dense(3)]
+    net = mr.Network(layers, (2,), backend=backend, dtype="float64")
+    x = rng.random((6, 2))
+    home = net.backend.to_numpy
+    first, second = (home(layers[place].weight.value) for place in (0, 2))
+    np.testing.assert_allclose(home(net.hidden(x)), np.tanh(x @ first) @ second, rtol=1e-12)  # biases are 0 yet
+    assert net.last_activation is layers[3]
+
+
 def test_hidden_needs_an_activation():
     net = mr.Network([mr.Dense(2)], input_shape=(3,))
     with pytest.raises(ValueError, match="expected a network with an activation layer"):
