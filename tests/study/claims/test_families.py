@@ -7,6 +7,13 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot tell here"
 WIDE, NARROW = np.linspace(0.1, 0.8, 10), np.linspace(0.41, 0.48, 10)
 
 
+def at_first(rates, count):
+    """These rates of the classes with the most pixels at so many temperatures, and at the others 0.5 of each class."""
+    final = np.full((7, 3, 10), 0.5)
+    final[:count, -1] = rates
+    return final
+
+
 def families(make, mlp, cnn, images=100, mlp_has=(), cnn_has=()):
     return (
         make(dataset="mnist", robustness=mlp, images=images, **dict(mlp_has)),
@@ -24,7 +31,17 @@ def families(make, mlp, cnn, images=100, mlp_has=(), cnn_has=()):
     ],
 )
 def test_convolutional_networks_are_less_robust_at_every_shared_temperature(make, judged, mlp, cnn, images, expected):
-    assert judged("convolutional-less-robust", *families(make, mlp, cnn, images)).verdict == expected
+    verdict = judged("convolutional-less-robust", *families(make, mlp, cnn, images))
+    assert verdict.verdict == expected
+    assert ("no larger than chance allows: this takes more test images" in verdict.measured) == (expected == OPEN)
+
+
+def test_it_is_counted_where_they_are_beyond_chance(make, judged):
+    left = {"mlp_has": {"audits": {"FGSM": 0.7, "worst case": [0.5] * 3 + [0.2] * 4}}}
+    left["cnn_has"] = {"audits": {"FGSM": 0.2, "worst case": 0.2}}
+    verdict = judged("convolutional-less-robust", *families(make, [0.7] * 5 + [0.2, 0.1], 0.2, **left))
+    assert (verdict.figures["less robust"], verdict.figures["temperatures"]) == (5, 7)
+    assert "gap of +0.000 to +0.300, above 0 beyond chance at 3 of 7 shared temperatures" in verdict.survives
 
 
 def test_convolutional_networks_must_be_less_robust_for_their_accuracy_too(make, judged):
@@ -72,7 +89,13 @@ def test_one_family_alone_cannot_be_compared(make, judged):
 
 @pytest.mark.parametrize(
     ("mlp", "cnn", "images", "expected"),
-    [(WIDE, NARROW, 100, HOLDS), (NARROW, WIDE, 100, FAILS), (WIDE, NARROW, 49, OPEN)],
+    [
+        (WIDE, NARROW, 100, HOLDS),
+        (NARROW, WIDE, 100, FAILS),
+        (at_first(WIDE, 4), at_first(NARROW, 4), 100, HOLDS),
+        (at_first(WIDE, 3), at_first(NARROW, 3), 100, FAILS),
+        (WIDE, NARROW, 49, OPEN),
+    ],
 )
 def test_classes_are_more_alike_where_the_success_spreads_less(make, judged, mlp, cnn, images, expected):
     of_mlp, of_cnn = ({"final": {"pixel_success": np.broadcast_to(rates, (7, 3, 10))}} for rates in (mlp, cnn))

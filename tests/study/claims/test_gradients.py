@@ -93,6 +93,17 @@ def test_verdict(make, judged, name, numbers, expected):
     assert judged(name, make(**numbers)).verdict == expected
 
 
+def test_the_images_of_largest_gradient_are_counted_that_are_wrong(make, judged):
+    assert (
+        "as many as are wrong in all, 100% are wrong"
+        in judged("gradient-predicts-errors", make(**error_ranks(1))).measured
+    )
+    assert (
+        "as many as are wrong in all, 0% are wrong"
+        in judged("gradient-predicts-errors", make(**error_ranks(-1))).measured
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "numbers", "missing"),
     [

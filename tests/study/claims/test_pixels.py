@@ -113,6 +113,14 @@ def test_methods_are_compared_by_spearmans_correlation_of_what_they_leave(make, 
     assert judged("two-methods-agree", study).figures["rho"] == pytest.approx(expected)
 
 
+def test_success_counts_with_the_most_pixels(make, judged):
+    most = {"pixel_success": np.full((7, 3, 10), 0.5), "pixel_success_of_correct": np.full((7, 3, 10), 0.5)}
+    most["pixel_success"][:, 2] = UP[:, None]
+    most["pixel_success_of_correct"][:, 2] = DOWN[:, None]
+    figures = judged("pixel-falls-at-low-temperature", make(final=most)).figures
+    assert (figures["rho"], figures["rho of correct"]) == (pytest.approx(1), pytest.approx(-1))
+
+
 def ranked(rates):
     """Of each class the first images stand against one pixel, as under `standing`, and the others fall to one."""
     labels = np.arange(N) % 10

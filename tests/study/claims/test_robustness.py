@@ -17,6 +17,7 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot tell here"
 RISING = np.tile(np.linspace(0.2, 0.6, 12), (7, 1))
 AT_EVERY_EPSILON = np.stack([DOWN, DOWN * 0.8, DOWN * 0.6], axis=1)
 SHUFFLED = np.array([np.roll(BY_CLASS, 3 * row) for row in range(7)])
+SWAPPED = BY_CLASS[[0, 3, 4, 1, 2, 7, 8, 5, 6, 9]]
 
 
 def at(values):
@@ -35,6 +36,7 @@ CASES = [
     ("robustness-falls", {"robustness": ZIGZAG}, FAILS),
     ("robustness-falls", {"robustness": 0.5}, FAILS),
     ("robustness-falls", {"robustness": WEAKLY_DOWN}, OPEN),
+    ("robustness-falls", {"robustness": [0.51, 0.505, 0.5, 0.3, 0.2, 0.1, 0.49]}, OPEN),  # the ends are alike
     ("robustness-falls", {"robustness": np.linspace(0.52, 0.5, 7), "images": 10}, OPEN),  # by no more than chance
     ("robustness-falls", {"robustness": DOWN, "done": (0.125, 0.25, 8.0)}, OPEN),
     ("robustness-falls", {"robustness": DOWN, "accuracy": [0.9, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1]}, OPEN),
@@ -60,6 +62,7 @@ CASES = [
     ("class-order-fgsm", {"robustness": SHUFFLED}, FAILS),
     ("class-order-fgsm", {"robustness": 0.45 + SHUFFLED / 10, "images": 10}, OPEN),  # all chance
     ("class-order-fgsm", {"robustness": 0.5}, OPEN),
+    ("class-order-fgsm", {"robustness": np.array([BY_CLASS, SWAPPED] * 3 + [BY_CLASS])}, HOLDS),  # mean ρ = 0.77
 ]
 
 

@@ -42,10 +42,12 @@ CASES = [
     ("gradients-vanish", FIVE | {"series": {"slope_mean": ZIGZAG[:5]}}, OPEN),
     ("gradients-concentrate", {"series": {"slope_share": DOWN}}, HOLDS),
     ("gradients-concentrate", {"series": {"slope_share": DOWN / 2}}, FAILS),  # never over half
+    ("gradients-concentrate", {"series": {"slope_share": DOWN * 0.7}}, HOLDS),  # over half at the lowest alone
     ("gradients-concentrate", {"series": {"slope_share": UP}}, FAILS),
     ("gradients-concentrate", FIVE | {"series": {"slope_share": [0.9, 0.7, 0.8, 0.2, 0.3]}}, OPEN),
     ("linear-falls", {"series": {"linear": UP}}, HOLDS),
     ("linear-falls", {"series": {"linear": UP * 0.7}}, FAILS),  # not drastically: by 0.42
+    ("linear-falls", {"series": {"linear": UP * 0.9}}, HOLDS),  # by 0.54, of which 0.45 is left within the ends
     ("linear-falls", {"series": {"linear": DOWN}}, FAILS),
     ("linear-falls", {"series": {"linear": UP}, "accuracy": [0.9] * 4 + [0.1] * 3}, OPEN),
     ("saturated-rises", {"series": {"saturated": DOWN}}, HOLDS),
