@@ -7,7 +7,7 @@ import pytest
 
 import minirobust as mr
 from minirobust.study import StudyConfig, store
-from minirobust.study.progress import Progress, state
+from minirobust.study.progress import Progress, State, state
 from minirobust.study.store import Record, task_path
 
 CONFIG = StudyConfig("digits", "mlp", (1 / 64, 2.0, 16.0), epochs=20)
@@ -50,6 +50,13 @@ def test_each_task_says_how_far_it_is(write, tmp_path):
     assert state(CONFIG, tmp_path, 2.0, 0).stage == "trained, not audited"
     write(2.0, 20, final=True, audit=True)
     assert state(CONFIG, tmp_path, 2.0, 0).stage == "done"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(99, "99 s left"), (100, "2 min left"), (5400, "90 min left"), (9000, "2.5 h left")]
+)
+def test_time_left_is_told_in_seconds_minutes_or_hours(seconds, text):
+    assert str(State(1.0, 0, 1, 2, False, False, 0.5, 0.5, seconds)).endswith(f"  {text}")
 
 
 def test_plain_lines_come_when_a_task_is_a_tenth_further(write, tmp_path):

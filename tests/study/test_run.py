@@ -50,6 +50,18 @@ def test_the_last_epochs_row_is_what_the_librarys_functions_say_of_the_network(t
     np.testing.assert_allclose(last["slope_share"], slope[: len(slope) // 10].sum() / slope.sum(), rtol=1e-5)
 
 
+def test_times_are_those_that_were_taken(config, tmp_path):
+    store.open_folder(tmp_path, config)
+    began = time.perf_counter()
+    run.train(config, 0.25, 0, tmp_path)
+    run.audit_trained(config, 0.25, 0, tmp_path)
+    took = time.perf_counter() - began
+    timing = store.read(task_path(tmp_path, 0.25, 0)).timing
+    assert set(timing) == {"training", "evaluation", "final", "audit"}
+    assert all((seconds > 0).all() for seconds in timing.values())
+    assert sum(seconds.sum() for seconds in timing.values()) < took
+
+
 def test_the_loss_is_that_of_training(trained, config):
     record, _, _, _ = trained
     data = load_hdf5(config.dataset)
