@@ -2,7 +2,7 @@
 
 python tests/benchmarks/study.py                 # the same tasks one after another, and in two processes
 python tests/benchmarks/study.py DIR [DIR ...]   # seconds of training, measuring, attacks and audits, as stored
-python tests/benchmarks/study.py --preset svhn --full-size cifar10-25k.h5
+OPENBLAS_NUM_THREADS=1 python tests/benchmarks/study.py --preset svhn --full-size cifar10-25k.h5
                                                  # the same at the preset's size, foretold from a few epochs
 """
 
