@@ -19,6 +19,7 @@ BLACK = "#000000"
 
 
 def blank(width: float, height: float, title: str) -> Figure:
+    """A figure of this size in inches with nothing on it but its title."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -64,6 +65,7 @@ def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, 
 
 
 def draw_map(axes: Axes, study: Study, values: numpy.ndarray, quantity: str, **options: Any) -> None:
+    """`plots.class_temperature_map` of a study's values (classes, temperatures), classes by their numbers."""
     names = [str(c) for c in range(len(values))]
     plots.class_temperature_map(
         axes, values, study.config.temperatures, names, title=f"{study.title}: {quantity}", **options

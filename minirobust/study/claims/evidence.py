@@ -63,6 +63,10 @@ class Sweep:
     def temperatures(self) -> numpy.ndarray:
         return numpy.array(self.study.config.temperatures)[self.rows]
 
+    def row(self, temperature: float) -> int:
+        """Which row of `series`, `last`, `final` and `robustness` is this temperature's."""
+        return list(self.temperatures).index(temperature)
+
     @property
     def unfinished(self) -> int:
         """How many temperatures of the study are not finished."""

@@ -86,11 +86,11 @@ def convolutional_less_robust(studies: Sequence[Study]) -> Finding:
 
 
 def _fgsm_rates(compared: Sweep, T: float) -> Estimate:
-    return mean_of_rates(compared.robustness()[list(compared.temperatures).index(T)], compared.images)
+    return mean_of_rates(compared.robustness()[compared.row(T)], compared.images)
 
 
 def _per_accuracy(compared: Sweep, T: float) -> float:
-    row = list(compared.temperatures).index(T)
+    row = compared.row(T)
     return float(numpy.nanmean(compared.robustness()[row]) / numpy.nanmean(compared.last("class_accuracy")[row]))
 
 
@@ -169,8 +169,7 @@ def convolutional_classes_alike(studies: Sequence[Study]) -> Finding:
 
 
 def _spread_at(compared: Sweep, T: float) -> float:
-    row = list(compared.temperatures).index(T)
-    return spread(compared.final("pixel_success")[row, -1], compared.images)[0]
+    return spread(compared.final("pixel_success")[compared.row(T), -1], compared.images)[0]
 
 
 def _not_audited() -> tuple[str, Survival]:
