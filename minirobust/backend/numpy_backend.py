@@ -28,7 +28,7 @@ class NumpyBackend:
     xp : module
         The array module: its functions and operators are all that layers use besides the kernels below.
     chunk : int
-        How many samples pass through a network at a time when there are more: bounds memory, changes no result.
+        How many samples pass through a network at a time when there are more: bounds memory, changes roundings alone.
     piece_bytes : int
         How large the unrolled patches of one piece of a convolution may grow: about a core's cache.
     """
