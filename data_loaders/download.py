@@ -1,19 +1,21 @@
-"""How a file comes over the network: from the first mirror that has it, checked, or not at all.
+"""Download a file from the first mirror that has it, and put it in place once its checksum is right.
 
-pooch verifies the checksum and moves a file into place only when it is whole; the transfer itself
-is done here, because a transfer that was cut off should go on where it stopped: what has arrived
-waits in a ``.part`` file. Which files there are, and where they are looked for before anyone
-thinks of downloading, is the business of the loaders and of `search`.
+What has arrived is kept in a ``.part`` file, so that a transfer that was cut off goes on where it
+stopped. Which files there are, and where they are looked for before anything is downloaded, is the
+business of the loaders and of `search`.
 """
 
-import functools
+import contextlib
+import hashlib
 import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from data_loaders.atomic import replacing
 
 __all__ = ["DownloadError", "RemoteFile", "download_files"]
 
@@ -68,7 +70,8 @@ def download_files(files: Sequence[RemoteFile], addresses: Sequence[str], folder
         Web folders in order of preference; each ends in a slash.
     folder : Path
         Made if necessary. It receives only whole files whose checksum is right, and ``.part``
-        files, from which the next call goes on.
+        files, from which the next call goes on. Of several downloads of one file into one folder,
+        all but the first wait for it (except on Windows, where they disturb each other).
 
     Raises
     ------
@@ -136,34 +139,70 @@ def _root_cause(error: BaseException) -> str:
 
 
 def _retrieve(url: str, file: RemoteFile, folder: Path) -> None:
-    import pooch
+    """Download one file from one address, unless it has appeared in the meantime."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, part = folder / file.name, folder / (file.name + ".part")
+    with _locked(folder / f".{file.name}.lock"):
+        if path.is_file() and _has_checksum(path, file):
+            return
+        begun_elsewhere = part.exists()
+        _transfer(url, part, file.size)
+        if begun_elsewhere and not _has_checksum(part, file):
+            # The fault may lie in what an earlier download left, so start this address afresh.
+            part.unlink()
+            _transfer(url, part, file.size)
+        if not _has_checksum(part, file):
+            part.unlink()
+            raise ValueError(f"wrong checksum: expected {file.checksum}")
+        with replacing(path) as temporary:
+            os.replace(part, temporary)
 
-    part = folder / (file.name + ".part")
-    transfer = functools.partial(_transfer, part=part, size=file.size)
-    begun_elsewhere = part.exists()
+
+@contextlib.contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """Hold an exclusive lock, so that no two downloads append to one part.
+
+    The kernel releases the lock when the process ends, however it ends.
+    """
     try:
-        pooch.retrieve(url, file.checksum, file.name, folder, downloader=transfer)
-    except OSError:  # first, because some errors of requests are both
-        raise
-    except ValueError:
-        part.unlink(missing_ok=True)
-        if not begun_elsewhere:
-            raise ValueError(f"wrong checksum: expected {file.checksum}") from None
-        # The fault may lie in what an earlier download had left, so this address starts afresh.
-        _retrieve(url, file, folder)
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    while True:
+        with lock.open("w") as file:
+            with contextlib.suppress(OSError):  # Some network file systems have no locks.
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                current = lock.stat()
+            except FileNotFoundError:
+                continue
+            # The previous holder removed its file, and another process may have made a new one.
+            if not os.path.samestat(os.fstat(file.fileno()), current):
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
 
 
-def _transfer(url: str, output: str, _pooch: object, part: Path, size: int) -> None:
-    """Bring the whole file to `output`: the signature of a pooch downloader."""
+def _has_checksum(path: Path, file: RemoteFile) -> bool:
+    kind, _, expected = file.checksum.partition(":")
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, kind).hexdigest() == expected
+
+
+def _transfer(url: str, part: Path, size: int) -> None:
+    """Complete `part`, trying again after a cut as long as something arrives."""
     for attempt in range(ATTEMPTS):
         arrived = _size(part)
         try:
             _receive(url, part, size)
-            break
+            return
         except OSError:
             if attempt == ATTEMPTS - 1 or _size(part) <= arrived:
                 raise
-    os.replace(part, output)
 
 
 def _size(path: Path) -> int:

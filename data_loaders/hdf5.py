@@ -1,4 +1,4 @@
-"""The project's own file layout, for a data set of one's own or a part of a known one.
+"""The project's own file layout, for custom data sets and for parts of known ones.
 
 One HDF5 file holds ``/train/images`` (uint8, of shape (N, H, W, C)), ``/train/labels`` (int64, of
 shape (N,)), ``/test/images`` and ``/test/labels`` alike, and the attributes ``name``,
@@ -6,6 +6,7 @@ shape (N,)), ``/test/images`` and ``/test/labels`` alike, and the attributes ``n
 elsewhere, arrays that exist only by declaration. A data set needs none of it, and it is refused.
 """
 
+import io
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_loaders.atomic import replacing
 from data_loaders.dataset import Dataset, Split
 from data_loaders.errors import DataError
 
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "load_hdf5", "save_hdf5"]
 
 MAX_BYTES = 1 << 30
-"""The largest array that is read, 1 GiB: six times CIFAR-10's training images."""
+"""The largest array that is read from compressed data, 1 GiB: six times CIFAR-10's training images.
+
+A larger one must be stored uncompressed, so that no small file can claim gigabytes of memory.
+"""
 
 REHEARSAL_SECONDS = 20.0
 """How long reading a small file may take, once a process has started; half a second is usual."""
@@ -54,7 +59,8 @@ def load_hdf5(path: str | Path) -> Dataset:
         If there is no such file.
     DataError
         If it is not an HDF5 file, is damaged, lacks a member, or has one of another dtype or
-        shape, too large, or not stored in this very file.
+        shape, larger than `MAX_BYTES` without being stored uncompressed, or not stored in this
+        very file.
 
     Notes
     -----
@@ -71,8 +77,8 @@ def load_hdf5(path: str | Path) -> Dataset:
 def save_hdf5(path: str | Path, dataset: Dataset) -> None:
     """Save a data set as an HDF5 file in the project's layout.
 
-    The file is written under a temporary name in the same folder and moved into place when it is
-    whole: whoever reads `path` finds the old file or the new one, never a part.
+    Whoever reads `path` finds the old file or the new one, never a part. Any number of threads and
+    processes may save to one path.
 
     Parameters
     ----------
@@ -82,32 +88,37 @@ def save_hdf5(path: str | Path, dataset: Dataset) -> None:
 
     Raises
     ------
+    ValueError
+        If a text cannot be stored, because it contains a NUL or a lone surrogate.
     OSError
         If the file cannot be written.
+
+    Notes
+    -----
+    The file is put together in memory. Arrays larger than `MAX_BYTES` are not compressed.
     """
     import h5py
 
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary:
+        # On a full disk, the HDF5 library cannot even close its file, and crashes: let it write to memory.
+        whole = io.BytesIO()
+        # Before version 1.8 of the format, an attribute has no room for more than about 4,000 class names.
+        with h5py.File(whole, "w", libver=("v108", "latest")) as file:
             file.attrs["name"] = dataset.name
             file.attrs["class_names"] = list(dataset.class_names)
             file.attrs["source"] = dataset.source
             for part, split in (("train", dataset.train), ("test", dataset.test)):
                 _write_split(file, part, split)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary.write_bytes(whole.getbuffer())
 
 
 def _write_split(file: "h5py.File", part: str, split: Split) -> None:
-    compression = {}
-    if len(split):
+    storage = {}
+    if 0 < split.images.nbytes <= MAX_BYTES:
         # A chunk is what one read decompresses, about a batch.
         chunks = (min(len(split), 250), *split.images.shape[1:])
-        compression = {"compression": "gzip", "chunks": chunks}
-    file.create_dataset(f"{part}/images", data=split.images, **compression)
+        storage = {"compression": "gzip", "chunks": chunks}
+    file.create_dataset(f"{part}/images", data=split.images, **storage)
     file.create_dataset(f"{part}/labels", data=split.labels)
 
 
@@ -211,15 +222,22 @@ def _read_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int)
     if dataset.external or dataset.is_virtual:
         raise DataError(f"{where}: expected data inside the file, found a reference to other files")
     chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * dtype.itemsize
-    if max(dataset.nbytes, chunk_bytes) > MAX_BYTES:
+    if max(dataset.nbytes, chunk_bytes) > MAX_BYTES and not _is_uncompressed(dataset):
         raise DataError(
-            f"{where}: expected at most {MAX_BYTES} bytes, found shape {dataset.shape}, chunks {dataset.chunks}"
+            f"{where}: expected at most {MAX_BYTES} bytes, found shape {dataset.shape}, chunks {dataset.chunks}; "
+            "a larger array must be stored uncompressed in one piece"
         )
     if dataset.nbytes > _DEFLATE_RATIO * dataset.id.get_storage_size():
         raise DataError(
             f"{where}: expected data for shape {dataset.shape}, found {dataset.id.get_storage_size()} bytes in the file"
         )
     return dataset[...]
+
+
+def _is_uncompressed(dataset: "h5py.Dataset") -> bool:
+    """Return whether the file holds every byte of the array, in one piece."""
+    offset = dataset.id.get_offset()  # None if the array is in chunks, or nothing was ever written
+    return offset is not None and offset + dataset.nbytes <= os.path.getsize(dataset.file.filename)
 
 
 def _text(file: "h5py.File", name: str) -> str:

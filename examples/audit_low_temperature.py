@@ -1,11 +1,11 @@
-"""Trains networks at a few temperatures and asks of each: is it robust, or only hard to attack?
+"""Audit networks at several temperatures: are they robust, or only hard to attack?
 
 python examples/audit_low_temperature.py
 python examples/audit_low_temperature.py --full --epochs 30
 
-FGSM leaves more of a network at a low temperature.  The other columns are what stronger attacks leave, down to the
-worst case per sample over all of them; the single pixel may take any value, and stands beside them.  The 5,000 digits
-that are shipped suffice; --full takes all of MNIST.
+Against FGSM, a network at a low temperature looks robust.  The other columns show its robustness against stronger
+attacks, down to the worst case per sample over all of them; the single pixel may take any value, so it does not count
+there.  The networks learn the 5,000 shipped digits, or all of MNIST with --full.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main():
     print(f"{'T':>6}" + "".join(f"{title:>12}" for title in COLUMNS.values()) + f"{'±':>9}")
     for T, network in networks.items():
         sources = [other for temperature, other in networks.items() if temperature != T]
-        report = mr.audit(network, x, y, options.epsilon, sources, options.budget, seed=options.seed, progress=True)
+        report = mr.audit(network, x, y, options.epsilon, sources, options.budget, seed=options.seed)
         reports[T] = report
         rates = [report.robustness[name].value if name in report.robustness else float("nan") for name in COLUMNS]
         width = max((rate.high - rate.low) / 2 for rate in report.robustness.values())
@@ -57,14 +57,13 @@ def main():
 
 def train(temperature, data, options):
     network = mr.models.mlp(temperature, backend=options.backend, seed=options.seed)
-    for _ in mr.fit(network, mr.Adam(network), data, options.epochs, seed=options.seed, progress=True):
-        pass
+    mr.fit(network, mr.Adam(network), data, options.epochs, seed=options.seed)
     return network
 
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="all of MNIST in place of the digits that are shipped")
+    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
     parser.add_argument(
         "--temperatures",
         type=temperature,
@@ -77,7 +76,7 @@ def parse_options():
     parser.add_argument("--samples", type=int, default=500, metavar="N", help="test images to audit on (default 500)")
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
     parser.add_argument("--budget", choices=("quick", "full"), default="quick", help="how hard to try (default quick)")
-    parser.add_argument("--report", action="store_true", help="print every audit's whole report, too")
+    parser.add_argument("--report", action="store_true", help="also print the full report of every audit")
     parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     return parser.parse_args()

@@ -1,9 +1,10 @@
-"""Trains the study's convolutional network on CIFAR-10, looks at it after every epoch, attacks it, and draws it.
+"""Train the study's convolutional network on CIFAR-10, measure it after every epoch, attack it, and draw the results.
 
 python examples/cifar10_cnn.py
 python examples/cifar10_cnn.py --data my-images.h5 --temperature 0.25 --epochs 20
 
-Without CIFAR-10 and without a file of your own (in the project's HDF5 layout) it trains on coloured digits.
+`--data` takes a file in the project's HDF5 layout.  Without it, and without CIFAR-10, the network learns coloured
+digits.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from data_loaders import DataNotFoundError, load_cifar10, load_colour_digits, lo
 def main():
     options = parse_options()
     data = load_images(options.data)
-    test = data.test[: options.evaluate]  # an attack on all of CIFAR-10 takes longer than an epoch
+    test = data.test[: options.evaluate]  # attacking all of CIFAR-10 takes longer than an epoch
     x, y = test.pixels(), test.labels
 
     net = mr.models.cnn(
@@ -37,7 +38,7 @@ def main():
     options.output.mkdir(parents=True, exist_ok=True)
     saved = options.output / "cifar10_cnn.h5"
     history = []
-    for record in mr.fit(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
+    for record in mr.epochs(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
         regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
         attack = mr.attacks.fgsm(net, x, y, options.epsilon)
         accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
@@ -60,24 +61,24 @@ def main():
     picture = options.output / "cifar10_cnn.png"
     title = f"{data.name}, T = {options.temperature:g}, ε = {options.epsilon:g}"
     draw(picture, net, x, attack, history, data.class_names, title)
-    print(f"\nnetwork saved in {saved}, picture in {picture}")
+    print(f"\nsaved the network in {saved} and the picture in {picture}")
 
 
 def draw(path, net, x, attack, history, names, title):
-    """Eight images that the network knew before the attack and no longer knows after it, beside the curves."""
-    home = net.backend.to_numpy
-    fallen = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0]
-    shown = fallen[:8] if len(fallen) else slice(8)
-    images, adversarials = x[shown], home(attack.images)[shown]
-    said = (home(net.predict_proba(row)) for row in (images, adversarials))
-    before, after = ([f"{names[p.argmax()]} ({p.max():.0%})" for p in row] for row in said)
+    """Draw eight correctly classified images that the attack turned into others, and the curves of the training."""
+    to_numpy = net.backend.to_numpy
+    fooled = (to_numpy(attack.clean_correct) & to_numpy(attack.fooled)).nonzero()[0]
+    shown = fooled[:8] if len(fooled) else slice(8)
+    images, adversarials = x[shown], to_numpy(attack.images)[shown]
+    probabilities = (to_numpy(net.predict_proba(row)) for row in (images, adversarials))
+    before, after = ([f"{names[p.argmax()]} ({p.max():.0%})" for p in row] for row in probabilities)
     figure = Figure(figsize=(11, 9))
     mr.plots.training_story(figure, history, images, adversarials, before, after, title)
     figure.savefig(path, dpi=100)
 
 
 def load_images(path):
-    """A file in the project's layout, or CIFAR-10 where it can be had, or the coloured digits."""
+    """Return the images of a file in the project's layout, else CIFAR-10, else the coloured digits."""
     if path is not None and Path(path).is_file():
         return load_hdf5(path)
     try:
@@ -85,7 +86,7 @@ def load_images(path):
     except DataNotFoundError:
         if path is not None:
             raise
-        print("CIFAR-10 is not here and cannot be downloaded: training on coloured digits instead")
+        print("CIFAR-10 was not found and could not be downloaded: training on coloured digits instead")
         return load_colour_digits()
 
 
@@ -107,6 +108,6 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: the output folder holds the network as of the last whole epoch") from None
+        raise SystemExit("\ninterrupted: the output folder holds the network after the last complete epoch") from None
     except (mr.backend.BackendError, DataNotFoundError) as error:
         raise SystemExit(str(error)) from None

@@ -1,10 +1,10 @@
-"""Attacks one network twice with FGSM: with the textbook's gradient of cross entropy, and with the stable one.
+"""Attack a network with FGSM twice: with the textbook's gradient of cross entropy, and with the stable one.
 
 python examples/mnist_mlp.py --epochs 30 && python examples/false_zeros.py
 python examples/false_zeros.py --mini
 
-Softmax's probability of a confident sample's own class rounds to 1 in float32, and the textbook's p_y - 1 to 0.  What
-remains of the gradient points elsewhere, the attack misses, and the network looks more robust than it is.
+For a confident sample, the softmax of its own class rounds to 1 in float32, and the textbook's p_y - 1 to 0.  The rest
+of the gradient points in a wrong direction, the attack fails, and the network looks more robust than it is.
 """
 
 import argparse
@@ -15,18 +15,21 @@ from data_loaders import load_mnist
 
 
 class Textbook:
-    """The gradient as most books have it: p - onehot(y)."""
+    """Cross entropy with the gradient found in most books: p - onehot(y)."""
 
-    def gradient(self, logits, y):
-        home = mr.backend.of(logits)
-        onehot = (home.xp.arange(logits.shape[1]) == y[:, None]).astype(logits.dtype)
-        return home.softmax(logits) - onehot
+    def value_and_gradient(self, logits, y, target=None):
+        value, _ = mr.SoftmaxCrossEntropy().value_and_gradient(logits, y)
+        backend = mr.backend.of(logits)
+        onehot = (backend.xp.arange(logits.shape[1]) == y[:, None]).astype(logits.dtype)
+        return value, backend.softmax(logits) - onehot
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", type=Path, default=Path("results/mnist_mlp.h5"), help="saved by mnist_mlp.py")
-    parser.add_argument("--mini", action="store_true", help="train a small one on the shipped digits instead")
+    parser.add_argument(
+        "--network", type=Path, default=Path("results/mnist_mlp.h5"), help="a file saved by mnist_mlp.py"
+    )
+    parser.add_argument("--mini", action="store_true", help="train a network on the shipped digits instead")
     parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
     parser.add_argument("--epsilon", type=float, default=0.1)
     options = parser.parse_args()
@@ -50,8 +53,7 @@ def main():
 
 def train(data):
     net = mr.models.mlp(1.0)
-    for _ in mr.fit(net, mr.Adam(net, lr=3e-3), data, epochs=30):
-        pass
+    mr.fit(net, mr.Adam(net, lr=3e-3), data, epochs=30)
     return net
 
 

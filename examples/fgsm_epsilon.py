@@ -1,10 +1,10 @@
-"""How far every pixel may move before a network falls: robustness against FGSM over ε, at a few temperatures.
+"""Attack networks with FGSM over a range of ε, at several temperatures, and draw their robustness.
 
 python examples/fgsm_epsilon.py
 python examples/fgsm_epsilon.py --full --epochs 30 --temperatures 0.015625 0.25 1 16
 
-The curves are an upper bound: FGSM takes one step, and a better attack leaves less.  The 5,000 digits that are shipped
-suffice; --full takes all of MNIST.
+The curves are upper bounds: FGSM takes a single step, and a stronger attack fools more images.  The networks learn the
+5,000 shipped digits, or all of MNIST with --full.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main():
     data = load_mnist(mini=not options.full)
     x, y = data.test.pixels(), data.test.labels
 
-    print(f"{data.name}: robustness of {options.epochs} epochs' training against FGSM, on {len(y)} test images\n")
+    print(f"{data.name}: robustness against FGSM on {len(y)} test images, after {options.epochs} epochs\n")
     print("temperature  " + "".join(f"{f'ε = {epsilon:g}':>11}" for epsilon in EPSILONS))
     networks, curves = {}, {}
     for temperature in options.temperatures:
@@ -42,25 +42,24 @@ def main():
 
 def train(temperature, data, backend, options):
     net = mr.models.mlp(temperature, backend=backend, seed=options.seed)
-    for _ in mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed, progress=True):
-        pass
+    mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed)
     return net
 
 
 def draw(path, networks, curves, x, y, epsilon):
-    """The curves, and below them what FGSM made of six digits that the first network knew and that fell."""
+    """Draw the curves, and below them six digits with which FGSM fooled the first network."""
     figure = Figure(figsize=(9, 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(4, 5))
     mr.plots.robustness_over_epsilon(upper.subplots(), EPSILONS, curves)
 
     label, net = next(iter(networks.items()))
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     attack = mr.attacks.fgsm(net, x, y, epsilon)
-    fallen = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0]
-    shown = fallen[:6] if len(fallen) else slice(6)
-    images, adversarials = x[shown], home(attack.images)[shown]
-    said = (home(net.predict_proba(row)) for row in (images, adversarials))
-    before, after = ([f"{p.argmax()} ({p.max():.0%})" for p in row] for row in said)
+    fooled = (to_numpy(attack.clean_correct) & to_numpy(attack.fooled)).nonzero()[0]
+    shown = fooled[:6] if len(fooled) else slice(6)
+    images, adversarials = x[shown], to_numpy(attack.images)[shown]
+    probabilities = (to_numpy(net.predict_proba(row)) for row in (images, adversarials))
+    before, after = ([f"{p.argmax()} ({p.max():.0%})" for p in row] for row in probabilities)
     lower.suptitle(f"FGSM at ε = {epsilon:g}, {label}")
     mr.plots.adversarial_rows(lower.subplots(3, len(images), squeeze=False), images, adversarials, before, after)
     figure.savefig(path, dpi=100)
@@ -72,9 +71,9 @@ def parse_options():
         "--temperatures", type=float, nargs="+", default=[1 / 64, 1 / 4, 1.0, 16.0], metavar="T", help="of the sigmoid"
     )
     parser.add_argument("--epochs", type=int, default=20, metavar="N", help="default 20")
-    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of the images drawn (default 0.1)")
+    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of the drawn images (default 0.1)")
     parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
-    parser.add_argument("--full", action="store_true", help="all of MNIST in place of the digits that are shipped")
+    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
     return parser.parse_args()

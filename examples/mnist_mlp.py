@@ -1,4 +1,4 @@
-"""Trains a network on MNIST, looks at it after every epoch, attacks it, and draws what happened.
+"""Train a network on MNIST, measure it after every epoch, attack it with FGSM, and draw the results.
 
 python examples/mnist_mlp.py
 python examples/mnist_mlp.py --temperature 0.015625 --epochs 30
@@ -28,7 +28,7 @@ def main():
     options.output.mkdir(parents=True, exist_ok=True)
     saved = options.output / "mnist_mlp.h5"
     history = []
-    for record in mr.fit(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
+    for record in mr.epochs(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
         regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
         attack = mr.attacks.fgsm(net, x, y, options.epsilon)
         accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
@@ -48,30 +48,30 @@ def main():
 
     picture = options.output / "mnist_mlp.png"
     draw(picture, net, x, attack, history, f"{data.name}, T = {options.temperature:g}, ε = {options.epsilon:g}")
-    print(f"\nnetwork saved in {saved}, picture in {picture}")
+    print(f"\nsaved the network in {saved} and the picture in {picture}")
 
 
 def draw(path, net, x, attack, history, title):
-    """Eight digits that the network knew before the attack and no longer knows after it, beside the curves."""
-    home = net.backend.to_numpy
-    fallen = (home(attack.clean_correct) & home(attack.fooled)).nonzero()[0]
-    shown = fallen[:8] if len(fallen) else slice(8)
-    images, adversarials = x[shown], home(attack.images)[shown]
-    said = (home(net.predict_proba(row)) for row in (images, adversarials))
-    before, after = ([f"{p.argmax()} ({p.max():.0%})" for p in row] for row in said)
+    """Draw eight correctly classified digits that the attack turned into others, and the curves of the training."""
+    to_numpy = net.backend.to_numpy
+    fooled = (to_numpy(attack.clean_correct) & to_numpy(attack.fooled)).nonzero()[0]
+    shown = fooled[:8] if len(fooled) else slice(8)
+    images, adversarials = x[shown], to_numpy(attack.images)[shown]
+    probabilities = (to_numpy(net.predict_proba(row)) for row in (images, adversarials))
+    before, after = ([f"{p.argmax()} ({p.max():.0%})" for p in row] for row in probabilities)
     figure = Figure(figsize=(11, 9))
     mr.plots.training_story(figure, history, images, adversarials, before, after, title)
     figure.savefig(path, dpi=100)
 
 
 def load_digits(options):
-    """MNIST; where it cannot be had, the 5,000 digits that are shipped."""
+    """Return MNIST, or the 5,000 shipped digits if MNIST is neither found nor downloaded."""
     try:
         return load_mnist(options.data, mini=options.mini)
     except DataNotFoundError:
         if options.data is not None:
             raise
-        print("MNIST is not here and cannot be downloaded: training on the 5,000 digits that are shipped instead")
+        print("MNIST was not found and could not be downloaded: training on the 5,000 shipped digits instead")
         return load_mnist(mini=True)
 
 
@@ -81,7 +81,7 @@ def parse_options():
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help="default 10")
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
     parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
-    parser.add_argument("--mini", action="store_true", help="train on the 5,000 digits that are shipped")
+    parser.add_argument("--mini", action="store_true", help="train on the 5,000 shipped digits")
     parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
@@ -93,6 +93,6 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: the output folder holds the network as of the last whole epoch") from None
+        raise SystemExit("\ninterrupted: the output folder holds the network after the last complete epoch") from None
     except (mr.backend.BackendError, DataNotFoundError) as error:
         raise SystemExit(str(error)) from None

@@ -1,4 +1,4 @@
-"""Writes a layer of one's own and checks its gradients: first with a mistake in it, then without.
+"""Write a custom layer and check its gradients: first with a mistake in it, then without.
 
 python examples/own_layer.py
 """
@@ -11,8 +11,10 @@ import minirobust as mr
 class Swish(mr.Layer):
     """y = x · σ(βx), with a learned β for every feature (Ramachandran et al., 2017)."""
 
+    saved = ("x", "s")  # what forward stores for the backward pass
+
     def build(self, input_shape):
-        self.add_parameter("beta", input_shape, lambda generator, shape: generator.uniform(0.5, 1.5, shape))
+        self.beta = mr.Parameter(input_shape, lambda generator, shape: generator.uniform(0.5, 1.5, shape))
         return input_shape
 
     def forward(self, x):
@@ -46,9 +48,9 @@ def main():
     print("\nCorrected:\n")
     print(mr.gradcheck(CorrectedSwish(), x))
 
-    print("\nAnd inside a network:\n")
-    net = mr.Network([mr.Dense(5), CorrectedSwish(), mr.Dense(2)], input_shape=(3,))
-    print(mr.gradcheck(net, x))
+    print("\nInside a network:\n")
+    network = mr.Network([mr.Dense(5), CorrectedSwish(), mr.Dense(2)], input_shape=(3,))
+    print(mr.gradcheck(network, x))
 
 
 if __name__ == "__main__":

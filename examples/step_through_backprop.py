@@ -1,10 +1,10 @@
-"""Three layers and two samples, small enough to hold every number in view: made to be stepped through.
+"""Three layers and two samples, small enough to see every number, to step through in a debugger.
 
 python -m pdb examples/step_through_backprop.py
 (Pdb) break 30
 (Pdb) continue
-(Pdb) step          and again: through `Network.backward` into each layer's gradients, from the last to the first
-(Pdb) p self.x      what the layer kept;  self.weight.value, grad_y, ... are plain arrays
+(Pdb) step          repeat: through `Network.backward` into each layer's gradients, from the last layer to the first
+(Pdb) p self.x      what the layer stored in its forward pass; self.weight.value, grad_y, ... are plain arrays, too
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ net = mr.Network(
 loss = mr.SoftmaxCrossEntropy()
 
 logits = net.forward(x)
-grad_logits = loss.gradient(logits, y)
+_, grad_logits = loss.value_and_gradient(logits, y)
 
 grad_x = net.backward(grad_logits)
 

@@ -1,11 +1,11 @@
-"""Which images have the largest input gradient, and what that says: the "ugly" ones (Fig. 7 of the study).
+"""Find the images with the largest input gradients, the "ugly" ones, and draw them (Fig. 7 of the study).
 
 python examples/ugly_images.py
 python examples/ugly_images.py --full --epochs 30 --temperature 0.25
 
-G is the mean over an image's pixels of |∂L/∂x|.  It is largest where the network is wrong, and a few such images drive
-its mean far above its median: so the study takes medians.  The 5,000 digits that are shipped suffice; --full takes all
-of MNIST.
+G is the mean of |∂L/∂x| over an image's pixels.  It is largest where the network is wrong, and a few such images raise
+its mean far above its median, which is why the study takes medians.  The network learns the 5,000 shipped digits, or
+all of MNIST with --full.
 """
 
 import argparse
@@ -26,8 +26,7 @@ def main():
     x, y = data.test.pixels(), data.test.labels
 
     net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
-    for _ in mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed, progress=True):
-        pass
+    mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed)
     g = net.backend.to_numpy(mr.saliency.magnitude(net, x, y))
     p = net.backend.to_numpy(net.predict_proba(x))
 
@@ -43,23 +42,24 @@ def main():
 
 
 def print_classes(found):
+    """Print, for each class, the median of G and how it correlates with the network's confidence."""
     print("         median of G   correlation of G and confidence   p-value")
     for digit, (median, correlation, p_value) in enumerate(zip(*found, strict=True)):
         print(f"digit {digit} {median:12.2e}{correlation:34.3f}{p_value:10.1e}")
 
 
 def print_samples(g, wrong):
-    """Over all images: how few of them make the mean, and how well G tells the wrong ones from the others."""
+    """Print how few images make up the mean of G, and how well G separates the wrong ones from the others."""
     largest = mr.saliency.largest(g, max(1, len(g) // 20))
     print(f"\nmedian of G {np.median(g):.2e}, mean {g.mean():.2e}, {g.mean() / np.median(g):.0f} times the median:")
     print(f"5 % of the images hold {g[largest].sum() / g.sum():.0%} of the sum")
-    # The chance that a wrong image has a larger G than a right one: U counts such pairs, half of those that tie.
+    # The probability that a wrong image has a larger G than a right one: U counts these pairs, and ties as one half.
     area = mannwhitneyu(g[wrong], g[~wrong]).statistic / (wrong.sum() * (~wrong).sum())
     print(f"{wrong.sum()} images are classified wrongly; G finds them with an area under the ROC curve of {area:.3f}")
 
 
 def draw(path, x, y, g, p, title):
-    """The eight images of largest G above the eight whose G is nearest the median."""
+    """Draw the eight images with the largest G above the eight whose G is nearest the median."""
     ugly = mr.saliency.largest(g, 8)
     common = np.argsort(abs(g - np.median(g)), kind="stable")[:8]
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -81,7 +81,7 @@ def parse_options():
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the sigmoid (default 1)")
     parser.add_argument("--epochs", type=int, default=20, metavar="N", help="default 20")
     parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
-    parser.add_argument("--full", action="store_true", help="all of MNIST in place of the digits that are shipped")
+    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
     return parser.parse_args()

@@ -1,10 +1,11 @@
 """minirobust: neural networks small enough to read, and a laboratory for how robust they are."""
 
-from minirobust import attacks, backend, models, plots, regimes, robustness, saliency, study
-from minirobust.checkpoint import load, save
+from minirobust import attacks, backend, models, plots, regimes, robustness, saliency
+from minirobust.checkpoint import CheckpointError, load, save
 from minirobust.gradient_check import GradientError, gradcheck
 from minirobust.layers import (
     AvgPool2D,
+    Buffer,
     Conv2D,
     Dense,
     Dropout,
@@ -19,15 +20,17 @@ from minirobust.layers import (
 )
 from minirobust.losses import Margin, SoftmaxCrossEntropy
 from minirobust.masking import audit
-from minirobust.network import Network
+from minirobust.network import Network, NonFiniteError
 from minirobust.optimizers import SGD, Adam, Momentum
 from minirobust.tracing import trace
-from minirobust.training import fit
+from minirobust.training import batches, epochs, fit
 
 __all__ = [
     "SGD",
     "Adam",
     "AvgPool2D",
+    "Buffer",
+    "CheckpointError",
     "Conv2D",
     "Dense",
     "Dropout",
@@ -38,6 +41,7 @@ __all__ = [
     "MaxPool2D",
     "Momentum",
     "Network",
+    "NonFiniteError",
     "Parameter",
     "ReLU",
     "Softmax",
@@ -47,6 +51,8 @@ __all__ = [
     "attacks",
     "audit",
     "backend",
+    "batches",
+    "epochs",
     "fit",
     "gradcheck",
     "load",
@@ -59,3 +65,17 @@ __all__ = [
     "study",
     "trace",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the study when it is first used: it needs `data_loaders`, and nothing else here does."""
+    if name != "study":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module("minirobust.study")
+
+
+def __dir__() -> list[str]:
+    """Return all names, `study` among them before it is imported."""
+    return sorted({*globals(), *__all__})

@@ -1,26 +1,38 @@
 """`save` and `load`: a network and its optimizer in one HDF5 file.
 
-The file holds numbers and JSON, and loading it executes nothing: layers are looked up by name among the library's own
-and those handed to `load`.  How it is written whole or not at all, and known to be whole, is in `sealed`.
+The file holds arrays, JSON and the names of classes. Loading it imports and executes nothing: a class is one of the
+library's or is passed to `load`. `sealed` writes the file and verifies that it is undamaged.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy
+import numpy as np
 
-from minirobust import layers as own_layers
-from minirobust import optimizers as own_optimizers
-from minirobust import sealed
+from minirobust import atomic, sealed
+from minirobust import backend as backends
+from minirobust import layers as built_in_layers
 from minirobust.backend import Backend
 from minirobust.layers import Layer
 from minirobust.network import Network
-from minirobust.optimizers import Optimizer
+from minirobust.optimizers import SGD, Adam, Momentum, Optimizer
 from minirobust.sealed import CheckpointError
+from minirobust.validation import check_dtype, normalized, same, shown
+
+Arrays = dict[str, np.ndarray]
+Class = type[Layer] | type[Optimizer]
+
+BUILT_IN: dict[str, Class] = {
+    kind.__name__: kind
+    for kind in (*(getattr(built_in_layers, name) for name in built_in_layers.__all__), SGD, Momentum, Adam)
+    if issubclass(kind, Layer | Optimizer) and kind is not Layer
+}
 
 
 class Checkpoint(NamedTuple):
@@ -32,7 +44,7 @@ class Checkpoint(NamedTuple):
     optimizer : Optimizer or None
         None if the file was saved without one.
     epoch : int
-        How many epochs were trained; `fit` goes on from there with ``start=epoch``.
+        How many epochs were trained. To continue, call `fit` with ``start=epoch``.
     """
 
     network: Network
@@ -41,23 +53,29 @@ class Checkpoint(NamedTuple):
 
 
 def save(path: str | Path, network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -> None:
-    """Writes a checkpoint, replacing the file at `path` as a whole or not at all.
+    """Write a checkpoint. An existing file is replaced as a whole, or left as it is.
+
+    Whatever `load` would refuse or lose is refused before anything is written.
 
     Parameters
     ----------
     path : path
-        By custom, ending in ``.h5``.
+        By convention, ending in ``.h5``.
     network : Network
     optimizer : Optimizer, optional
-        Of this network.
+        Made for this network.
     epoch : int, default 0
+        How many epochs were trained.
 
     Raises
     ------
     ValueError, TypeError
-        If the optimizer is another network's, or a layer has an argument that JSON cannot hold (a function, say).
+        If the optimizer is another network's, an argument of a layer or of the optimizer would not come back as it is
+        (a function, for example), or an attribute that is not declared would be lost. The message names both.
+    AttributeError
+        If a parameter or buffer was replaced by another object.
     OSError
-        If the folder does not exist or cannot be written; what stood at `path` is untouched.
+        If the folder does not exist or the file cannot be written.
     """
     sealed.write(Path(path), *pack(network, optimizer, epoch))
 
@@ -66,19 +84,20 @@ def load(
     path: str | Path,
     backend: str | Backend = "numpy",
     dtype: str | None = None,
-    layers: Sequence[type[Layer]] = (),
+    classes: Iterable[Class] = (),
 ) -> Checkpoint:
-    """Reads a checkpoint.
+    """Read a checkpoint.
 
     Parameters
     ----------
     path : path
     backend : str or Backend, default "numpy"
-        Where the network shall live, wherever it was saved.
+        Where the network will live, wherever it was saved.
     dtype : {"float32", "float64"}, optional
-        The saved network's if not given.
-    layers : sequence of Layer subclasses
-        Your own layers that the network uses, found by their class's name.
+        By default, the saved network's.
+    classes : sequence of Layer and Optimizer subclasses, optional
+        The custom classes that the file uses. A class is found by its module and name, or by its name alone if that is
+        unambiguous, because a script saves its classes under the module ``__main__``.
 
     Returns
     -------
@@ -90,148 +109,313 @@ def load(
     FileNotFoundError
         If there is no file.
     CheckpointError
-        If it is foreign, truncated, damaged or of a newer version, or uses a layer that is not known here.
+        If the file is foreign, truncated, damaged or of a newer version, or uses a class that was not passed.
+    ValueError, TypeError, BackendError
+        If another argument is wrong.
     """
-    description, arrays = sealed.read(Path(path))
+    path = Path(path)
+    return unpack(path, *sealed.read(path), backend, dtype, classes)
+
+
+def check_saveable(network: Network, optimizer: Optimizer | None, path: str | Path) -> None:
+    """Raise what `save` would raise, before work is done that could be lost."""
+    pack(network, optimizer)
+    atomic.check_writable(Path(path))
+
+
+def pack(network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -> tuple[dict[str, Any], Arrays]:
+    """Return the description and the arrays of a checkpoint, to which a caller may add entries of its own.
+
+    See `save` for the arguments and errors.
+    """
+    network.check_states()
+    if optimizer is not None and optimizer.network is not network:
+        raise ValueError("save: expected the optimizer of this network, got another network's")
+    description, arrays = _network_entries(network)
+    description["epoch"] = operator.index(epoch)
+    if optimizer is not None:
+        description["optimizer"], averages = _optimizer_entries(optimizer)
+        arrays |= averages
+    # Load it before it is written: what cannot be built again, or comes back changed, must not get into a file.
+    classes = _by_reference({type(part) for part in (*network.layers, optimizer) if part is not None})
     try:
-        return unpack(description, arrays, backend, dtype, layers)
+        twin = _rebuild(json.loads(json.dumps(description)), arrays, network.backend, None, classes)
+    except CheckpointError as error:
+        raise ValueError(f"save: the file could not be loaded: {error}") from error
+    _expect_same(network, optimizer, twin)
+    return description, arrays
+
+
+def unpack(
+    path: Path,
+    description: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    backend: str | Backend = "numpy",
+    dtype: str | None = None,
+    classes: Iterable[Class] = (),
+) -> Checkpoint:
+    """Return the checkpoint that `sealed.read` read from `path`. See `load` for the arguments and errors."""
+    known, backend = _by_reference(classes), backends.get(backend)
+    dtype = None if dtype is None else check_dtype(dtype)
+    try:
+        return _rebuild(description, arrays, backend, dtype, known)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {path}: {error}") from error
 
 
-def check_saveable(network: Network, optimizer: Optimizer | None, path: str | Path) -> None:
-    """Raises what `save` would raise, before any work is done that could be lost."""
-    _description(network, optimizer, 0)
-    sealed.check_writable(Path(path))
+# Write
 
 
-def pack(
-    network: Network, optimizer: Optimizer | None = None, epoch: int = 0
-) -> tuple[dict[str, Any], dict[str, numpy.ndarray]]:
-    """What `save` hands to `sealed.write`: whoever has more to keep adds it under names of its own."""
-    return _description(network, optimizer, epoch), _arrays(network, optimizer)
-
-
-def unpack(
-    description: Mapping[str, Any],
-    arrays: Mapping[str, numpy.ndarray],
-    backend: str | Backend = "numpy",
-    dtype: str | None = None,
-    layers: Sequence[type[Layer]] = (),
-) -> Checkpoint:
-    """What `pack` packed, whatever stands beside it; see `load` for the arguments and errors."""
-    try:
-        return _rebuild(description, arrays, backend, dtype, layers)
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"cannot be rebuilt: {error}") from error
-
-
-# What is written
-
-
-def _description(network: Network, optimizer: Optimizer | None, epoch: int) -> dict[str, Any]:
-    """Everything that is not an array, as JSON can hold it."""
-    description: dict[str, Any] = {
-        "layers": [[type(layer).__name__, _plain(layer)] for layer in network.layers],
+def _network_entries(network: Network) -> tuple[dict[str, Any], Arrays]:
+    """Return a network as JSON and arrays."""
+    to_numpy = network.backend.to_numpy
+    arrays = {"parameters": to_numpy(network.parameters), "buffers": to_numpy(network.buffers)}
+    layers = []
+    for layer in network.layers:
+        plain, large = _split(layer, layer.arguments())
+        layers.append([_reference(type(layer)), plain])
+        arrays |= {f"layers/{layer.index}/{name}": array for name, array in large.items()}
+    description = {
+        "version": sealed.VERSION,
+        "layers": layers,
         "draws": [layer.draws for layer in network.layers],
         "input_shape": list(network.input_shape),
         "dtype": network.dtype,
         "seed": network.seed,
         "input_range": list(network.input_range),
-        "epoch": epoch,
     }
-    if optimizer is not None:
-        if optimizer.network is not network:
-            raise ValueError("save: expected the optimizer of this network, got another network's")
-        arguments = {name: getattr(optimizer, name) for name in optimizer.arguments}
-        numbers = {name: float(a) for name, a in arguments.items() if isinstance(a, int | float)}
-        description["optimizer"] = [type(optimizer).__name__, numbers, optimizer.t]
-    return description
+    return description, arrays
 
 
-def _plain(layer: Layer) -> dict[str, Any]:
-    """A layer's constructor arguments, if JSON gives them back as they are."""
-    plain = {}
-    for name, value in layer.arguments().items():
-        plain[name] = value.item() if isinstance(value, numpy.generic) else value
-        try:
-            json.dumps(plain[name])
-        except TypeError:
+def _optimizer_entries(optimizer: Optimizer) -> tuple[list[Any], Arrays]:
+    """Return an optimizer as JSON and arrays."""
+    state = optimizer.state()
+    t = state.pop("t")
+    plain, large = _split(optimizer, _optimizer_arguments(optimizer))
+    to_numpy = optimizer.network.backend.to_numpy
+    arrays = {f"optimizer/{name}": to_numpy(array) for name, array in (state | large).items()}
+    return [_reference(type(optimizer)), plain, t], arrays
+
+
+def _optimizer_arguments(optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimizer's constructor arguments but for the network, with arrays on the host."""
+    missing = [name for name in optimizer.arguments if not hasattr(optimizer, name)]
+    if missing:
+        raise TypeError(
+            f"save: expected {type(optimizer).__name__} to store its argument {missing[0]!r} as self.{missing[0]}, "
+            "found no such attribute"
+        )
+    backend = optimizer.network.backend
+    arguments = {name: getattr(optimizer, name) for name in optimizer.arguments}
+    return {name: backend.to_numpy(value) if backend.owns(value) else value for name, value in arguments.items()}
+
+
+def _split(owner: Layer | Optimizer, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    """Return constructor arguments as those that JSON can hold and those that are arrays."""
+    plain, arrays = {}, {}
+    for name, value in arguments.items():
+        value = normalized(value)
+        if type(value) is np.ndarray and value.dtype.kind in "biufc":
+            arrays[name] = value
+        elif _is_plain(value):
+            plain[name] = value
+        else:
             raise TypeError(
-                f"save: expected the arguments of {layer} to be numbers, strings or tuples of them, "
-                f"got {name}={value!r}"
-            ) from None
-    return plain
+                f"save: expected the argument {name!r} of {owner} to be None, text, a finite number, a NumPy array, or "
+                f"a tuple or dictionary (with text as keys) of text and finite numbers, got {shown(value)}: "
+                "pass a name or numbers from which the class makes it"
+            )
+    return plain, arrays
 
 
-def _arrays(network: Network, optimizer: Optimizer | None) -> dict[str, numpy.ndarray]:
-    """Everything that is an array, on the host."""
-    home = network.backend
-    arrays = {"parameters": network.parameters}
-    if optimizer is not None:
-        state = {name: value for name, value in optimizer.state().items() if name != "t"}
-        arrays |= {f"optimizer/{name}": value for name, value in state.items()}
-        for name in optimizer.arguments:
-            if not isinstance(getattr(optimizer, name), int | float):
-                arrays[f"optimizer/{name}"] = getattr(optimizer, name)
-    return {name: home.to_numpy(value) for name, value in arrays.items()}
+def _is_plain(value: object) -> bool:
+    """Return whether JSON gives a value back as it is, once its lists are tuples again."""
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    if type(value) is dict:
+        return all(type(key) is str for key in value) and all(map(_is_plain, value.values()))
+    return value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value))
 
 
-# What is read
+def _expect_same(network: Network, optimizer: Optimizer | None, twin: Checkpoint) -> None:
+    """Raise TypeError if the network or optimizer differs from `twin`, which was built from its checkpoint."""
+    for layer, other in zip(network.layers, twin.network.layers, strict=True):
+        _expect_kept(layer, layer.arguments(), other.arguments())
+    network.expect_declared(twin.network)
+    if optimizer is None:
+        return
+    assert twin.optimizer is not None
+    _expect_kept(optimizer, _optimizer_arguments(optimizer), _optimizer_arguments(twin.optimizer))
+    kept = vars(twin.optimizer)
+    for name, value in vars(optimizer).items():
+        if name != "network" and (name not in kept or not same(value, kept[name])):
+            raise TypeError(
+                f"{type(optimizer).__name__}: the attribute {name!r} would be lost: make it a constructor argument "
+                f"that `arguments` names, or a running average, self.average({name!r}), that is changed in place"
+            )
+
+
+def _expect_kept(owner: Layer | Optimizer, given: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if not same(normalized(value), normalized(kept[name])):
+            raise TypeError(
+                f"save: expected the constructor of {owner} to keep its argument {name!r} as it is, but given "
+                f"{shown(value)} it keeps {shown(kept[name])}"
+            )
+
+
+# Read
 
 
 def _rebuild(
     description: Mapping[str, Any],
-    arrays: Mapping[str, numpy.ndarray],
-    backend: str | Backend,
+    arrays: Mapping[str, np.ndarray],
+    backend: Backend,
     dtype: str | None,
-    layers: Sequence[type[Layer]],
+    classes: Mapping[str, Class],
 ) -> Checkpoint:
-    known = {name: getattr(own_layers, name) for name in own_layers.__all__}
-    known |= {layer.__name__: layer for layer in layers}
-    unknown = [name for name, _ in description["layers"] if name not in known]
-    if unknown:
-        raise CheckpointError(
-            f"layer {unknown[0]} is not known here: hand its class over, load(..., layers=[{unknown[0]}])"
-        )
-    stack = [
-        known[name](**{k: _untupled(v) for k, v in arguments.items()}) for name, arguments in description["layers"]
-    ]
+    """Return what a description and arrays describe; raise CheckpointError if anything is wrong with them."""
+    try:
+        network = _rebuild_network(description, arrays, backend, dtype, classes)
+        optimizer = _rebuild_optimizer(description, arrays, network, classes)
+        return Checkpoint(network, optimizer, _count("epoch", description["epoch"]))
+    except CheckpointError:
+        raise
+    except Exception as error:  # A file may be forged, and a custom class may raise anything.
+        raise CheckpointError(f"cannot be rebuilt: {type(error).__name__}: {error}") from error
+
+
+def _rebuild_network(
+    description: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    backend: Backend,
+    dtype: str | None,
+    classes: Mapping[str, Class],
+) -> Network:
+    references = [reference for reference, _ in description["layers"]]
+    version = description.get("version", 1)
+    layers = []
+    for index, (reference, plain) in enumerate(description["layers"]):
+        kind = _find_class(reference, references, Layer, classes, version)
+        layers.append(kind(**_tuples(plain), **_below(f"layers/{index}/", arrays)))
     network = Network(
-        stack,
-        tuple(description["input_shape"]),
+        layers,
+        _tuples(description["input_shape"]),
         backend=backend,
         dtype=dtype or description["dtype"],
         seed=description["seed"],
-        input_range=tuple(description["input_range"]),
+        input_range=_tuples(description["input_range"]),
     )
-    parameters = arrays["parameters"]
-    if parameters.shape != network.parameters.shape:
-        raise CheckpointError(f"expected {network.parameters.size} parameters, got {parameters.size}")
-    network.parameters[...] = network.backend.asarray(parameters.astype(network.dtype))
+    network.parameters = _fitting("parameters", arrays["parameters"], network, network.parameters.shape)
+    # minirobust 0.1 had no buffers.
+    network.buffers = _fitting("buffers", arrays.get("buffers", np.zeros(0)), network, network.buffers.shape)
     for layer, draws in zip(network.layers, description["draws"], strict=True):
-        layer.draws = int(draws)
-    return Checkpoint(network, _rebuild_optimizer(description, arrays, network), int(description["epoch"]))
+        layer.draws = _count(f"draws of layer {layer.index}", draws)
+    return network
 
 
 def _rebuild_optimizer(
-    description: Mapping[str, Any], arrays: Mapping[str, numpy.ndarray], network: Network
+    description: Mapping[str, Any], arrays: Mapping[str, np.ndarray], network: Network, classes: Mapping[str, Class]
 ) -> Optimizer | None:
     if "optimizer" not in description:
         return None
-    name, numbers, t = description["optimizer"]
-    if name not in ("SGD", "Momentum", "Adam"):
-        raise CheckpointError(f"checkpoint: optimizer {name} is not known here")
-    kind = getattr(own_optimizers, name)
-    saved = {key.removeprefix("optimizer/"): value for key, value in arrays.items() if key.startswith("optimizer/")}
-    rates = {argument: saved[argument] for argument in kind.arguments if argument in saved}
-    optimizer = kind(network, **numbers, **rates)
-    optimizer.load_state({"t": t, **saved})
+    reference, plain, t = description["optimizer"]
+    version = description.get("version", 1)
+    kind = _find_class(reference, [reference], Optimizer, classes, version)
+    saved = _below("optimizer/", arrays)
+    rates = {name: saved.pop(name) for name in kind.arguments if name in saved}
+    optimizer = kind(network, **_tuples(plain), **rates)
+    if version == 1 and t == 0:  # minirobust 0.1 had no averages before the first step.
+        return optimizer
+    if saved.keys() != optimizer.averages.keys():
+        raise CheckpointError(f"expected the averages {list(optimizer.averages)} of {reference}, got {list(saved)}")
+    shape = network.parameters.shape
+    averages = {name: _fitting(f"optimizer/{name}", array, network, shape) for name, array in saved.items()}
+    optimizer.load_state({"t": _count("t", t), **averages})
     return optimizer
 
 
-def _untupled(value: Any) -> Any:
-    """JSON knows no tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def _tuples(value: Any) -> Any:
+    """Return a value from JSON, which has no tuples, with its lists as tuples."""
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """Return the arrays of one group of the file."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _fitting(name: str, array: np.ndarray, network: Network, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array of floats in the network's dtype; NumPy would broadcast one of another shape without a word."""
+    if array.shape != shape or array.dtype.kind != "f":
+        raise CheckpointError(f"expected {name} to be floats of shape {shape}, got {array.dtype} of {array.shape}")
+    return array.astype(network.dtype)
+
+
+def _count(name: str, value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise CheckpointError(f"expected {name} to be a whole number of at least 0, got {value!r}")
+    return value
+
+
+# Names of classes
+
+
+def _reference(kind: type) -> str:
+    """Return the name by which a file refers to a class: a built-in's own, or ``module:qualname`` of any other."""
+    return kind.__name__ if BUILT_IN.get(kind.__name__) is kind else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _by_reference(classes: Iterable[Class]) -> dict[str, Class]:
+    """Return classes by the names by which files refer to them."""
+    if not isinstance(classes, Iterable):
+        raise TypeError(f"classes: expected a sequence of classes, got {classes!r}: put it into a list")
+    found: dict[str, Class] = {}
+    for kind in classes:
+        if not isinstance(kind, type) or not issubclass(kind, Layer | Optimizer):
+            raise TypeError(f"classes: expected subclasses of Layer and Optimizer, got {kind!r}")
+        if found.setdefault(_reference(kind), kind) is not kind:
+            raise ValueError(
+                f"classes: expected one class of each name, got two called {_reference(kind)}: rename one of them"
+            )
+    return found
+
+
+def _find_class(
+    reference: str, references: Sequence[str], base: Class, classes: Mapping[str, Class], version: int
+) -> Any:
+    """Return the class that a file means by one of its `references`.
+
+    The name of a built-in means the built-in. Any other reference means the custom class of that module and name. If
+    there is none, a single custom class of that name will do, unless it belongs to another of the `references`.
+    Version 1, of minirobust 0.1, stored no modules and preferred custom classes to built-ins.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such class, or it could be one of several.
+    """
+    known = {name: kind for name, kind in {**BUILT_IN, **classes}.items() if issubclass(kind, base)}
+    custom = {name: kind for name, kind in known.items() if name not in BUILT_IN}
+    exact = [known[reference]] if reference in known else []
+    module, _, name = reference.rpartition(":")
+    if version == 1:
+        found = [kind for kind in custom.values() if kind.__name__ == name] or exact
+    elif exact:
+        found = exact
+    else:
+        found = [kind for other, kind in custom.items() if kind.__qualname__ == name and other not in references]
+        rivals = {other for other in references if other not in known and other.rpartition(":")[2] == name}
+        found = found if rivals == {reference} else []
+    if len(found) != 1:
+        of_module = f" of the module {module}" if module else ""
+        got = " and ".join(map(_reference, found)) or "none"
+        raise CheckpointError(
+            f"expected the {base.__name__.lower()} class {name}{of_module}, got {got}: "
+            f"pass that class, load(path, classes=[{name.rpartition('.')[2]}])"
+        )
+    return found[0]

@@ -13,13 +13,21 @@ import typer
 from typer.core import TyperGroup
 
 from minirobust.backend import BackendError
-from minirobust.commands import data, study
-from minirobust.commands.attack import attack
-from minirobust.commands.audit import audit
-from minirobust.commands.gradcheck import gradcheck
 from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE
-from minirobust.commands.train import train
 from minirobust.training import NonFiniteError
+
+try:
+    from minirobust.commands import data, study
+    from minirobust.commands.attack import attack
+    from minirobust.commands.audit import audit
+    from minirobust.commands.gradcheck import gradcheck
+    from minirobust.commands.train import train
+except ImportError as error:
+    if error.name != "data_loaders":
+        raise
+    # The installed script imports this module before it calls `main`, so nobody else can catch this error.
+    print(f"minirobust: {error}", file=sys.stderr)
+    sys.exit(UNUSABLE)
 
 EXIT_CODES = (
     "Exit codes: 0 it went well; 1 it ran and the answer is no (a masked gradient, a wrong one, data that is not as it "

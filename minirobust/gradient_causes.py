@@ -7,124 +7,107 @@ Whether a gradient is wrong is not decided here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 
-from minirobust.backend import Array
 from minirobust.network import Network
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What may have slipped into a gradient, or been left out of it.
+    """What a gradient may contain by mistake, or lack.
 
     Attributes
     ----------
-    constants : dict
-        From a hyperparameter in words to its value.
+    network : Network
     is_input : bool
-        Whether the gradient is the input's.
+        Whether it is the gradient of the network's input.
     cotangent, output : ndarray of shape (N, *output_shape)
-    square_weights : sequence of (name, ndarray)
-        Those that one can transpose without noticing.
     """
 
-    constants: dict[str, float]
+    network: Network
     is_input: bool
-    cotangent: numpy.ndarray
-    output: numpy.ndarray
-    square_weights: Sequence[tuple[str, numpy.ndarray]]
-
-    @classmethod
-    def of(cls, network: Network, tensor: str, cotangent: Array, output: Array) -> Circumstances:
-        """Those of checking `tensor` ("input" or a parameter) of a network."""
-        home = network.backend.to_numpy
-        constants = {}
-        for layer in network.layers:
-            for argument, value in layer.arguments().items():
-                if isinstance(value, int | float) and value not in (0, 1):
-                    constants[f"{argument} = {value:g}"] = float(value)
-        constants[f"the batch size N = {len(output)}"] = float(len(output))
-        weights = [p for layer in network.layers for p in layer.parameters if len(p.value.shape) == 2]
-        square = [(p.name, home(p.value)) for p in weights if p.value.shape[0] == p.value.shape[1]]
-        return cls(constants, tensor == "input", home(cotangent), home(output), square)
+    cotangent: np.ndarray
+    output: np.ndarray
 
 
-def probable_cause(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: Circumstances) -> str:
-    """The first pattern that explains how a wrong gradient differs from the right one."""
-    if not numpy.isfinite(analytic).all():
+def numbers(network: Network) -> list[tuple[str, float]]:
+    """Return name and value of every argument that is a plain number and of every parameter that is a single number."""
+    named = [item for layer in network.layers for item in layer.arguments().items()]
+    scalars = [p for layer in network.layers for p in layer.parameters if p.size == 1]
+    named += [(p.name, network.backend.to_numpy(p.value).item()) for p in scalars]
+    return [(name, float(value)) for name, value in named if isinstance(value, int | float)]
+
+
+def probable_cause(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
+    """Return the first pattern that explains how a wrong gradient differs from the right one."""
+    if not np.isfinite(analytic).all():
         return "the analytic gradient holds NaN or infinity"
     if not analytic.any():
         return "the analytic gradient is zero throughout: a missing term, or none is computed at all"
-    patterns: tuple[Callable[..., str], ...] = (
-        _constant_ratio,
-        _transposed,
-        _displaced,
-        _missing_term,
-    )
-    for pattern in patterns:
-        cause = pattern(analytic, numeric, circumstances)
-        if cause:
-            return cause
-    return "no simple pattern: compare the formula term by term"
+    patterns = (_constant_ratio, _transposed, _displaced, _missing_term)
+    causes = (pattern(analytic, numeric, circumstances) for pattern in patterns)
+    return next(filter(None, causes), "no simple pattern: compare the formula term by term")
 
 
-def _alike(a: numpy.ndarray, b: numpy.ndarray) -> bool:
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and bool(abs(a - b).max() <= 1e-6 * abs(b).max())
 
 
-def _constant_ratio(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: Circumstances) -> str:
-    """A factor too much or too few, the same for all elements."""
+def _constant_ratio(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
+    """Name a factor that is missing or superfluous, the same for all elements."""
     ratio = float((analytic * numeric).sum() / (numeric**2).sum()) if numeric.any() else 0.0
     if not ratio or not _alike(analytic, ratio * numeric):
         return ""
     if math.isclose(ratio, -1, rel_tol=1e-6):
         return "the sign is wrong: every value is -1 times what it should be"
-    for name, constant in circumstances.constants.items():
-        if constant == 1:
-            continue
-        if math.isclose(ratio, constant, rel_tol=1e-6):
-            return (
-                f"every value is {ratio:g} times what it should be, which is {name}: a factor of 1 over it is missing"
-            )
-        if math.isclose(ratio, 1 / constant, rel_tol=1e-6):
-            slip = "a mean for a sum, or a factor too many"
-            return f"every value is {ratio:g} times what it should be, which is 1 over {name}: {slip}"
-    return f"every value is {ratio:.6g} times what it should be (off by {abs(ratio - 1):.2%}): a constant factor"
+    samples, outputs = len(circumstances.output), circumstances.output.size
+    sizes = [("the batch size N", samples), ("the number of outputs", outputs if outputs > samples else 1)]
+    fits = []
+    for name, constant in [*sizes, *numbers(circumstances.network)]:
+        if math.isclose(ratio, constant, rel_tol=1e-6) and constant != 1:
+            fits.append(f"{name} = {constant:g}: a factor of 1 over it is missing")
+        if math.isclose(ratio * constant, 1, rel_tol=1e-6) and constant != 1:
+            fits.append(f"1 over {name} = {constant:g}: a mean for a sum, or a factor too many")
+    times = f"every value is {ratio:.6g} times what it should be"
+    if fits:
+        return f"{times}, which is {', or '.join(dict.fromkeys(fits))}"
+    return f"{times} (off by {abs(ratio - 1):.2%}): a constant factor"
 
 
-def _transposed(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: Circumstances) -> str:
-    """A matrix taken for its transpose."""
+def _transposed(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
+    """Name a matrix taken for its transpose."""
     if analytic.ndim == 2 and _alike(analytic, numeric.T):
         return "it is transposed: rows and columns are exchanged"
-    if circumstances.is_input and circumstances.cotangent.ndim == 2:
-        for name, weight in circumstances.square_weights:
-            if _alike(analytic, circumstances.cotangent @ weight):
-                return f"{name} is transposed: the gradient is grad_y @ {name}, expected grad_y @ {name}.T"
+    cotangent, network = circumstances.cotangent, circumstances.network
+    square = [p for layer in network.layers for p in layer.parameters if p.shape == 2 * cotangent.shape[1:]]
+    for name, weight in ((p.name, network.backend.to_numpy(p.value)) for p in square):
+        if circumstances.is_input and _alike(analytic, cotangent @ weight):
+            return f"{name} is transposed: the gradient is grad_y @ {name}, expected grad_y @ {name}.T"
     return ""
 
 
-def _displaced(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: Circumstances) -> str:
-    """The right values in the wrong places."""
-    if _alike(numpy.sort(analytic, axis=None), numpy.sort(numeric, axis=None)):
+def _displaced(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
+    """Recognize the right values in the wrong places."""
+    if _alike(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
         return "the right values in the wrong places: an index or an order is off (an argmax, a reshape, a stride)"
     return ""
 
 
-def _missing_term(analytic: numpy.ndarray, numeric: numpy.ndarray, circumstances: Circumstances) -> str:
-    """Something left out: for some elements, for each sample alike, or in proportion to the output."""
-    missing = numeric - analytic
+def _missing_term(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
+    """Name what was left out: for some elements, for each sample alike, or in proportion to the output."""
+    missing, output = numeric - analytic, circumstances.output
     wrong = abs(missing) > 1e-6 * abs(numeric).max()
     if not analytic[wrong].any():
         return f"a missing term: {wrong.sum()} of {wrong.size} values are zero where they should not be"
-    if analytic.ndim == 2 and _alike(missing, numpy.broadcast_to(missing[:, :1], missing.shape)):
+    if wrong.ndim == 2 and wrong.shape[1] > 1 and (wrong.sum(axis=1) == 1).all():
+        return "a missing term: one value of each sample is wrong (for a loss, the label's: the -1 of p_y - 1)"
+    if analytic.ndim == 2 and _alike(missing, np.broadcast_to(missing[:, :1], missing.shape)):
         return "a missing term: the same amount is missing from all features of a sample, a sum over them"
-    output = circumstances.output
     if circumstances.is_input and output.shape == missing.shape and output.all():
         share = missing / output
-        if _alike(share, numpy.broadcast_to(share[:, :1], share.shape)):
+        if _alike(share, np.broadcast_to(share[:, :1], share.shape)):
             return "a missing term: what is missing is in proportion to the output, as Σ grad_y · y is in a softmax"
     if wrong.mean() < 0.5:
         return f"a missing term: {wrong.sum()} of {wrong.size} values are wrong, the others right"

@@ -1,26 +1,36 @@
-"""`gradcheck`: hand-written gradients against central differences, with a guess at what went wrong.
+"""`gradcheck`: hand-written gradients against central differences, and what probably went wrong.
 
-The scalar whose gradient is checked is φ = Σ r · y for the layer's output y and a random cotangent r.  The analytic
-gradient of φ is what ``backward(r)`` gives; the numeric one moves one number at a time.  All is done in float64 on a
-copy: the layer or network handed in stays as it is.
+The scalar whose gradient is checked is φ = Σ r · y, for the output y and a random cotangent r.  Its analytic gradient
+is what ``backward(r)`` gives; the numeric one moves one number at a time.  Everything happens in float64, on a copy.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import numpy
+import numpy as np
 
+from minirobust import backend as backends
 from minirobust.backend import Array, Backend
-from minirobust.gradient_causes import Circumstances, probable_cause
+from minirobust.gradient_causes import Circumstances, numbers, probable_cause
 from minirobust.layers import Layer
+from minirobust.layers.layer import Shape, State
+from minirobust.losses import Loss, check_loss, evaluate
 from minirobust.network import Network
-from minirobust.validation import check_seed, number, positive_int
+from minirobust.validation import check_labels, check_seed, number, positive_int
 
-EXAMINED = 20  # how many of the wrong elements are examined for kinks
+EXAMINED = 20  # how many wrong elements of a tensor are examined for kinks
+FEW = 10  # how many elements of a tensor are moved at the second batch
+ROUGHLY = 1e-4  # tolerance at the second batch, where differences may be less accurate; real errors are much larger
+KINK = (
+    "a kink is nearby: the slopes to the left and to the right differ, no gradient exists there "
+    "(a ReLU's input near 0, or nearly equal values in a max-pooling window); "
+    "check at another x, or with a smaller step"
+)
 
 
 class GradientError(AssertionError):
@@ -43,10 +53,10 @@ class TensorCheck:
     Attributes
     ----------
     name : str
-        "input", or the parameter's name with its layer.
+        "input" ("logits" for a loss), or the parameter's name with its layer.
     shape : tuple of int
     checked : int
-        How many of its elements were moved.
+        How many of its elements were moved; 0 if a layer raised an error at the second batch.
     error : float
         max |analytic - numeric| / max(max |analytic|, max |numeric|).
     worst : tuple of int
@@ -69,7 +79,7 @@ class TensorCheck:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What `gradcheck` found.
+    """The result of `gradcheck`.
 
     Attributes
     ----------
@@ -82,7 +92,7 @@ class GradientReport:
 
     target: str
     tolerance: float
-    tensors: list[TensorCheck] = field(default_factory=list)
+    tensors: list[TensorCheck]
 
     @property
     def ok(self) -> bool:
@@ -97,16 +107,19 @@ class GradientReport:
             mark = "WRONG" if t.cause else "ok"
             of = f"{t.checked} of {math.prod(t.shape)}"
             lines.append(f"  {t.name:<{width}}  {mark:<5}  shape {t.shape}, {of} checked, relative error {t.error:.2g}")
-            if t.cause:
+            if t.cause and t.checked:
                 at = ", ".join(map(str, t.worst))
                 lines.append(f"    worst at [{at}]: analytic {t.analytic:.9g}, numeric {t.numeric:.9g}")
+            if t.cause:
                 lines.append(f"    probable cause: {t.cause}")
         return "\n".join(lines)
 
 
+@np.errstate(all="ignore")
 def gradcheck(
-    target: Layer | Network,
+    target: Layer | Network | Loss,
     x: Any,
+    y: Any = None,
     *,
     tolerance: float = 1e-8,
     step: float | None = None,
@@ -115,27 +128,30 @@ def gradcheck(
     training: bool = False,
     backend: str | Backend | None = None,
 ) -> GradientReport:
-    """Compares the gradients of a layer or a network with central differences.
+    """Compare the gradients of a layer, a network or a loss with central differences.
 
     Parameters
     ----------
-    target : Layer or Network
-        A fresh layer is built on the shape of `x`; one in a network is checked with that network's parameters.
+    target : Layer, Network or loss
+        A layer that belongs to no network is built from its arguments for the shape of `x`; one in a network is checked
+        with its parameters and buffers, and draws the random numbers that it draws there.
     x : ndarray of float, shape (N, *input_shape)
-        Where to check.  Choose it away from kinks (a ReLU's input near 0, two nearly equal values in a max-pooling
-        window): there no gradient exists, and a point near one is refused by that name.
+        Where to check; for a loss, the logits (N, classes).  Choose it away from kinks (a ReLU's input near 0, two
+        nearly equal values in a max-pooling window): no gradient exists there, and a kink nearby is reported as such.
+    y : ndarray of int, shape (N,), optional
+        The labels, for a loss only.
     tolerance : float, default 1e-8
         Largest relative error, in the maximum norm over each tensor.
     step : float, optional
-        Of the differences; 1e-4 times the smallest temperature if not given.
+        Of the differences; by default 1e-4 times the smallest temperature, at most 1e-4.
     limit : int, default 1000
-        How many elements of each tensor are moved; of larger tensors a random choice.
+        How many elements of each tensor are moved; of larger tensors, a random choice.
     seed : int, default 0
-        Of the cotangent, that choice and a fresh layer's parameters.
+        Of the cotangent, of that choice, and of the parameters of a layer that belongs to no network.
     training : bool, default False
-        Checks the layer as in training; every evaluation then draws the same random numbers.
+        Whether to check the layers as in training.
     backend : str or Backend, optional
-        The network's own, or "numpy" for a fresh layer.
+        By default the network's, or "numpy" for a loss and for a layer that belongs to no network.
 
     Returns
     -------
@@ -144,198 +160,268 @@ def gradcheck(
     Raises
     ------
     GradientError
-        If a gradient is wrong, or the point is at a kink; the message holds the worst index, both values and the
-        probable cause.
+        If a gradient is wrong, or `x` is at a kink; the message holds the worst index, both values and the probable
+        cause.
     TypeError, ValueError
-        If an argument is wrong.
+        If an argument is wrong, or `target` breaks its contract: a layer that writes into its input, for example.
 
     Notes
     -----
-    The error is that of tensors, not of elements: central differences cannot resolve an element many orders smaller
-    than its neighbours.  A false zero in the tail of an activation therefore needs a test against the closed form.
+    Every evaluation draws the same random numbers.
+
+    If all gradients are right, a few elements are checked again on the same layers, at a second batch of N + 1 samples
+    with other values.  This finds a layer that keeps something of its first batch, and a mean taken for a sum over a
+    single sample.
+
+    The error is measured over a tensor, not for each element: central differences cannot resolve an element many orders
+    of magnitude smaller than its neighbours.  Test a false zero in the tail of an activation against the closed form.
     """
     number("gradcheck", "tolerance", tolerance, low=0)
     positive_int("gradcheck", "limit", limit)
-    x = numpy.asarray(x) if isinstance(x, list | tuple) else x
-    network = _float64_network(target, x, check_seed(seed), backend)
-    network.training = training
-    smallest = min((getattr(layer, "temperature", 1.0) for layer in network.layers), default=1.0)
-    step = 1e-4 * min(1.0, smallest) if step is None else number("gradcheck", "step", step, low=0)
-    probe = _Probe(network, network.check_input(x), step, numpy.random.default_rng(seed))
-    shown = target if isinstance(target, Network) else network.layers[0]
-    report = GradientReport(f"{shown!r} on input {tuple(probe.x.shape)}", tolerance)
-    for name, array, analytic in probe.analytic_gradients():
-        report.tensors.append(_compare(probe, name, array, analytic, tolerance, limit))
+    network, new = (_float64_copy(target, x, y, check_seed(seed), backend) for _ in range(2))
+    network.training = new.training = training
+    temperatures = [value for name, value in numbers(network) if name == "temperature" and value > 0]
+    step = 1e-4 * min([1.0, *temperatures]) if step is None else number("gradcheck", "step", step, low=0)
+    x = network.check_input(x)
+    tensors = _check(network, x, step, tolerance, limit, seed)
+    if not any(tensor.cause for tensor in tensors):
+        tensors = _check_second_batch(network, new, tensors, x, step, min(limit, FEW), seed)
+    report = GradientReport(f"{target!r} on {tensors[0].name} {tuple(x.shape)}", tolerance, tensors)
     if not report.ok:
         raise GradientError(report)
+    if isinstance(network.layers[0], _LossLayer):
+        network.layers[0].expect_independent_samples(x)
     return report
 
 
-def _float64_network(target: Layer | Network, x: Any, seed: int, backend: str | Backend | None) -> Network:
-    """A float64 copy to experiment on."""
+# What is checked, as a network in float64
+
+
+class _LossLayer(Layer):
+    """A loss as a layer: logits are its input, and the loss of each sample, (N, 1), is its output."""
+
+    def __init__(self, checked_loss: Loss, labels_by_size: dict[int, Array]) -> None:
+        self.checked_loss, self.labels_by_size = checked_loss, labels_by_size
+
+    def build(self, input_shape: Shape) -> Shape:
+        return (1,)
+
+    def forward(self, x: Array) -> Array:
+        value, self.gradient = evaluate(self.checked_loss, x, self.labels_by_size[len(x)])
+        double = "float32" not in (value.dtype, self.gradient.dtype)
+        self.expect(double, "losses and gradients in float64 for logits in float64", "float32")
+        return value[:, None].astype(self.dtype)
+
+    def input_gradient(self, grad_y: Array) -> Array:
+        return grad_y * self.gradient
+
+    def expect_independent_samples(self, x: Array) -> None:
+        """Raise ValueError if the loss of the first sample changes when the others are left out."""
+        a, b = (float(self.backend.to_numpy(self.forward(batch))[0, 0]) for batch in (x, x[:1]))
+        got = f"{a:g} for the first sample in a batch of {len(x)} and {b:g} for it alone"
+        self.expect(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12), "the loss of each sample by itself", got)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the loss' attributes: its gradient may lack one of them."""
+        return getattr(self.checked_loss, "__dict__", {})
+
+    def __repr__(self) -> str:
+        return repr(self.checked_loss)
+
+    __str__ = __repr__
+
+
+def _float64_copy(target: Any, x: Any, y: Any, seed: int, backend: str | Backend | None) -> Network:
+    """Return a network in float64 that computes what `target` does, and leaves `target` alone."""
+    if not isinstance(target, Layer | Network):
+        return _loss_as_network(target, x, y, backends.get(backend or "numpy"))
+    if y is not None:
+        raise TypeError(f"gradcheck: expected y for a loss only, got y beside {target!r}")
     if isinstance(target, Network):
-        return target.to(backend or target.backend, dtype="float64")
-    if not isinstance(target, Layer):
-        raise TypeError(f"gradcheck: expected a Layer or a Network, got {type(target).__name__}")
-    built = hasattr(target, "index")
-    home = backend or (target.backend if built else "numpy")
-    network = Network([type(target)(**target.arguments())], x.shape[1:], home, "float64", seed)
-    if built:
-        for mine, theirs in zip(network.layers[0].parameters, target.parameters, strict=True):
-            values = target.backend.to_numpy(theirs.value).astype("float64")
-            mine.value[...] = network.backend.asarray(values)
+        return target.to(backend or target.backend, "float64")
+    if not hasattr(target, "index"):
+        return Network([target.fresh()], np.shape(x)[1:], backend or "numpy", "float64", seed)
+    alone = Network([target.fresh()], target.input_shape, target.backend, target.dtype, target.seed)
+    target.expect_declared(alone.layers[0])
+    for ours, theirs in zip(alone.layers[0].states(State), target.states(State), strict=True):
+        ours.value[...] = theirs.value
+    alone.layers[0].draws = target.draws
+    network = alone.to(backend or target.backend, "float64")
+    network.layers[0].index = target.index  # its random numbers depend on its place
     return network
 
 
+def _loss_as_network(loss: Any, x: Any, y: Any, backend: Backend) -> Network:
+    """Return a network of one `_LossLayer`, which has the labels of one sample, of `x`, and of the second batch."""
+    if not hasattr(loss, "value_and_gradient"):
+        raise TypeError(f"gradcheck: expected a Layer, a Network or a loss, got {type(loss).__name__}")
+    if y is None:
+        raise TypeError(f"gradcheck: expected labels y for the loss {loss!r}, got none")
+    labels = backend.to_numpy(check_labels(y, np.shape(x), backend))
+    check_loss(loss, np.shape(x)[1])
+    by_size = {len(y): backend.asarray(y) for y in (labels[:1], labels, _another(labels))}
+    return Network([_LossLayer(copy.copy(loss), by_size)], np.shape(x)[1:], backend, "float64")
+
+
+# The comparison
+
+
 class _Probe:
-    """A network at a point: its value φ = Σ r · y, its slopes, and what `backward` says of them."""
+    """A network at a batch: the value φ = Σ r · y, its slopes, and the gradients that `backward` gives."""
 
-    def __init__(self, network: Network, x: Array, step: float, generator: numpy.random.Generator) -> None:
-        self.network = network
-        self.x = x.copy()
-        self.step = step
-        self.generator = generator
-        self.draws = [layer.draws for layer in network.layers]
-        places = [self._contract(layer) for layer in network.layers]
-        self.output = self._forward()
-        for layer, place in zip(network.layers, places, strict=True):
-            for name, mine in self._contract(layer).items():
-                if mine is not place[name]:
-                    raise ValueError(
-                        f"gradcheck: {layer!r}: forward overwrites self.{name}, which is the library's own"
-                    )
-        expected = (len(x), *network.output_shape)
-        if tuple(self.output.shape) != expected:
-            raise ValueError(
-                f"gradcheck: {network.layers[-1]}: build promised an output of shape {expected}, "
-                f"forward returned {tuple(self.output.shape)}"
-            )
-        self.cotangent = network.backend.asarray(generator.standard_normal(expected))
+    def __init__(self, network: Network, x: Array, step: float, generator: np.random.Generator) -> None:
+        self.network, self.given, self.x = network, x, x.copy()
+        self.step, self.generator = step, generator
+        self.to_numpy = network.backend.to_numpy
+        self.draws, self.buffers = [layer.draws for layer in network.layers], network.buffers.copy()
+        before = [dict(vars(layer)) for layer in network.layers]
+        self.output = self.forward()
+        for layer, then in zip(network.layers, before, strict=True):
+            for name in Layer.__annotations__:
+                kept = name == "draws" or vars(layer).get(name) is then.get(name)
+                self.expect(kept, f"{layer!r}: forward overwrites self.{name}, which is the library's own")
+        self.cotangent = network.backend.asarray(generator.standard_normal(self.output.shape))
 
-    @staticmethod
-    def _contract(layer: Layer) -> dict[str, Any]:
-        """The attributes by which a layer stands in its network."""
-        return {name: getattr(layer, name) for name in Layer.__annotations__ if name not in ("is_activation", "draws")}
+    def expect(self, condition: bool, otherwise: str) -> None:
+        """Raise ValueError unless the layers keep to their contract."""
+        if not condition:
+            raise ValueError(f"gradcheck: {self.network!r}: {otherwise}")
 
-    def _forward(self) -> Array:
+    def equal(self, a: Array, b: Array) -> bool:
+        """Return whether two arrays hold the same numbers, on the host or not."""
+        return np.array_equal(self.to_numpy(a), self.to_numpy(b), equal_nan=True)
+
+    def forward(self) -> Array:
+        """Return the output; random numbers and buffers are the same each time."""
         for layer, draws in zip(self.network.layers, self.draws, strict=True):
             layer.draws = draws
-        return self.network.forward(self.x)
-
-    def home(self, array: Array) -> numpy.ndarray:
-        return self.network.backend.to_numpy(array)
+        self.network.buffers = self.buffers
+        return self.network.run(self.x)
 
     def value(self) -> float:
-        """φ at the present numbers."""
-        return float(self.home((self.cotangent * self._forward()).sum()))
+        """Return φ at the present numbers."""
+        return float(self.to_numpy((self.cotangent * self.forward()).sum()))
 
     def noise(self) -> float:
-        """How far rounding alone can move a slope."""
-        eps = float(numpy.finfo("float64").eps)
-        return 4 * eps * float(self.home(abs(self.cotangent * self.output).sum())) / self.step
+        """Return how far rounding alone can move a slope."""
+        return 4 * 2**-52 * float(self.to_numpy(abs(self.cotangent * self.output).sum())) / self.step
 
     def at(self, array: Array, index: int, offset: float) -> float:
-        """φ with one element moved."""
+        """Return φ with one element moved."""
         flat = array.reshape(-1)
-        before = self.home(flat[index]).item()
+        before = self.to_numpy(flat[index]).item()
         flat[index] = before + offset
         value = self.value()
         flat[index] = before
         return value
 
     def slope(self, array: Array, index: int) -> float:
-        """∂φ/∂element by the fourth-order central difference (8 [φ(h) - φ(-h)] - [φ(2h) - φ(-2h)]) / 12h."""
+        """Return ∂φ/∂element by the fourth-order difference (8 [φ(h) - φ(-h)] - [φ(2h) - φ(-2h)]) / 12h."""
         h = self.step
         near = self.at(array, index, h) - self.at(array, index, -h)
         far = self.at(array, index, 2 * h) - self.at(array, index, -2 * h)
         return (8 * near - far) / (12 * h)
 
     def kink(self, array: Array, index: int, mismatch: float) -> bool:
-        """Whether φ has a corner within reach of the differences.
+        """Return whether φ has a corner within reach of the differences.
 
-        The slopes to the right and to the left of a smooth point differ in proportion to the step, those at a corner
+        The slopes to the right and to the left of a smooth point differ in proportion to the step; those at a corner
         do not.
         """
-        here = self.value()
-        gaps = []
-        for h in (2 * self.step, 2 * self.step / 16, 2 * self.step / 256):
-            right, left = (self.at(array, index, h) - here) / h, (here - self.at(array, index, -h)) / h
-            gaps.append(abs(right - left))
+        here, steps = self.value(), (2 * self.step, 2 * self.step / 16, 2 * self.step / 256)
+        gaps = [abs(self.at(array, index, h) - 2 * here + self.at(array, index, -h)) / h for h in steps]
         smooth = all(4 * small < large < 64 * small for large, small in pairwise(gaps))
         return gaps[0] > 0.25 * mismatch and not smooth
 
-    def analytic_gradients(self) -> list[tuple[str, Array, numpy.ndarray]]:
-        """Name, array and analytic gradient of the input and of every parameter; the contract is checked on the way."""
-        x, r = self.x.copy(), self.cotangent.copy()
-        first = self._backward()
-        for name, now, then in (("x", self.x, x), ("grad_y", self.cotangent, r)):
-            if not (self.home(now) == self.home(then)).all():
-                raise ValueError(f"gradcheck: a layer of {self.network!r} writes into {name}, which is not its own")
-        second = self._backward()
-        if not all(numpy.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
-            raise ValueError(
-                f"gradcheck: {self.network!r}: a second backward gave other gradients: "
-                "are they accumulated, not overwritten?"
-            )
-        names, arrays = ["input"], [self.x]
-        for layer in self.network.layers:
-            place = f"layer {layer.index} " if len(self.network.layers) > 1 else ""
-            names += [f"{place}{parameter.name}" for parameter in layer.parameters]
-            arrays += [parameter.value for parameter in layer.parameters]
-        return list(zip(names, arrays, first, strict=True))
+    def gradients(self) -> list[tuple[str, Array, np.ndarray]]:
+        """Return name, array and analytic gradient of the input and of every parameter."""
+        first, second = self._backward(), self._backward()
+        repeated = all(map(self.equal, first, second))
+        self.expect(repeated, "a second backward gave other gradients: are they accumulated, not overwritten?")
+        layers = self.network.layers
+        tensors = [("logits" if isinstance(layers[0], _LossLayer) else "input", self.x)]
+        for layer in layers:
+            place = f"layer {layer.index} " if len(layers) > 1 else ""
+            tensors += [(f"{place}{parameter.name}", parameter.value) for parameter in layer.parameters]
+        return [(*tensor, gradient) for tensor, gradient in zip(tensors, first, strict=True)]
 
-    def _backward(self) -> list[numpy.ndarray]:
-        self._forward()
-        grad_x = self.network.backward(self.cotangent)
-        if grad_x is None or tuple(grad_x.shape) != tuple(self.x.shape):
-            got = None if grad_x is None else tuple(grad_x.shape)
-            raise ValueError(
-                f"gradcheck: {self.network.layers[0]}: expected an input gradient of shape {tuple(self.x.shape)}, "
-                f"got {got}"
-            )
+    def _backward(self) -> list[np.ndarray]:
+        """Return the gradients of the input and of every parameter."""
+        cotangent = self.cotangent.copy()
+        output, grad_x = self.forward(), self.network.backward(cotangent)
+        self.expect(self.equal(self.x, self.given), "a layer writes into x, which is not its own")
+        self.expect(self.equal(cotangent, self.cotangent), "a layer writes into grad_y, which is not its own")
+        self.expect(self.equal(output, self.output), "forward gave another output for the same x (use self.random)")
+        shapes = [getattr(array, "shape", None) for array in (self.x, grad_x)]
+        self.expect(shapes[0] == shapes[1], f"expected an input gradient of shape {shapes[0]}, got {shapes[1]}")
         parameters = [parameter for layer in self.network.layers for parameter in layer.parameters]
-        return [self.home(grad).copy() for grad in (grad_x, *(parameter.grad for parameter in parameters))]
+        return [self.to_numpy(grad).copy() for grad in (grad_x, *(parameter.grad for parameter in parameters))]
 
 
-def _compare(
-    probe: _Probe, name: str, array: Array, analytic: numpy.ndarray, tolerance: float, limit: int
-) -> TensorCheck:
+def _check(network: Network, x: Array, step: float, tolerance: float, limit: int, seed: int) -> list[TensorCheck]:
+    """Compare all gradients at the batch `x`."""
+    probe = _Probe(network, x, step, np.random.default_rng(seed))
+    return [_compare(probe, *tensor, tolerance, limit) for tensor in probe.gradients()]
+
+
+def _compare(probe: _Probe, name: str, array: Array, analytic: np.ndarray, tolerance: float, limit: int) -> TensorCheck:
+    """Compare one gradient, and find the probable cause if it is wrong."""
     size = analytic.size
-    chosen = numpy.arange(size) if size <= limit else numpy.sort(probe.generator.choice(size, limit, replace=False))
-    numeric = numpy.array([probe.slope(array, int(index)) for index in chosen])
+    chosen = np.arange(size) if size <= limit else np.sort(probe.generator.choice(size, limit, replace=False))
+    numeric = np.array([probe.slope(array, int(index)) for index in chosen])
     a = analytic.reshape(-1)[chosen]
-    difference = numpy.where(numpy.isfinite(a), abs(a - numeric), numpy.inf)
+    difference = np.where(np.isfinite(a), abs(a - numeric), np.inf)
     # Where all gradients vanish, rounding must not count as an error.
-    rounding = max(probe.noise() / tolerance, float(numpy.finfo("float64").tiny))
-    scale = max(abs(a[numpy.isfinite(a)]).max(initial=0), abs(numeric).max(), rounding)
-    worst = int(difference.argmax())
+    rounding = max(probe.noise() / tolerance, float(np.finfo("float64").tiny))
+    scale = max(abs(a[np.isfinite(a)]).max(initial=0), abs(numeric).max(), rounding)
+    worst, cause = int(difference.argmax()), ""
     error = float(difference[worst] / scale)
-    cause = ""
     if not error <= tolerance:
-        cause = _kinks(probe, array, chosen, difference, tolerance * scale) or probable_cause(
-            a if len(chosen) < size else analytic,
-            numeric if len(chosen) < size else numeric.reshape(analytic.shape),
-            Circumstances.of(probe.network, name, probe.cotangent, probe.output),
-        )
-    return TensorCheck(
-        name=name,
-        shape=tuple(analytic.shape),
-        checked=len(chosen),
-        error=error,
-        worst=tuple(int(i) for i in numpy.unravel_index(chosen[worst], analytic.shape)),
-        analytic=float(a[worst]),
-        numeric=float(numeric[worst]),
-        cause=cause,
-    )
+        wrong = [i for i in np.argsort(-difference)[:EXAMINED] if difference[i] > tolerance * scale]
+        if wrong and all(probe.kink(array, int(chosen[i]), difference[i]) for i in wrong):
+            cause = KINK
+        else:
+            shape = analytic.shape if len(chosen) == size else a.shape
+            arrays = map(probe.to_numpy, (probe.cotangent, probe.output))
+            circumstances = Circumstances(probe.network, array is probe.x, *arrays)
+            cause = probable_cause(a.reshape(shape), numeric.reshape(shape), circumstances)
+    at = tuple(map(int, np.unravel_index(chosen[worst], analytic.shape)))
+    return TensorCheck(name, analytic.shape, len(chosen), error, at, float(a[worst]), float(numeric[worst]), cause)
 
 
-def _kinks(probe: _Probe, array: Array, chosen: numpy.ndarray, difference: numpy.ndarray, allowed: float) -> str:
-    """A sentence if every wrong element that was examined sits at a kink, else nothing."""
-    wrong = [i for i in numpy.argsort(-difference)[:EXAMINED] if difference[i] > allowed]
-    if not wrong or not all(probe.kink(array, int(chosen[i]), difference[i]) for i in wrong):
-        return ""
-    return (
-        "a kink is nearby: the slopes to the left and to the right differ, no gradient exists there "
-        "(a ReLU's input near 0, or nearly equal values in a max-pooling window); "
-        "check at another x, or with a smaller step"
-    )
+# The second batch
+
+
+def _another(array: np.ndarray) -> np.ndarray:
+    """Return the samples in reverse order, and the first one once more."""
+    return np.concatenate([array[::-1], array[:1]])
+
+
+def _check_second_batch(
+    used: Network, new: Network, first: list[TensorCheck], x: Array, step: float, limit: int, seed: int
+) -> list[TensorCheck]:
+    """Return `first`, in which what is wrong at a second batch takes the place of what was right at the first.
+
+    The `used` network has seen the first batch.  What a new one gets right there and the used one does not is something
+    that its layers keep.  If even the new one is wrong, so is the gradient, unless the batch happens to lie at a kink.
+    """
+    x = used.backend.asarray(0.75 * _another(used.backend.to_numpy(x)))
+    stored = {(layer, name): vars(layer).get(name) for layer in used.layers for name in layer.saved}
+
+    def check(network: Network) -> list[TensorCheck]:
+        try:
+            return _check(network, x, step, ROUGHLY, limit, seed)
+        except (ValueError, IndexError) as error:  # arrays of two batches do not fit together
+            return [TensorCheck(first[0].name, x.shape, 0, math.inf, (), math.nan, math.nan, repr(error))]
+
+    checks, tensors = check(used), list(first)
+    if not any(tensor.cause for tensor in checks):
+        return first
+    kept = [f"self.{name} of {layer}" for (layer, name), value in stored.items() if vars(layer).get(name) is value]
+    for i, (tensor, alone) in enumerate(zip(checks, check(new), strict=False)):
+        if tensor.cause and not alone.cause:
+            cause = f"something kept from the first batch is wrong for a second: {' and '.join(kept) or tensor.cause}"
+            tensors[i] = replace(tensor, cause=cause)
+        elif alone.cause and alone.cause != KINK and math.isfinite(alone.numeric):
+            tensors[i] = replace(alone, cause=f"{alone.cause} (at a second batch, of {len(x)} samples)")
+    return tensors

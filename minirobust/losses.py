@@ -1,4 +1,4 @@
-"""Losses: stateless objects with `value` and `gradient`, both per sample.
+"""Losses: stateless objects with one method, `value_and_gradient`, per sample.
 
 Nothing is averaged here.  An attack on a batch must not depend on the batch's size, and a mean over many samples can
 underflow.  Training divides by the batch size itself.
@@ -7,91 +7,140 @@ underflow.  Training divides by the batch size itself.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from minirobust import backend
-from minirobust.backend import Array
+from minirobust import backend as backends
+from minirobust.backend import Array, Backend
+from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.validation import check_labels
 
 
 class Loss(Protocol):
-    """What `fit` and attacks ask of a loss; write your own with these two methods."""
+    """What training and attacks need of a loss: any object with this method is one."""
 
-    def value(self, logits: Array, y: Array) -> Array:
-        """Per-sample loss (N,) for logits (N, K) and labels (N,)."""
+    def value_and_gradient(self, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
+        """Return per-sample losses (N,) and their gradients with respect to the logits (N, K).
 
-    def gradient(self, logits: Array, y: Array) -> Array:
-        """Its gradient with respect to the logits, (N, K)."""
+        Training descends the loss and attacks ascend it.  With a `target`, ascending leads towards that class.
+        """
 
 
-class SoftmaxCrossEntropy:
-    """L = -log softmax(z)_y = log Σ_j exp(z_j) - z_y, natural logarithm.
+class LossOfLogits:
+    """What the library's own losses share: they check their labels, and then compute `formula`."""
 
-    The gradient is p_j for j ≠ y and -Σ_{j≠y} p_j for y.  The usual p_y - 1 rounds to zero in float32 from a margin of
-    17 upwards, while the other classes' gradients live on: then the gradient of a confident sample points in a wrong
-    direction.
-    """
+    least_classes: ClassVar[int] = 2
 
     def __repr__(self) -> str:
-        return "SoftmaxCrossEntropy()"
+        return f"{type(self).__name__}()"
 
-    def value(self, logits: Array, y: Array) -> Array:
-        """Per-sample loss.
+    def value_and_gradient(self, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
+        """Return per-sample losses and their gradients with respect to the logits.
 
         Parameters
         ----------
         logits : ndarray of shape (N, K)
         y : ndarray of int, shape (N,)
+            True labels.
+        target : ndarray of int, shape (N,), optional
+            Classes that an attack aims at: then the loss is minus that of `target` in place of `y`, and ascending it
+            leads towards `target`.
 
         Returns
         -------
-        ndarray of shape (N,), from 0 upwards
+        value : ndarray of shape (N,)
+        gradient : ndarray of shape (N, K)
 
         Raises
         ------
         ValueError, TypeError
-            If shapes do not fit or labels are not integers in [0, K).
+            If shapes do not match, labels are not integers in [0, K), or K < 2.
         """
-        return self.value_and_gradient(logits, y)[0]
+        backend = backends.of(logits)
+        y = check_labels(y, tuple(logits.shape), backend)
+        if target is not None:
+            target = check_labels(target, tuple(logits.shape), backend, "target")
+        check_loss(self, logits.shape[1])
+        return self.unchecked(backend, logits, y, target)
 
-    def gradient(self, logits: Array, y: Array) -> Array:
-        """∂L/∂logits of shape (N, K); see `value` for the arguments."""
-        return self.value_and_gradient(logits, y)[1]
+    def unchecked(self, backend: Backend, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
+        """Return what `value_and_gradient` does, for arguments that were checked at the door."""
+        mode = ERROR_MODE.set(IGNORE)
+        try:
+            if target is None:
+                return self.formula(backend, logits, y)
+            value, gradient = self.formula(backend, logits, target)
+            return -value, -gradient
+        finally:
+            ERROR_MODE.reset(mode)
 
-    def value_and_gradient(self, logits: Array, y: Array) -> tuple[Array, Array]:
-        """Both for one softmax: what training asks for."""
-        home = backend.of(logits)
-        return home.softmax_cross_entropy(logits, check_labels(y, logits.shape, home))
+    def formula(self, backend: Backend, logits: Array, y: Array) -> tuple[Array, Array]:
+        """Return losses and gradients for checked arguments."""
+        raise NotImplementedError(f"{type(self).__name__} has no formula(backend, logits, y)")
 
 
-class Margin:
-    """L = max_{j≠y} z_j - z_y: above 0 exactly where the network is wrong.
+class SoftmaxCrossEntropy(LossOfLogits):
+    """L = -log softmax(z)_y = log Σ_j exp(z_j) - z_y, natural logarithm.
 
-    It keeps its gradient where cross entropy, rounded, has none.  Of several runners-up the first one counts.
+    The gradient is p_j for j ≠ y and -Σ_{j≠y} p_j for y.  The usual p_y - 1 rounds to zero in float32 above a margin of
+    about 17, while the gradients of the other classes stay alive: the gradient of a confident sample would point in a
+    wrong direction.
     """
 
-    def __repr__(self) -> str:
-        return "Margin()"
+    def formula(self, backend: Backend, logits: Array, y: Array) -> tuple[Array, Array]:
+        """Return losses and gradients for checked arguments."""
+        return backend.softmax_cross_entropy(logits, y)
 
-    def value(self, logits: Array, y: Array) -> Array:
-        """Per-sample margin (N,), in logits; see `SoftmaxCrossEntropy.value` for arguments and errors."""
-        y, rival = self._rival(logits, y)
-        samples = backend.of(logits).xp.arange(len(logits))
-        return logits[samples, rival] - logits[samples, y]
 
-    def gradient(self, logits: Array, y: Array) -> Array:
-        """∂L/∂logits of shape (N, K): 1 for the runner-up, -1 for y."""
-        xp = backend.of(logits).xp
-        y, rival = self._rival(logits, y)
-        classes = xp.arange(logits.shape[1])
-        ones = (classes == rival[:, None]).astype(logits.dtype)
-        return ones - (classes == y[:, None]).astype(logits.dtype)
+class Margin(LossOfLogits):
+    """L = max_{j≠y} z_j - z_y: above 0 exactly where the network is wrong.
 
-    def _rival(self, logits: Array, y: Array) -> tuple[Array, Array]:
-        """The labels and the strongest other class of each sample."""
-        home = backend.of(logits)
-        if len(logits.shape) == 2 and logits.shape[1] < 2:
-            raise ValueError(f"Margin: expected at least two classes, got logits of shape {logits.shape}")
-        y = check_labels(y, logits.shape, home)
-        others = home.xp.where(home.xp.arange(logits.shape[1]) == y[:, None], -math.inf, logits)
-        return y, others.argmax(axis=1)
+    It keeps its gradient (1 for the runner-up, -1 for y) where that of cross entropy rounds to zero.  Of several equal
+    runners-up the first one counts.
+    """
+
+    def formula(self, backend: Backend, logits: Array, y: Array) -> tuple[Array, Array]:
+        """Return losses and gradients for checked arguments."""
+        xp = backend.xp
+        samples, classes = xp.arange(len(logits)), xp.arange(logits.shape[1])
+        label = classes == y[:, None]
+        runner_up = xp.where(label, -math.inf, logits).argmax(axis=1)
+        value = logits[samples, runner_up] - logits[samples, y]
+        return value, (classes == runner_up[:, None]).astype(logits.dtype) - label.astype(logits.dtype)
+
+
+def check_loss(loss: Loss, classes: int) -> None:
+    """Raise TypeError or ValueError unless `loss` is an object with `value_and_gradient` for that many classes."""
+    if isinstance(loss, type):
+        raise TypeError(f"loss: expected an object, got the class {loss.__name__}: write {loss.__name__}()")
+    if not callable(getattr(loss, "value_and_gradient", None)):
+        raise TypeError(
+            f"loss: expected an object with value_and_gradient(logits, y, target=None), got {loss!r}, which has none"
+        )
+    if classes < getattr(loss, "least_classes", 1):
+        raise ValueError(f"{loss!r}: expected at least two classes, got logits of shape (N, {classes})")
+
+
+def evaluate(loss: Loss, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
+    """Return losses and gradients for labels that were checked at the door; only a custom loss' results are checked.
+
+    Raises
+    ------
+    ValueError
+        If a custom loss returns arrays of other shapes: a mean over the batch, for example.
+    """
+    if getattr(type(loss), "value_and_gradient", None) is LossOfLogits.value_and_gradient:
+        assert isinstance(loss, LossOfLogits)
+        return loss.unchecked(backends.of(logits), logits, y, target)
+    mode = ERROR_MODE.set(IGNORE)
+    try:
+        result = loss.value_and_gradient(*((logits, y) if target is None else (logits, y, target)))
+    finally:
+        ERROR_MODE.reset(mode)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ValueError(f"{loss!r}: expected (losses, gradients), got {type(result).__name__}")
+    value, gradient = result
+    for name, array, shape in (("losses", value, logits.shape[:1]), ("gradients", gradient, logits.shape)):
+        if getattr(array, "shape", None) != tuple(shape):
+            got = f"shape {tuple(array.shape)}" if hasattr(array, "shape") else type(array).__name__
+            raise ValueError(f"{loss!r}: expected {name} of shape {tuple(shape)}, one for each sample, got {got}")
+    return value, gradient

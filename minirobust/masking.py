@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import numpy
+import numpy as np
 
 from minirobust import intervals
 from minirobust.attacks import Attack, brute_force_pixel, fgsm, noise, pgd, square, transfer
-from minirobust.attacks.attack import check_epsilon, check_samples
+from minirobust.attacks.attack import check_epsilon, under_attack
 from minirobust.attacks.pixel_change import pixels_and_channels
 from minirobust.attacks.transfer import check_source
 from minirobust.audit_questions import (
@@ -47,6 +47,7 @@ from minirobust.intervals import Estimate
 from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
 from minirobust.network import Network
 from minirobust.robustness import network_robustness
+from minirobust.stack import Evaluation, most_likely
 from minirobust.validation import check_seed
 
 EPSILONS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # of check 2, in widths of the input range
@@ -122,7 +123,7 @@ def audit(
     ValueError, TypeError
         Before anything runs, if an argument is wrong; the message says what was expected.
     """
-    x, y = check_samples(network, x, y)
+    model, x, y, _ = under_attack(network, x, y)
     if check_epsilon(network, epsilon) == 0:
         raise ValueError("audit: expected epsilon above 0, got 0, at which no attack does anything")
     if budget not in tuple(BUDGETS):
@@ -132,8 +133,9 @@ def audit(
     sources = tuple(sources)
     for index, source in enumerate(sources):
         check_source(f"audit: sources[{index}]", source, network)
-    case = _Case(network, x, y, float(epsilon), BUDGETS[budget], check_seed(seed), progress)
-    checks = case.run(sources)
+    case = _Case(model, x, y, float(epsilon), BUDGETS[budget], check_seed(seed), progress)
+    with np.errstate(all="ignore"):  # products of small gradients may underflow
+        checks = case.run(sources)
     judged = {name: (fooled, case.labels_of(name), case.classes) for name, fooled in case.fooled.items()}
     return AuditReport(
         checks=checks,
@@ -152,23 +154,23 @@ class _Case:
     """One audit under way: whom to attack, and which samples fell so far."""
 
     def __init__(
-        self, network: Network, x: Array, y: Array, epsilon: float, budget: Budget, seed: int, progress: bool
+        self, model: Evaluation, x: Array, y: Array, epsilon: float, budget: Budget, seed: int, progress: bool
     ) -> None:
-        self.network, self.x, self.y = network, x, y
+        self.model, self.network, self.x, self.y = model, model.network, x, y
         self.epsilon, self.budget, self.seed, self.progress = epsilon, budget, seed, progress
-        self.labels = network.backend.to_numpy(y)
-        (self.classes,) = network.output_shape
-        self.fooled: dict[str, numpy.ndarray] = {}
-        self.pixel_samples = numpy.arange(0)
+        self.labels = model.backend.to_numpy(y)
+        (self.classes,) = model.output_shape
+        self.fooled: dict[str, np.ndarray] = {}
+        self.pixel_samples = np.arange(0)
 
-    def labels_of(self, name: str) -> numpy.ndarray:
+    def labels_of(self, name: str) -> np.ndarray:
         """The labels of the samples that an attack was tried on."""
         return self.labels[self.pixel_samples] if name in PIXEL_ATTACKS else self.labels
 
     def run(self, sources: Sequence[Network]) -> tuple[Check, ...]:
         """All attacks and all checks, each attack once."""
-        self.fooled["clean"] = self.home(self.network.predict(self.x)) != self.labels
-        self.fooled["noise"] = self.home(noise(self.network, self.x, self.y, self.epsilon, seed=self.seed).fooled)
+        self.fooled["clean"] = self.to_numpy(self.model.predict(self.x)) != self.labels
+        self.fooled["noise"] = self.to_numpy(noise(self.network, self.x, self.y, self.epsilon, seed=self.seed).fooled)
         health = self.gradient_health()
         if health.figures["samples not finite"]:
             rest = [question.not_run("the gradient is not finite") for question in QUESTIONS[1:]]
@@ -191,25 +193,25 @@ class _Case:
 
     # What the checks are made of
 
-    def home(self, array: Array) -> numpy.ndarray:
+    def to_numpy(self, array: Array) -> np.ndarray:
         return self.network.backend.to_numpy(array)
 
-    def worst(self, *names: str) -> numpy.ndarray:
+    def worst(self, *names: str) -> np.ndarray:
         """Which samples fall to any of these attacks."""
-        return numpy.logical_or.reduce([self.fooled[name] for name in names])
+        return np.logical_or.reduce([self.fooled[name] for name in names])
 
-    def gap(self, stronger: numpy.ndarray, weaker: numpy.ndarray) -> Estimate:
+    def gap(self, stronger: np.ndarray, weaker: np.ndarray) -> Estimate:
         """How much less robustness the one leaves than the other, with the interval of paired differences."""
         return intervals.difference(weaker, stronger, self.labels, self.classes)
 
     def white_box(self) -> Check:
         """FGSM, and PGD twice: whom it fools in S steps, and whom in 2 S of those that it had left (check 5)."""
         steps = self.budget.steps
-        everyone = numpy.arange(len(self.labels))
+        everyone = np.arange(len(self.labels))
         standing = self.left_by_pgd(everyone, steps)
-        first = ~numpy.isin(everyone, standing)
-        self.fooled["FGSM"] = self.home(fgsm(self.network, self.x, self.y, self.epsilon).fooled)
-        self.fooled["PGD"] = ~numpy.isin(everyone, self.left_by_pgd(standing, 2 * steps))
+        first = ~np.isin(everyone, standing)
+        self.fooled["FGSM"] = self.to_numpy(fgsm(self.network, self.x, self.y, self.epsilon).fooled)
+        self.fooled["PGD"] = ~np.isin(everyone, self.left_by_pgd(standing, 2 * steps))
         self.fooled["white box"] = self.worst("clean", "FGSM", "PGD")
         gap = self.gap(self.fooled["PGD"], first)
         before, after = self.robustness(first), self.robustness(self.fooled["PGD"])
@@ -221,13 +223,13 @@ class _Case:
             gap,
         )
 
-    def left_by_pgd(self, left: numpy.ndarray, steps: int) -> numpy.ndarray:
+    def left_by_pgd(self, left: np.ndarray, steps: int) -> np.ndarray:
         """Those of some samples that stand against PGD on cross entropy and then on the margin."""
         for loss in (SoftmaxCrossEntropy(), Margin()):
             if len(left):
                 rows = self.network.backend.asarray(left)
                 made = self.pgd(self.network, self.x[rows], self.y[rows], steps=steps, loss=loss)
-                left = left[~self.home(made.fooled)]
+                left = left[~self.to_numpy(made.fooled)]
         return left
 
     @property
@@ -242,32 +244,39 @@ class _Case:
             progress=self.progress,
         )
 
-    def robustness(self, fooled: numpy.ndarray) -> float:
+    def robustness(self, fooled: np.ndarray) -> float:
         """Of the network, over all samples."""
         return network_robustness(fooled, self.labels, self.classes)
 
     # The checks
 
     def gradient_health(self) -> Check:
-        """Check 1: zeros, numbers that are none, and signs that the network's dtype gets wrong."""
-        home, xp, pixels = self.home, self.network.xp, tuple(range(1, self.x.ndim))
-        exact = self.network.to(self.network.backend, dtype="float64")
-        zero_samples = not_finite = zero_pixels = flips = 0
-        for chunk in self.network.chunks(len(self.x)):
-            g = self.network.input_gradient(self.x[chunk], self.y[chunk])
-            truth = exact.input_gradient(self.x[chunk], self.y[chunk])
-            zero_samples += int(home((g == 0).all(axis=pixels).sum()))
-            not_finite += int(home((~(abs(g) < math.inf)).any(axis=pixels).sum()))  # NaN is below nothing
-            zero_pixels += int(home((g == 0).sum()))
-            flips += int(home((xp.sign(g) != xp.sign(truth)).sum()))
+        """Check 1: zeros, NaN and infinity, and signs that the network's dtype gets wrong."""
+        to_numpy, xp, pixels = self.to_numpy, self.model.xp, tuple(range(1, self.x.ndim))
+        exact, loss = Evaluation(self.network.to(self.network.backend, dtype="float64")), SoftmaxCrossEntropy()
+        zero_samples = not_finite = without_logits = zero_pixels = flips = 0
+        for chunk in self.model.chunks(len(self.x)):
+            logits, _, g = self.model.gradient(self.x[chunk], self.y[chunk], loss)
+            _, _, truth = exact.gradient(self.x[chunk].astype("float64"), self.y[chunk], loss)
+            zero_samples += int(to_numpy((g == 0).all(axis=pixels).sum()))
+            broken = ~(abs(g) < math.inf).all(axis=pixels)  # NaN is not less than anything
+            no_class = most_likely(self.model.backend, logits) < 0
+            not_finite += int(to_numpy((broken | no_class).sum()))
+            without_logits += int(to_numpy(no_class.sum()))
+            zero_pixels += int(to_numpy((g == 0).sum()))
+            flips += int(to_numpy((xp.sign(g) != xp.sign(truth)).sum()))
         zero_share, flip_share = zero_pixels / self.x.size, flips / self.x.size
+        text = f"{zero_samples} zero, {not_finite} not finite, {flip_share:.2%} flips"
+        if without_logits:
+            text += f"; {without_logits} samples have NaN or infinite logits"
         return HEALTH.answer(
             zero_samples > 0 or not_finite > 0 or flip_share > SIGN_FLIPS,
-            f"{zero_samples} zero, {not_finite} not finite, {flip_share:.2%} flips",
+            text,
             len(self.x),
             {
                 "zero samples": zero_samples,
                 "samples not finite": not_finite,
+                "samples without finite logits": without_logits,
                 "zero pixels": zero_share,
                 "sign flips": flip_share,
             },
@@ -277,14 +286,14 @@ class _Case:
         """Checks 2 and 3, on the same curve."""
         low, high = self.network.input_range
         widths = [epsilon * (high - low) for epsilon in EPSILONS]
-        rows = [self.home(fgsm(self.network, self.x, self.y, epsilon).fooled) for epsilon in widths]
+        rows = [self.to_numpy(fgsm(self.network, self.x, self.y, epsilon).fooled) for epsilon in widths]
         rates = [intervals.network(row, self.labels, self.classes) for row in rows]
         curve, left, chance = [rate.value for rate in rates], rates[-1], 1 / self.classes
         # Up from the lowest point before it, wherever that is: a slow rise counts like a sudden one.  Not below chance:
         # what so large a step makes of an image may show the network nothing, and nothing is right that often.
-        rises = curve - numpy.minimum.accumulate(curve)
-        end = int(numpy.argmax(numpy.where([rate.low > chance for rate in rates], rises, 0)))
-        begin = int(numpy.argmin(curve[: end + 1]))
+        rises = curve - np.minimum.accumulate(curve)
+        end = int(np.argmax(np.where([rate.low > chance for rate in rates], rises, 0)))
+        begin = int(np.argmin(curve[: end + 1]))
         rise = self.gap(rows[begin], rows[end])
         figures = {f"robustness at {epsilon:g}": value for epsilon, value in zip(widths, curve, strict=True)}
         text = f"rise from ε = {widths[begin]:g} to {widths[end]:g}" if begin < end else "no rise above chance"
@@ -316,9 +325,9 @@ class _Case:
         if not sources:
             return TRANSFER.not_run("no sources given")
         attacks = partial(fgsm, epsilon=self.epsilon), self.pgd
-        x = self.home(self.x)  # sources may live on other backends
+        x = self.to_numpy(self.x)  # sources may live on other backends
         made = [transfer(source, self.network, x, self.labels, attack) for source in sources for attack in attacks]
-        self.fooled["transfer"] = numpy.logical_or.reduce([self.home(attack.fooled) for attack in made])
+        self.fooled["transfer"] = np.logical_or.reduce([self.to_numpy(attack.fooled) for attack in made])
         return self.beyond_white_box(TRANSFER, "transfer")
 
     def searched(self) -> Check:
@@ -329,7 +338,7 @@ class _Case:
         made = square(
             self.network, self.x, self.y, self.epsilon, queries=queries, seed=self.seed, progress=self.progress
         )
-        self.fooled["Square"] = self.home(made.fooled)
+        self.fooled["Square"] = self.to_numpy(made.fooled)
         return self.beyond_white_box(SEARCH, "Square")
 
     def beyond_white_box(self, question: Question, name: str) -> Check:
@@ -359,12 +368,12 @@ class _Case:
         self.pixel_samples = evenly(self.labels, self.affordable())
         rows = self.network.backend.asarray(self.pixel_samples)
         x, y, labels = self.x[rows], self.y[rows], self.labels[self.pixel_samples]
-        brute = self.home(brute_force_pixel(self.network, x, y, progress=self.progress).fooled)
+        brute = self.to_numpy(brute_force_pixel(self.network, x, y, progress=self.progress).fooled)
         losses = SoftmaxCrossEntropy(), Margin()
-        by_gradient = [self.home(headroom_pixel(self.network, x, y, loss)) for loss in losses]
+        by_gradient = [self.to_numpy(headroom_pixel(self.model, x, y, loss)) for loss in losses]
         # An image that was wrong beforehand is wrong for both.
         wrong = self.fooled["clean"][self.pixel_samples]
-        headroom = numpy.logical_or.reduce([wrong, *by_gradient])
+        headroom = np.logical_or.reduce([wrong, *by_gradient])
         self.fooled["brute-force pixel"], self.fooled["headroom pixel"] = brute, headroom
         gap = intervals.difference(headroom, brute, labels, self.classes)
         any_pixel, that_pixel = (1 - network_robustness(fooled, labels, self.classes) for fooled in (brute, headroom))
@@ -392,31 +401,31 @@ def exceeds(gap: Estimate, tolerance: float) -> bool:
     return gap.value > tolerance and gap.low > 0
 
 
-def evenly(labels: numpy.ndarray, count: int) -> numpy.ndarray:
+def evenly(labels: np.ndarray, count: int) -> np.ndarray:
     """Indices of the first `count` samples, in turn from each class: (M,), in order."""
-    turn = numpy.empty(len(labels), dtype="int64")
-    for c in numpy.unique(labels):
+    turn = np.empty(len(labels), dtype="int64")
+    for c in np.unique(labels):
         members = labels == c
-        turn[members] = numpy.arange(members.sum())
-    return numpy.sort(numpy.argsort(turn, kind="stable")[:count])
+        turn[members] = np.arange(members.sum())
+    return np.sort(np.argsort(turn, kind="stable")[:count])
 
 
-def headroom_pixel(network: Network, x: Array, y: Array, loss: Loss) -> Array:
-    """Which samples fall when one pixel goes to an end of the input range: that with the largest gain to first order.
+def headroom_pixel(model: Evaluation, x: Array, y: Array, loss: Loss) -> Array:
+    """Return which samples fall when the pixel with the largest gain to first order goes to an end of the input range.
 
     A channel's gain is the larger of g (high - x) and g (low - x), the linear change of the loss at either end; a
     pixel's is the sum over its channels.  `attacks.pixel` ranks by |g| alone, as the study does, which may choose a
     pixel with no room to move.
     """
-    xp, (low, high) = network.xp, network.input_range
-    shape = (-1, *pixels_and_channels(network.input_shape))
+    xp, (low, high) = model.xp, model.input_range
+    shape = (-1, *pixels_and_channels(model.input_shape))
     fooled = xp.empty(len(x), dtype=bool)
-    for chunk in network.chunks(len(x)):
-        images, g = x[chunk], network.input_gradient(x[chunk], y[chunk], loss)
+    for chunk in model.chunks(len(x)):
+        images, (_, _, g) = x[chunk], model.gradient(x[chunk], y[chunk], loss)
         up, down = g * (high - images), g * (low - images)
-        gain, best_end = xp.maximum(up, down), xp.where(up >= down, high, low)
+        gain, best_end = xp.maximum(up, down), xp.where(up >= down, high, low).astype(images.dtype)
         gain, best_end, pixels = (values.reshape(shape) for values in (gain, best_end, images))
         best = gain.sum(axis=2).argmax(axis=1)[:, None] == xp.arange(shape[1])
         written = xp.where(best[:, :, None], best_end, pixels)
-        fooled[chunk] = network.predict(written.reshape(images.shape)) != y[chunk]
+        fooled[chunk] = model.predict(written.reshape(images.shape)) != y[chunk]
     return fooled

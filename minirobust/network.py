@@ -1,19 +1,24 @@
-"""`Network`: the stack of layers, its memory, and the way through it forward and back.
+"""`Network`: a stack of layers with its memory, and the door to the loops over them.
 
-Nothing here computes: the arithmetic is in the layers, its kernels in the backend.
+Public methods check their arguments and enter the loops, which are in `stack`.  Nothing here computes: the arithmetic
+is in the layers, and its kernels are in the backend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import accumulate, takewhile
-from typing import NoReturn
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
 
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
-from minirobust.layers import Layer, Softmax
-from minirobust.losses import Loss, SoftmaxCrossEntropy
+from minirobust.floating_point import ERROR_MODE, IGNORE
+from minirobust.layers import Buffer, Layer, Parameter, Softmax
+from minirobust.layers.layer import Shape, State
+from minirobust.losses import Loss, SoftmaxCrossEntropy, check_loss
+from minirobust.stack import Evaluation, Stack, most_likely
 from minirobust.validation import (
     check_batch,
     check_dtype,
@@ -21,16 +26,44 @@ from minirobust.validation import (
     check_range,
     check_seed,
     check_shape,
+    own_array,
 )
 
 
-class Network:
+class NonFiniteError(ArithmeticError):
+    """NaN or infinity where training or a prediction needs numbers; the message says where it arose."""
+
+
+class FlatArray:
+    """An attribute of a network that holds a flat array; assigning to it writes into it, so that views stay views."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, network: Network, values: Any) -> None:
+        flat = network.__dict__.setdefault(self.name, values)
+        if flat is values:
+            return
+        values = network.backend.asarray(values)
+        if values.shape != flat.shape:
+            raise ValueError(f"{self.name}: expected an array of shape {flat.shape}, got shape {values.shape}")
+        flat[...] = values
+
+    if TYPE_CHECKING:
+
+        def __get__(self, network: object, kind: type) -> Array: ...
+
+
+class Network(Stack):
     """Layers one after the other, from images (or features) to logits.
+
+    `forward`, `backward` and training store activations in the layers and belong to one thread.  All other methods, and
+    attacks, work on an `Evaluation`: they leave nothing on the network, and several threads may call them at once.
 
     Parameters
     ----------
     layers : sequence of Layer
-        Fresh ones: a layer belongs to one network.
+        New ones: a layer belongs to one network.
     input_shape : tuple of int
         Of one sample: (height, width, channels) or (features,).
     backend : str or Backend, default "numpy"
@@ -39,21 +72,24 @@ class Network:
     seed : int, default 0
         Of the weights and of the layers' random streams.  Weights are drawn on the host: they are the same everywhere.
     input_range : (float, float), default (0, 1)
-        Where inputs live: what attacks clip to and refuse beyond.  The network itself takes any finite number.
+        The range of inputs, to which attacks clip and beyond which they refuse.  The network itself takes any finite
+        number.
 
     Attributes
     ----------
     layers : tuple of Layer
     parameters, gradients : ndarray of shape (P,)
-        All parameters and all their gradients, of which each layer's are views.
+        All parameters and their gradients; those of each layer are views into them.  Assigning an array writes into it.
+    buffers : ndarray of shape (B,)
+        All buffers, likewise.
     output_shape : tuple of int
     training : bool
-        True inside `minirobust.fit` only.
+        True during training only.
 
     Raises
     ------
     ValueError, TypeError
-        If the layers do not fit on each other or an argument is wrong; the message names the layer.
+        If the layers do not fit together or an argument is wrong; the message names the layer.
 
     Examples
     --------
@@ -62,6 +98,10 @@ class Network:
     >>> net.parameters.size
     203530
     """
+
+    parameters = FlatArray()
+    gradients = FlatArray()
+    buffers = FlatArray()
 
     def __init__(
         self,
@@ -79,33 +119,44 @@ class Network:
         self.input_range = check_range(input_range)
         self.backend = backends.get(backend)
         self.xp = self.backend.xp
-        self._allocate(self._join_layers())
+        self._join_layers()
         self.training = False
-        self._batch: int | None = None  # how many samples the last forward saved something of
+        learning = [layer.index for layer in self.layers if layer.has_parameters]
+        self._lowest = min(learning, default=len(self.layers) - 1)  # training needs no gradient below this layer
 
-    def _join_layers(self) -> list[Array]:
-        """Infers all sizes; returns the first values of each layer's parameters."""
-        shape, drawn = self.input_shape, []
-        for index, layer in enumerate(self.layers):
-            try:
-                drawn.append(layer.join(index, shape, self.backend, self.dtype, self.seed))
-            except Exception:
-                for joined in self.layers[:index]:
-                    del joined.index  # nothing came of this network: its layers are free again
-                raise
-            shape = layer.output_shape
-        self.output_shape = shape
-        return drawn
+    def _join_layers(self) -> None:
+        """Let every layer infer its shapes, and give its arrays their places and initial values."""
+        joined, shape = [], self.input_shape
+        try:
+            for index, layer in enumerate(self.layers):
+                layer.join(index, shape, self.backend, self.dtype, self.seed)
+                joined.append(layer)
+                shape = layer.output_shape
+            self._bind_states()
+        except Exception:
+            for layer in joined:
+                del layer.index  # there will be no network: its layers are free again
+            raise
+        self.output_shape: Shape = shape
 
-    def _allocate(self, drawn: list[Array]) -> None:
-        """Puts all parameters into one flat array and gives every layer views into it."""
-        ends = list(accumulate(map(len, drawn)))
-        self.parameters = self.xp.empty(ends[-1], dtype=self.dtype)
-        self.gradients = self.xp.zeros(ends[-1], dtype=self.dtype)
-        for layer, values, end in zip(self.layers, drawn, ends, strict=True):
-            stretch = slice(end - len(values), end)
-            self.parameters[stretch] = self.backend.asarray(values)
-            layer.place_parameters(self.parameters[stretch], self.gradients[stretch])
+    def _bind_states(self) -> None:
+        """Make every parameter and buffer a view into the flat arrays of its kind, and draw their initial values."""
+        found = ((layer, name, value) for layer in self.layers for name, value in vars(layer).items())
+        self._declared = [(layer, name, value) for layer, name, value in found if isinstance(value, State)]
+        self.parameters, self.gradients = self._bind(Parameter, arrays=2)
+        (self.buffers,) = self._bind(Buffer, arrays=1)
+        for layer in self.layers:
+            generator = np.random.default_rng((self.seed, layer.index))
+            for state in (*layer.states(Parameter), *layer.states(Buffer)):
+                state.value[...] = self.backend.asarray(state.first_values(generator).astype(self.dtype))
+
+    def _bind(self, kind: type[State], arrays: int) -> list[Array]:
+        states = [(name, state) for _, name, state in self._declared if isinstance(state, kind)]
+        ends = list(accumulate((state.size for _, state in states), initial=0))
+        flat = [self.xp.zeros(ends[-1], dtype=self.dtype) for _ in range(arrays)]
+        for (name, state), start, end in zip(states, ends[:-1], ends[1:], strict=True):
+            state.bind(name, *(array[start:end] for array in flat))
+        return flat
 
     @property
     def training(self) -> bool:
@@ -121,7 +172,7 @@ class Network:
     # Forward and back
 
     def forward(self, x: Array, start: int = 0) -> Array:
-        """Logits for a batch; every layer keeps what its way back needs.
+        """Return the logits of a batch; every layer stores what its backward pass needs.
 
         Parameters
         ----------
@@ -137,59 +188,58 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If `x` is empty, of another shape, not float, not finite, or an array of a foreign library.  Finiteness is
-            checked of host arrays only: a look at a device array would stop the device.
+            If `x` is empty, of another shape, not float, not finite, or an array of a foreign library, or if a layer's
+            output is not what its `build` promised.  Finiteness is checked for host arrays only: reading a device
+            array would stop the device.
         """
-        x = self.check_input(x, start)
-        self._batch = None
-        for layer in self.layers[start:]:
-            x = layer.forward(x)
-        self._batch = len(x) if start == 0 else None
-        return x
+        return self.run(self.check_input(x, start), start)
 
-    def backward(self, grad_logits: Array, input_gradient: bool = True) -> Array | None:
-        """Fills every parameter's gradient from ∂L/∂logits and returns ∂L/∂x.
+    def backward(self, grad: Array, input_gradient: bool = True) -> Array | None:
+        """Fill every parameter's gradient given ∂L/∂logits, and return ∂L/∂x.
 
         Parameters
         ----------
-        grad_logits : ndarray of shape (N, *output_shape)
+        grad : ndarray of shape (N, *output_shape)
+            ∂L/∂logits.
         input_gradient : bool, default True
             Training passes False: then nothing is computed below the first layer with parameters, and None is returned.
 
         Raises
         ------
         RuntimeError
-            If no forward pass over the whole network came before.
+            If there was no forward pass through the whole network.
         ValueError, TypeError
-            If `grad_logits` does not fit the batch of that forward pass.
+            If `grad` does not fit the batch of that forward pass.
         """
-        grad = self._check_gradient(grad_logits)
-        if input_gradient:
+        if type(grad) is not self.xp.ndarray or grad.shape != self.passed or grad.dtype != self.dtype:
+            grad = self._check_gradient(grad)
+        mode = ERROR_MODE.set(IGNORE)
+        try:
             for layer in reversed(self.layers):
-                grad = layer.backward(grad)
-            return grad
-        lowest, *above = self._layers_that_training_needs()
-        for layer in reversed(above):
-            grad = layer.backward(grad)
-        lowest.parameter_gradients(grad)
-        return None
+                layer.parameter_gradients(grad)
+                if layer.index == self._lowest and not input_gradient:
+                    return None
+                grad = layer.input_gradient(grad)
+        finally:
+            ERROR_MODE.reset(mode)
+        return grad
 
-    def _layers_that_training_needs(self) -> tuple[Layer, ...]:
-        """From the first layer with parameters upwards; the last one alone if none has any."""
-        below = list(takewhile(lambda layer: not layer.parameters, self.layers[:-1]))
-        return self.layers[len(below) :]
-
-    def input_gradient(self, x: Array, y: Array, loss: Loss | None = None, start: int = 0) -> Array:
-        """∂L/∂x for every sample, in chunks; parameters' gradients are neither computed nor touched.
+    def input_gradient(
+        self, x: Array, y: Array, loss: Loss | None = None, start: int = 0, target: Array | None = None
+    ) -> Array:
+        """Return ∂L/∂x for every sample, in chunks; the gradients of parameters are neither computed nor touched.
 
         Parameters
         ----------
         x : ndarray of float, shape (N, *input_shape)
             Or of the input of layer `start`.
         y : ndarray of int, shape (N,)
-        loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+            True labels.
+        loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
         start : int, default 0
-            The layer whose input the gradient is taken of.
+            The layer with respect to whose input the gradient is taken.
+        target : ndarray of int, shape (N,), optional
+            Classes that a targeted loss aims at.
 
         Returns
         -------
@@ -198,14 +248,14 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If `x` or `y` are wrong, or the network ends in `Softmax`: losses expect logits.
+            If an argument is wrong, or the network ends in `Softmax`: losses expect logits.
         """
-        return self.logits_and_input_gradient(x, y, loss, start)[1]
+        return self.logits_and_input_gradient(x, y, loss, start, target)[1]
 
     def logits_and_input_gradient(
-        self, x: Array, y: Array, loss: Loss | None = None, start: int = 0
+        self, x: Array, y: Array, loss: Loss | None = None, start: int = 0, target: Array | None = None
     ) -> tuple[Array, Array]:
-        """`logits` and `input_gradient` from one way forward and back: what an attack of many steps asks for.
+        """Return `logits` and `input_gradient` from one forward and one backward pass.
 
         See `input_gradient` for the arguments and errors.
 
@@ -215,41 +265,52 @@ class Network:
         gradient : ndarray of the shape of `x`, on the network's backend
         """
         loss = SoftmaxCrossEntropy() if loss is None else loss
-        self.expect_logits()
+        self.expect_logits(loss)
         x = self.check_input(x, start)
         y = check_labels(y, (len(x), *self.output_shape), self.backend)
-        layers = self.layers[start:]
+        if target is not None:
+            target = check_labels(target, (len(x), *self.output_shape), self.backend, "target")
+        model = Evaluation(self)
         logits = self.xp.empty((len(x), *self.output_shape), dtype=self.dtype)
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
-        with self.evaluation():
-            for chunk in self.chunks(len(x)):
-                value = x[chunk]
-                for layer in layers:
-                    value = layer.forward(value)
-                logits[chunk] = value
-                grad = loss.gradient(value, y[chunk])
-                for layer in reversed(layers):
-                    grad = layer.input_gradient(grad)
-                gradient[chunk] = grad
+        for rows in model.chunks(len(x)):
+            aim = None if target is None else target[rows]
+            logits[rows], _, gradient[rows] = model.gradient(x[rows], y[rows], loss, aim, start=start)
         return logits, gradient
 
-    # What a trained network is asked
+    # Questions to a trained network
 
     def predict(self, x: Array) -> Array:
-        """The most likely class of every sample, int64 of shape (N,); leaves nothing behind."""
-        return self.logits(x).argmax(axis=1)
+        """Return the most likely class of every sample, int64 of shape (N,).
+
+        Raises
+        ------
+        NonFiniteError
+            If a sample's logits are not finite: it has no most likely class.
+        ValueError, TypeError
+            If `x` is wrong, as for `forward`.
+        """
+        classes = most_likely(self.backend, self.logits(x))
+        without = np.flatnonzero(self.backend.to_numpy(classes) < 0)
+        if len(without):
+            raise NonFiniteError(
+                f"{self!r}: expected finite logits, got NaN or infinity for {len(without)} of {len(classes)} samples, "
+                f"the first of them sample {without[0]}: `minirobust.trace` shows where they arise"
+            )
+        return classes
 
     def predict_proba(self, x: Array) -> Array:
-        """The classes' probabilities for every sample, shape (N, classes); leaves nothing behind."""
+        """Return the probability of each class for every sample, shape (N, classes)."""
         output = self.logits(x)
-        return output if isinstance(self.layers[-1], Softmax) else self.backend.softmax(output)
+        with np.errstate(all="ignore"):
+            return output if isinstance(self.layers[-1], Softmax) else self.backend.softmax(output)
 
     def logits(self, x: Array) -> Array:
-        """`forward` in chunks for any number of samples; leaves nothing behind."""
+        """Return the network's output for any number of samples, computed in chunks."""
         return self.evaluate(x)
 
     def hidden(self, x: Array) -> Array:
-        """The net values of the last hidden layer, what enters the last activation, in chunks.
+        """Return the net values of the last hidden layer, the input of the last activation, computed in chunks.
 
         Returns
         -------
@@ -271,7 +332,7 @@ class Network:
         return activations[-1]
 
     def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
-        """What layers `start` to `stop` make of `x`, in chunks; leaves nothing behind.
+        """Return the output of layers `start` to `stop` for `x`, computed in chunks.
 
         Parameters
         ----------
@@ -279,7 +340,7 @@ class Network:
         start : int, default 0
             The layer to begin with.
         stop : int, optional
-            The layer before which to end; by default all the way.
+            The layer before which to end; by default the last one is included.
 
         Returns
         -------
@@ -291,71 +352,52 @@ class Network:
             If `x` is wrong, as for `forward`, or there are no such layers.
         """
         x = self.check_input(x, start)
-        stop = len(self.layers) if stop is None else stop
-        if not start <= stop <= len(self.layers):
+        if stop is not None and not start <= stop <= len(self.layers):
             raise ValueError(f"stop: expected the index of a layer, {start} to {len(self.layers)}, got {stop}")
-        layers = self.layers[start:stop]
-        shape = layers[-1].output_shape if layers else self.layers[start].input_shape
-        output = self.xp.empty((len(x), *shape), dtype=self.dtype)
-        with self.evaluation():
-            for chunk in self.chunks(len(x)):
-                value = x[chunk]
-                for layer in layers:
-                    value = layer.forward(value)
-                output[chunk] = value
-        return output
-
-    def chunks(self, samples: int) -> Iterator[slice]:
-        """Stretches of at most the backend's `chunk` samples."""
-        step = self.backend.chunk
-        for start in range(0, samples, step):
-            yield slice(start, min(start + step, samples))
-
-    @contextmanager
-    def evaluation(self) -> Iterator[None]:
-        """A block outside training; what `forward` saves in it is there until its end, and then nothing is left."""
-        mode, self.training = self.training, False
-        self._batch = None
-        try:
-            yield
-        finally:
-            self.forget()
-            self.training = mode
-
-    def forget(self) -> None:
-        """Drops the activations that `forward` saved."""
-        self._batch = None
-        for layer in self.layers:
-            layer.forget()
+        return Evaluation(self).evaluate(x, start, stop)
 
     # Copies
 
     def copy(self) -> Network:
-        """A network of its own with the same layers, parameters and state of random streams."""
+        """Return an independent network with the same layers, arrays and state of random streams."""
         return self.to(self.backend)
 
     def __deepcopy__(self, memo: object) -> Network:
         return self.copy()
 
     def __reduce__(self) -> NoReturn:
-        # Its views into flat arrays would come back as arrays of their own, and the optimizer would train nothing.
-        raise TypeError("a Network is not pickled: use save and load, or copy")
+        # Its views into flat arrays would come back as separate arrays, and the optimizer would train nothing.
+        raise TypeError("a Network cannot be pickled: use save and load, or copy")
 
     def to(self, backend: str | Backend, dtype: str | None = None) -> Network:
-        """A copy on another backend, or in another dtype; the network itself stays as it is."""
-        twin = Network(
-            [type(layer)(**layer.arguments()) for layer in self.layers],
-            self.input_shape,
-            backend=backend,
-            dtype=dtype or self.dtype,
-            seed=self.seed,
-            input_range=self.input_range,
-        )
-        values = self.backend.to_numpy(self.parameters).astype(twin.dtype)
-        twin.parameters[...] = twin.backend.asarray(values)
+        """Return a copy on another backend, or in another dtype.
+
+        Raises
+        ------
+        TypeError
+            If a layer has an undeclared attribute, which the copy would lose; the message names both.
+        """
+        self.check_states()
+        twin = self._rebuilt(self.backend, self.dtype)
+        self.expect_declared(twin)
+        backend, dtype = backends.get(backend), check_dtype(dtype or self.dtype)
+        if backend is not self.backend or dtype != self.dtype:
+            twin = self._rebuilt(backend, dtype)
+        for ours, theirs in ((self.parameters, twin.parameters), (self.buffers, twin.buffers)):
+            theirs[...] = backend.asarray(self.backend.to_numpy(ours).astype(dtype))
         for layer, original in zip(twin.layers, self.layers, strict=True):
             layer.draws = original.draws
         return twin
+
+    def _rebuilt(self, backend: Backend, dtype: str) -> Network:
+        """Return a network with the same architecture and seed, and new arrays."""
+        layers = [layer.fresh() for layer in self.layers]
+        return Network(layers, self.input_shape, backend, dtype, self.seed, self.input_range)
+
+    def expect_declared(self, twin: Network) -> None:
+        """Raise TypeError if a layer has an attribute that `twin`, built from the same arguments, does not share."""
+        for layer, other in zip(self.layers, twin.layers, strict=True):
+            layer.expect_declared(other)
 
     # What it looks like
 
@@ -367,55 +409,71 @@ class Network:
         )
 
     def summary(self) -> str:
-        """A table of the layers, their output shapes and how many parameters each has."""
+        """Return a table of the layers, their output shapes and their numbers of parameters."""
         rows = [("layer", "output shape", "parameters"), ("input", f"{self.input_shape}", "")]
-        rows += [(f"{layer.index} {layer!r}", f"{layer.output_shape}", f"{layer.size:,}") for layer in self.layers]
-        rows += [("total", "", f"{self.parameters.size:,}")]
+        for layer in self.layers:
+            size = sum(parameter.size for parameter in layer.parameters)
+            rows.append((f"{layer.index} {layer!r}", f"{layer.output_shape}", f"{size:,}"))
+        rows.append(("total", "", f"{self.parameters.size:,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         lines.insert(1, "-" * len(lines[0]))
         lines.insert(-1, "-" * len(lines[0]))
         return "\n".join(lines)
 
-    # What comes in is checked here, once, before anything changes
+    # The checks at the door
 
     def check_input(self, x: Array, start: int = 0) -> Array:
-        """`x` on the network's backend and in its dtype, if it fits layer `start`.
+        """Return `x` on the network's backend and in its dtype, if it fits layer `start`.
 
         Raises
         ------
         ValueError, TypeError
-            As `forward` says.
+            As described for `forward`.
+        AttributeError
+            If a parameter or buffer was replaced by another object.
         """
         if not 0 <= start < len(self.layers):
             raise ValueError(f"start: expected the index of a layer, 0 to {len(self.layers) - 1}, got {start}")
+        self.check_states()
         layer = self.layers[start]
         return check_batch(x, layer.input_shape, self.dtype, layer, self.backend)
 
+    def check_states(self) -> None:
+        """Raise AttributeError if a layer's parameter or buffer was replaced: the network would not notice."""
+        for layer, name, state in self._declared:
+            if vars(layer).get(name) is not state:
+                raise AttributeError(
+                    f"{layer}: expected {name} to be the {type(state).__name__} that build declared, found "
+                    f"{type(vars(layer).get(name)).__name__}: write into its array, .{name}.value[...] = new"
+                )
+
     def _check_gradient(self, grad: Array) -> Array:
-        if self._batch is None:
-            raise RuntimeError(f"{self.layers[-1]}: backward before forward, nothing is saved to go back through")
-        grad = self.backend.asarray(grad)
-        expected = (self._batch, *self.output_shape)
-        if tuple(grad.shape) != expected:
+        last = self.layers[-1]
+        if self.passed is None:
+            raise RuntimeError(f"{last}: backward before forward, there are no activations to go back through")
+        grad = self.backend.asarray(own_array(grad, last, self.backend))
+        if tuple(grad.shape) != self.passed:
             raise ValueError(
-                f"{self.layers[-1]}: expected a gradient of shape {expected}, that of the last forward's output, "
+                f"{last}: expected a gradient of shape {self.passed}, like the output of the last forward pass, "
                 f"got {tuple(grad.shape)}"
             )
         if grad.dtype.kind != "f":
-            raise TypeError(f"{self.layers[-1]}: expected a gradient of float, got {grad.dtype}")
-        return grad.astype(self.dtype, copy=False)
+            raise TypeError(f"{last}: expected a gradient of float numbers, got {grad.dtype}")
+        return grad.astype(self.dtype)
 
-    def expect_logits(self) -> None:
-        """Raises ValueError if the network ends in `Softmax` or its output is not (N, classes)."""
+    def expect_logits(self, loss: Loss | None = None) -> None:
+        """Raise ValueError unless the network ends in logits, and TypeError or ValueError if `loss` cannot use them."""
         last = self.layers[-1]
         if isinstance(last, Softmax):
             raise ValueError(
-                f"{last}: expected a network that ends in logits, the loss has a softmax of its own: remove it"
+                f"{last}: expected a network that ends in logits: remove this layer, the loss contains the softmax"
             )
         if len(self.output_shape) != 1:
             shape = ", ".join(map(str, ("N", *self.output_shape)))
             raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
+        if loss is not None:
+            check_loss(loss, *self.output_shape)
 
 
 def _checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:

@@ -4,73 +4,79 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy
+import numpy as np
 
 from minirobust.backend import Array
+from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.network import Network
-from minirobust.validation import number
+from minirobust.validation import Argument, Rate, number
+
+BLOCK = 1 << 15  # parameters that Adam updates at a time on the CPU: temporaries of this size stay in a core's cache
 
 
 class Optimizer:
-    """Changes a network's parameters by their gradients.
+    """Change a network's parameters by their gradients.
+
+    A custom optimizer writes `update`, names its constructor's arguments in `arguments`, stores each under its name,
+    and declares running averages with `average`.
+
+    Parameters
+    ----------
+    network : Network
 
     Attributes
     ----------
-    network : Network
-    t : int
-        How many steps were taken.
+    arguments : tuple of str
+        The constructor's arguments, but for the network.
+    t : ndarray of int, shape ()
+        How many steps were taken, on the network's backend.
+    averages : dict of str to ndarray of shape (P,)
+        The state besides `t`.
+    rates : dict of str to ndarray of shape () or (P,)
+        The arguments that are a `Rate`, in the network's dtype.
     """
 
-    # The constructor's arguments, and the running averages that make up the state besides `t`.
-    arguments: ClassVar[tuple[str, ...]]
-    averages: ClassVar[tuple[str, ...]] = ()
+    arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, network: Network) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"{type(self).__name__}: expected a Network, got {type(network).__name__}")
         self.network = network
-        self.t = 0
+        self.t = network.xp.zeros((), dtype="int64")
+        self.averages: dict[str, Array] = {}
+        self.rates: dict[str, Array] = {}
 
     def step(self) -> None:
-        """One step along the gradients that `Network.backward` left."""
-        if self.t == 0:
-            self._allocate()
-        self.t += 1
-        self._update(self.network.parameters, self.network.gradients)
+        """Take one step along the gradients that `Network.backward` left."""
+        mode = ERROR_MODE.set(IGNORE)
+        try:
+            self.t += 1
+            self.update(self.network.parameters, self.network.gradients)
+        finally:
+            ERROR_MODE.reset(mode)
 
-    def _update(self, value: Array, grad: Array) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no _update(value, grad)")
+    def update(self, value: Array, grad: Array) -> None:
+        """Change `value` in place, given the gradients `grad`, both of shape (P,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no update(value, grad)")
 
-    def _allocate(self) -> None:
-        """The averages start at zero, on whichever backend the network is when training starts."""
-        for name in self.averages:
-            setattr(self, name, self.network.xp.zeros_like(self.network.parameters))
-
-    def _rate(self, name: str, value: float | numpy.ndarray) -> float | Array:
-        """A number above 0, or an array with one for each of the network's parameters."""
-        if not isinstance(value, numpy.ndarray):
-            return number(type(self).__name__, name, value, low=0)
-        if value.shape != self.network.parameters.shape or not (value > 0).all():
-            raise ValueError(
-                f"{type(self).__name__}: expected {name} to be a number above 0 or an array of them of shape "
-                f"{self.network.parameters.shape}, got shape {value.shape}"
-            )
-        return self.network.backend.asarray(value.astype(self.network.dtype))
+    def average(self, name: str) -> Array:
+        """Return a running average that starts at zero and is saved under this name, of shape (P,)."""
+        self.averages[name] = self.network.xp.zeros_like(self.network.parameters)
+        return self.averages[name]
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.arguments)
-        return f"{type(self).__name__}({shown}, t={self.t})"
+        return f"{type(self).__name__}({shown}, t={int(self.network.backend.to_numpy(self.t))})"
 
     def state(self) -> dict[str, Any]:
-        """Everything that training needs to go on as if never stopped: `t` and the averages, as they are."""
-        averages = {name: getattr(self, name) for name in self.averages} if self.t else {}
-        return {"t": self.t, **averages}
+        """Return everything that training needs to continue as if it had never stopped: `t` and the averages."""
+        return {"t": int(self.network.backend.to_numpy(self.t)), **self.averages}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over a copy of what `state` gave, moved to the network's backend and dtype."""
-        self.t = int(state["t"])
-        for name in self.averages if self.t else ():
-            setattr(self, name, self.network.backend.asarray(state[name]).astype(self.network.dtype))
+        """Copy what `state` returned, in the network's dtype and on its backend."""
+        self.t[...] = state["t"]
+        for name, average in self.averages.items():
+            average[...] = self.network.backend.asarray(state[name]) if name in state else 0
 
 
 class SGD(Optimizer):
@@ -80,17 +86,19 @@ class SGD(Optimizer):
     ----------
     network : Network
     lr : float or ndarray of shape (P,), default 0.1
-        Learning rate, above 0; an array has one for each of `Network.parameters`.
+        Learning rate, from 0; an array has one for each of `Network.parameters`.
     """
 
     arguments = ("lr",)
+    lr = Rate(number, low=0, include_low=True)
 
-    def __init__(self, network: Network, lr: float | numpy.ndarray = 0.1) -> None:
+    def __init__(self, network: Network, lr: float | np.ndarray = 0.1) -> None:
         super().__init__(network)
-        self.lr = self._rate("lr", lr)
+        self.lr = lr
 
-    def _update(self, value: Array, grad: Array) -> None:
-        value -= self.lr * grad
+    def update(self, value: Array, grad: Array) -> None:
+        """Change `value` in place, as the class describes."""
+        value -= self.rates["lr"] * grad
 
 
 class Momentum(Optimizer):
@@ -100,34 +108,40 @@ class Momentum(Optimizer):
     ----------
     network : Network
     lr : float or ndarray of shape (P,), default 0.1
-        Learning rate, above 0.
+        Learning rate, from 0.
     momentum : float, default 0.9
         In [0, 1).
     """
 
     arguments = ("lr", "momentum")
-    averages = ("u",)
-    u: Array
+    lr = Rate(number, low=0, include_low=True)
+    momentum = Argument(number, low=0, high=1, include_low=True)
 
-    def __init__(self, network: Network, lr: float | numpy.ndarray = 0.1, momentum: float = 0.9) -> None:
+    def __init__(self, network: Network, lr: float | np.ndarray = 0.1, momentum: float = 0.9) -> None:
         super().__init__(network)
-        self.lr = self._rate("lr", lr)
-        self.momentum = number("Momentum", "momentum", momentum, low=0, high=1, include_low=True)
+        self.lr = lr
+        self.momentum = momentum
+        self.u = self.average("u")
 
-    def _update(self, value: Array, grad: Array) -> None:
+    def update(self, value: Array, grad: Array) -> None:
+        """Change `value` in place, as the class describes."""
         self.u *= self.momentum
         self.u += grad
-        value -= self.lr * self.u
+        value -= self.rates["lr"] * self.u
 
 
 class Adam(Optimizer):
-    """Adaptive moment estimation: Algorithm 1 of Kingma & Ba (2015), written out in `NumpyBackend.adam_step`.
+    """Adaptive moment estimation, Algorithm 1 of Kingma & Ba (2015), with g the gradient and t the number of the step.
+
+        m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
+        v ← β₂ v + (1 - β₂) g²           v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - lr · m̂ / (√v̂ + ε)
 
     Parameters
     ----------
     network : Network
     lr : float or ndarray of shape (P,), default 1e-3
-        Learning rate, above 0.
+        Learning rate, from 0.
     beta1, beta2 : float, default 0.9 and 0.999
         Decay of the averages of the gradient and of its square, in [0, 1).
     epsilon : float or ndarray of shape (P,), default 1e-8
@@ -137,37 +151,52 @@ class Adam(Optimizer):
     """
 
     arguments = ("lr", "beta1", "beta2", "epsilon", "weight_decay")
-    averages = ("m", "v")
-    m: Array
-    v: Array
+    lr = Rate(number, low=0, include_low=True)
+    beta1 = Argument(number, low=0, high=1, include_low=True)
+    beta2 = Argument(number, low=0, high=1, include_low=True)
+    epsilon = Rate(number, low=0)
+    weight_decay = Argument(number, low=0, include_low=True)
 
     def __init__(
         self,
         network: Network,
-        lr: float | numpy.ndarray = 1e-3,
+        lr: float | np.ndarray = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.999,
-        epsilon: float | numpy.ndarray = 1e-8,
+        epsilon: float | np.ndarray = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(network)
-        self.lr = self._rate("lr", lr)
-        self.beta1 = number("Adam", "beta1", beta1, low=0, high=1, include_low=True)
-        self.beta2 = number("Adam", "beta2", beta2, low=0, high=1, include_low=True)
-        self.epsilon = self._rate("epsilon", epsilon)
-        self.weight_decay = number("Adam", "weight_decay", weight_decay, low=0, include_low=True)
+        self.lr = lr
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.weight_decay = weight_decay
+        self.m = self.average("m")
+        self.v = self.average("v")
 
-    def _update(self, value: Array, grad: Array) -> None:
+    def update(self, value: Array, grad: Array) -> None:
+        """Change `value` in place, as the class describes."""
         if self.weight_decay:
             grad = grad + self.weight_decay * value
-        self.network.backend.adam_step(
-            value,
-            grad,
-            self.m,
-            self.v,
-            lr=self.lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            epsilon=self.epsilon,
-            t=self.t,
-        )
+        # The corrections 1 - βᵗ are drawn out of the arrays, as in the paper's section 2: one pass less over each.
+        root = self.network.xp.sqrt(1 - self.beta2**self.t)
+        rate = self.rates["lr"] * (root / (1 - self.beta1**self.t)).astype(value.dtype)
+        epsilon = self.rates["epsilon"] * root.astype(value.dtype)
+        step = self.network.backend.adam_step or adam_step
+        step(value, grad, self.m, self.v, rate, self.beta1, self.beta2, epsilon)
+
+
+def adam_step(
+    value: Array, grad: Array, m: Array, v: Array, rate: Array, beta1: float, beta2: float, epsilon: Array
+) -> None:
+    """Update `value`, `m` and `v` in place, block by block, with the corrections 1 - βᵗ in `rate` and `epsilon`."""
+    for start in range(0, value.size, BLOCK):
+        block = slice(start, start + BLOCK)
+        θ, g, m_, v_ = value[block], grad[block], m[block], v[block]
+        lr, ε = (number[block] if number.ndim else number for number in (rate, epsilon))
+        m_ *= beta1
+        m_ += (1 - beta1) * g
+        v_ *= beta2
+        v_ += (1 - beta2) * (g * g)
+        θ -= lr * m_ / (v_**0.5 + ε)

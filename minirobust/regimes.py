@@ -104,8 +104,8 @@ def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta
     r1, r2 = bounds(temperature, delta1, delta2)
     if not net_values.size:
         raise ValueError(f"fractions: expected net values, got an array of shape {net_values.shape}")
-    home = backend.of(net_values)
-    magnitude = home.xp.abs(net_values)
-    linear = float(home.to_numpy((magnitude <= r1).mean()))
-    saturated = float(home.to_numpy((magnitude >= r2).mean()))
+    on = backend.of(net_values)
+    magnitude = on.xp.abs(net_values)
+    linear = float(on.to_numpy((magnitude <= r1).mean()))
+    saturated = float(on.to_numpy((magnitude >= r2).mean()))
     return Fractions(linear, 1 - linear - saturated, saturated)

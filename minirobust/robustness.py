@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy
+import numpy as np
 
 from minirobust import backend
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples
+from minirobust.attacks.attack import Attack, check_epsilon, under_attack
 from minirobust.attacks.fgsm import sign_step
 from minirobust.backend import Array
 from minirobust.losses import Loss
 from minirobust.network import Network
 
 
-def by_class(fooled: Array, y: Array, classes: int = 10) -> numpy.ndarray:
+def by_class(fooled: Array, y: Array, classes: int = 10) -> np.ndarray:
     """R_c: the share of class c's samples that are classified as c after the attack.
 
     A sample that was wrong before the attack and stays wrong counts as not robust, as in the study.
@@ -49,10 +49,10 @@ def network_robustness(fooled: Array, y: Array, classes: int = 10) -> float:
 
     See `by_class` for the arguments and errors.
     """
-    return float(numpy.nanmean(by_class(fooled, y, classes)))
+    return float(np.nanmean(by_class(fooled, y, classes)))
 
 
-def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> numpy.ndarray:
+def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> np.ndarray:
     """`by_class` over those samples alone that were classified correctly before the attack.
 
     It tells what the attack did; R_c as the study defines it also counts what was wrong without one.
@@ -86,13 +86,13 @@ def network_robustness_of_correct(fooled: Array, clean_correct: Array, y: Array,
     See `by_class_of_correct` for the arguments and errors.
     """
     shares = by_class_of_correct(fooled, clean_correct, y, classes)
-    present = shares[~numpy.isnan(shares)]
-    return float(present.mean()) if len(present) else numpy.nan
+    present = shares[~np.isnan(shares)]
+    return float(present.mean()) if len(present) else np.nan
 
 
 def epsilon_curve(
     network: Network, x: Array, y: Array, epsilons: Sequence[float], *, loss: Loss | None = None
-) -> numpy.ndarray:
+) -> np.ndarray:
     """Network robustness against FGSM at several ε, from one gradient: only the length of the step differs.
 
     Parameters
@@ -105,7 +105,7 @@ def epsilon_curve(
         True labels.
     epsilons : sequence of float
         Each from 0 to the width of the input range, in any order; at 0 stands the robustness without an attack.
-    loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
 
     Returns
     -------
@@ -120,18 +120,18 @@ def epsilon_curve(
     steps = [check_epsilon(network, epsilon) for epsilon in epsilons]
     if not steps:
         raise ValueError("robustness: expected at least one epsilon, got none")
-    x, y = check_samples(network, x, y)
-    fooled = network.xp.empty((len(steps), len(x)), dtype=bool)
-    for chunk in network.chunks(len(x)):
-        gradient = network.input_gradient(x[chunk], y[chunk], loss)
+    model, x, y, loss = under_attack(network, x, y, loss)
+    fooled = model.xp.empty((len(steps), len(x)), dtype=bool)
+    for chunk in model.chunks(len(x)):
+        _, _, gradient = model.gradient(x[chunk], y[chunk], loss)
         for row, epsilon in enumerate(steps):
-            images = sign_step(network, x[chunk], gradient, epsilon)
-            fooled[row, chunk] = network.predict(images) != y[chunk]
+            images = sign_step(model, x[chunk], gradient, epsilon)
+            fooled[row, chunk] = model.predict(images) != y[chunk]
     (classes,) = network.output_shape
-    return numpy.array([network_robustness(fooled[row], y, classes) for row in range(len(steps))])
+    return np.array([network_robustness(fooled[row], y, classes) for row in range(len(steps))])
 
 
-def worst_case(attacks: Sequence[Attack]) -> numpy.ndarray:
+def worst_case(attacks: Sequence[Attack]) -> np.ndarray:
     """Which samples are wrong without an attack or under any of several: the figure to report for them together.
 
     The mean over samples of the worst attack; the worst of the attacks' means would call more samples robust.
@@ -153,24 +153,24 @@ def worst_case(attacks: Sequence[Attack]) -> numpy.ndarray:
     """
     if not attacks:
         raise ValueError("robustness: expected at least one attack, got none")
-    fooled, *others = (_at_home(attack.fooled) for attack in attacks)
-    correct, *others_correct = (_at_home(attack.clean_correct) for attack in attacks)
+    fooled, *others = (_on_host(attack.fooled) for attack in attacks)
+    correct, *others_correct = (_on_host(attack.clean_correct) for attack in attacks)
     for index, other in enumerate(others_correct, start=1):
-        if not numpy.array_equal(other, correct):
+        if not np.array_equal(other, correct):
             raise ValueError(
                 f"robustness: expected attacks on the same samples of one network, got {correct.sum()} of "
                 f"{len(correct)} correct beforehand in attack 0, {other.sum()} of {len(other)} in attack {index}"
             )
-    return numpy.logical_or.reduce([~correct, fooled, *others])
+    return np.logical_or.reduce([~correct, fooled, *others])
 
 
-def _at_home(array: Array) -> numpy.ndarray:
+def _on_host(array: Array) -> np.ndarray:
     return backend.of(array).to_numpy(array)
 
 
-def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Both on the host, if they fit each other and the number of classes."""
-    mask, y = _at_home(mask), _at_home(y)
+    mask, y = _on_host(mask), _on_host(y)
     if mask.shape != y.shape or mask.ndim != 1 or not len(y):
         raise ValueError(f"robustness: expected {name} and y of one shape (N,), got {mask.shape} and {y.shape}")
     if mask.dtype != bool:
@@ -180,8 +180,8 @@ def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[numpy.ndar
     return mask, y
 
 
-def _shares(fooled: numpy.ndarray, y: numpy.ndarray, classes: int) -> numpy.ndarray:
+def _shares(fooled: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
     """The share not fooled of each class; NaN for one without a sample."""
-    samples = numpy.bincount(y, minlength=classes)
-    robust = numpy.bincount(y[~fooled], minlength=classes)
-    return numpy.where(samples > 0, robust / numpy.maximum(samples, 1), numpy.nan)
+    samples = np.bincount(y, minlength=classes)
+    robust = np.bincount(y[~fooled], minlength=classes)
+    return np.where(samples > 0, robust / np.maximum(samples, 1), np.nan)

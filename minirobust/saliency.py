@@ -1,13 +1,13 @@
-"""Input gradients: how strongly the loss hangs on the pixels, per sample and per class (sections 3.2 and 4.1).
+"""Input gradients: how strongly the loss depends on the pixels, per sample and per class (sections 3.2 and 4.1).
 
-Everything but `magnitude` takes arrays, and knows nothing of networks.
+All functions but `magnitude` take arrays only.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 
 from minirobust import backend
 from minirobust.backend import Array
@@ -15,25 +15,25 @@ from minirobust.network import Network
 
 
 class ClassSaliency(NamedTuple):
-    """What `by_class` finds; each of shape (classes,), NaN where a class has too little to say.
+    """The result of `by_class`; each array has shape (classes,), and is NaN where a class has too few samples.
 
     Attributes
     ----------
     medians : ndarray of float
         Of G over the class's samples; NaN for a class without a sample.
     correlations : ndarray of float
-        Pearson's, between G and the confidence; NaN below three samples and where either is constant.
+        Pearson's, between G and the confidence; NaN with fewer than three samples and where either is constant.
     p_values : ndarray of float
         Two-sided, of the hypothesis that there is no correlation; NaN where the correlation is.
     """
 
-    medians: numpy.ndarray
-    correlations: numpy.ndarray
-    p_values: numpy.ndarray
+    medians: np.ndarray
+    correlations: np.ndarray
+    p_values: np.ndarray
 
 
 def magnitude(network: Network, x: Array, y: Array) -> Array:
-    """G(x): the mean over pixels and channels of |∂L/∂x|, L the cross entropy of each sample on its own.
+    """Return G(x), the mean over pixels and channels of |∂L/∂x|, where L is the cross entropy of each sample.
 
     Parameters
     ----------
@@ -56,21 +56,22 @@ def magnitude(network: Network, x: Array, y: Array) -> Array:
 
 
 def mean_magnitude(gradient: Array) -> Array:
-    """G of each sample whose input gradient is at hand: (N, ...) → (N,)."""
-    return abs(gradient).reshape(len(gradient), -1).mean(axis=1)
+    """Return G of each sample from its input gradient: (N, ...) → (N,)."""
+    with np.errstate(under="ignore"):
+        return abs(gradient).reshape(len(gradient), -1).mean(axis=1)
 
 
 def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10) -> ClassSaliency:
-    """Per class, the median of G and its correlation with the confidence in the true class.
+    """Return for each class the median of G and its correlation with the confidence in the true class.
 
-    The median, because a few samples have gradients so large that a mean would show nothing else.
+    The median, because a few samples have gradients so large that they would dominate a mean.
 
     Parameters
     ----------
     magnitudes : ndarray of float, shape (N,)
         G(x), from `magnitude`.
     confidences : ndarray of float, shape (N,)
-        The softmax probability of each sample's true class: ``network.predict_proba(x)[numpy.arange(N), y]``.
+        The softmax probability of each sample's true class: ``network.predict_proba(x)[np.arange(N), y]``.
     y : ndarray of int, shape (N,)
         True labels in [0, classes).
     classes : int, default 10
@@ -91,19 +92,19 @@ def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10)
     if g.shape != p.shape:
         raise ValueError(f"saliency: expected magnitudes and confidences of one shape, got {g.shape} and {p.shape}")
     y = _labels(y, len(g), classes)
-    medians, correlations, p_values = numpy.full((3, classes), numpy.nan)
+    medians, correlations, p_values = np.full((3, classes), np.nan)
     for c in range(classes):
         members = y == c
         if members.any():
-            medians[c] = numpy.median(g[members])
-        # Through two points there is always a line, and a constant goes along with nothing.
-        if members.sum() >= 3 and numpy.ptp(g[members]) > 0 and numpy.ptp(p[members]) > 0:
+            medians[c] = np.median(g[members])
+        # Two points always lie on a line, and a constant correlates with nothing.
+        if members.sum() >= 3 and np.ptp(g[members]) > 0 and np.ptp(p[members]) > 0:
             correlations[c], p_values[c] = pearsonr(g[members], p[members])
     return ClassSaliency(medians, correlations, p_values)
 
 
-def largest(magnitudes: Array, count: int) -> numpy.ndarray:
-    """The indices of the `count` samples of largest G, largest first; of equal ones the first sample leads.
+def largest(magnitudes: Array, count: int) -> np.ndarray:
+    """Return the indices of the `count` samples of largest G, largest first; among equal ones the first leads.
 
     These are the study's "ugly" images (Fig. 7).
 
@@ -123,12 +124,12 @@ def largest(magnitudes: Array, count: int) -> numpy.ndarray:
         If `count` is out of range, or a magnitude is not finite.
     """
     g = _finite(magnitudes, "magnitudes")
-    if isinstance(count, bool) or not isinstance(count, int | numpy.integer) or not 1 <= count <= len(g):
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= len(g):
         raise ValueError(f"saliency: expected count to be a whole number from 1 to {len(g)}, got {count!r}")
-    return numpy.argsort(-g, kind="stable")[:count]
+    return np.argsort(-g, kind="stable")[:count]
 
 
-def _labels(y: Array, samples: int, classes: int) -> numpy.ndarray:
+def _labels(y: Array, samples: int, classes: int) -> np.ndarray:
     """One label in [0, classes) for each sample, on the host."""
     y = backend.of(y).to_numpy(y)
     if y.shape != (samples,) or y.dtype.kind not in "iu":
@@ -138,11 +139,11 @@ def _labels(y: Array, samples: int, classes: int) -> numpy.ndarray:
     return y
 
 
-def _finite(numbers: Array, name: str) -> numpy.ndarray:
+def _finite(numbers: Array, name: str) -> np.ndarray:
     """At least one finite number, as (N,) on the host and in float64."""
     numbers = backend.of(numbers).to_numpy(numbers)
     if numbers.ndim != 1 or not len(numbers):
         raise ValueError(f"saliency: expected {name} of shape (N,), one for each sample, got {numbers.shape}")
-    if not numpy.isfinite(numbers).all():
-        raise ValueError(f"saliency: expected finite {name}, got {numbers[~numpy.isfinite(numbers)][0]}")
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"saliency: expected finite {name}, got {numbers[~np.isfinite(numbers)][0]}")
     return numbers.astype("float64")

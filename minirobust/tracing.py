@@ -1,14 +1,12 @@
-"""`trace`: what went through every layer, forward and back, as a table; and where the first NaN was born."""
+"""`trace`: what passed through every layer, forward and back, as a table; and where the first NaN arose."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
-import numpy
+import numpy as np
 
 from minirobust.backend import Array
 from minirobust.layers import Layer
@@ -46,17 +44,17 @@ class Row:
 
 
 def trace(network: Network) -> Trace:
-    """A context that records every pass through `network` inside it.
+    """Return a context that records every pass through `network` inside it: training, predictions and attacks.
 
-    Between entering and leaving, each layer's three methods are wrapped; outside, nothing stands between a caller and
-    the arithmetic.  Every array is looked at on the host: this is for finding out, not for speed.
+    Inside, each layer's three methods also record what they take and return; outside, nothing stands between a caller
+    and the arithmetic.  Every array is read on the host: this is for finding errors, not for speed.
 
     Examples
     --------
-    >>> import numpy, minirobust as mr
+    >>> import numpy as np, minirobust as mr
     >>> net = mr.Network([mr.Dense(3), mr.Tanh(), mr.Dense(2)], input_shape=(4,))
     >>> with mr.trace(net) as record:
-    ...     logits = net.forward(numpy.ones((5, 4)))
+    ...     logits = net.forward(np.ones((5, 4)))
     >>> [row.shape for row in record.rows]
     [(5, 3), (5, 3), (5, 2)]
     """
@@ -69,7 +67,7 @@ class Trace:
     Attributes
     ----------
     rows : list of Row
-        In the order in which the arrays came to be.
+        In the order in which the arrays were computed.
     """
 
     def __init__(self, network: Network) -> None:
@@ -81,12 +79,10 @@ class Trace:
         self._last_gradient: tuple[Layer, Array] | None = None
 
     def __enter__(self) -> Trace:
-        if any("forward" in vars(layer) for layer in self.network.layers):
+        if any(hasattr(layer, "record") for layer in self.network.layers):
             raise RuntimeError("trace: this network is being traced already")
         for layer in self.network.layers:
-            for name, watch in self._watches(layer).items():
-                setattr(layer, name, watch)
-            layer.keep(self._watches(layer))
+            layer.__class__ = _recording(type(layer), self)
         return self
 
     def __exit__(
@@ -96,72 +92,43 @@ class Trace:
         traceback: TracebackType | None,
     ) -> None:
         for layer in self.network.layers:
-            for name in self._watches(layer):
-                delattr(layer, name)
+            layer.__class__ = type(layer).__bases__[0]
 
-    def _watches(self, layer: Layer) -> dict[str, Callable[[Array], Any]]:
-        """The layer's methods, each with a look at what it takes and makes."""
-        plain = type(layer)
-
-        def forward(x: Array) -> Array:
-            y = plain.forward(layer, x)
-            self._record(layer, "output", y)
-            return y
-
-        def parameter_gradients(grad_y: Array) -> None:
-            self._record_gradient(layer, grad_y)
-            plain.parameter_gradients(layer, grad_y)
-            for parameter in layer.parameters:
-                self._record(layer, f"∂L/∂{parameter.name}", parameter.grad)
-
-        def input_gradient(grad_y: Array) -> Array:
-            self._record_gradient(layer, grad_y)
-            grad_x = plain.input_gradient(layer, grad_y)
-            if layer.index == 0:
-                self._record(layer, "∂L/∂input", grad_x)
-            else:  # the layer below will record it as its own ∂L/∂output, but it was made here
-                self._suspect(layer, "∂L/∂input", _statistics(self._home(grad_x)))
-            return grad_x
-
-        return {
-            "forward": forward,
-            "parameter_gradients": parameter_gradients,
-            "input_gradient": input_gradient,
-        }
-
-    def _home(self, array: Array) -> numpy.ndarray:
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Return an array of the network's backend on the host."""
         return self.network.backend.to_numpy(array)
 
-    def _record(self, layer: Layer, what: str, array: Array) -> None:
-        statistics = _statistics(self._home(array))
+    def add(self, layer: Layer, what: str, array: Array) -> None:
+        """Record one array, and keep the first that is not finite in mind."""
+        statistics = _statistics(self.to_numpy(array))
         self.rows.append(Row(layer.index, str(layer), what, tuple(array.shape), **statistics))
-        self._suspect(layer, what, statistics)
+        self.suspect(layer, what, statistics)
 
-    def _record_gradient(self, layer: Layer, grad_y: Array) -> None:
-        """Records ∂L/∂output once, though two methods are handed it."""
+    def add_output_gradient(self, layer: Layer, grad_y: Array) -> None:
+        """Record ∂L/∂output once, although two methods receive it."""
         last_layer, last_gradient = self._last_gradient or (None, None)
         if last_layer is not layer or last_gradient is not grad_y:
             self._last_gradient = layer, grad_y
-            self._record(layer, "∂L/∂output", grad_y)
+            self.add(layer, "∂L/∂output", grad_y)
 
-    def _suspect(self, layer: Layer, what: str, statistics: dict[str, float]) -> None:
-        """Remembers the first array that is not finite throughout, and what might have made it so."""
+    def suspect(self, layer: Layer, what: str, statistics: dict[str, float]) -> None:
+        """Keep the first array that is not finite throughout, and its likely cause."""
         if self._origin is not None or not statistics["nonfinite"]:
             return
-        broken = [p.name for p in layer.parameters if not numpy.isfinite(self._home(p.value)).all()]
+        broken = [p.name for p in layer.parameters if not np.isfinite(self.to_numpy(p.value)).all()]
         reason = f"; its parameter {broken[0]} is not finite either" if broken else ""
         if what == "∂L/∂output":
-            reason = "; it came so from the loss or the caller"
+            reason = "; it came from the loss or the caller"
         self._origin = (
             f"{layer}: {what} is the first with NaN or infinity, in {statistics['nonfinite']:.2%} of its values{reason}"
         )
 
     def origin(self) -> str | None:
-        """Where the first NaN or infinity was born, in one sentence; None if everything was finite."""
+        """Return in one sentence where the first NaN or infinity arose; None if everything was finite."""
         return self._origin
 
     def table(self) -> str:
-        """The rows of the last pass of each kind, as a table."""
+        """Return the rows of the last pass of each kind as a table."""
         last = {(row.layer, row.what): row for row in self.rows}
         header: tuple[str, ...] = ("layer", "what", "shape", "min", "max", "mean", "std", "zeros", "non-finite")
         cells = [header]
@@ -185,9 +152,46 @@ class Trace:
         return self.table() + (f"\n{origin}" if origin else "")
 
 
-def _statistics(array: numpy.ndarray) -> dict[str, float]:
-    """The numbers of a `Row`, in float64 so that a sum cannot overflow."""
-    finite = numpy.isfinite(array)
+def _recording(kind: type[Layer], record: Trace) -> type[Layer]:
+    """Return a subclass of a layer's class whose methods also record what they take and return.
+
+    A layer gets it as its class for the time of a trace, and with it all its views: its attributes stay untouched.
+    """
+
+    class Recording(kind):  # type: ignore[valid-type, misc]
+        def forward(self, x: Array) -> Array:
+            y = super().forward(x)
+            if hasattr(y, "shape"):
+                self.record.add(self, "output", y)
+            return y
+
+        def parameter_gradients(self, grad_y: Array) -> None:
+            self.record.add_output_gradient(self, grad_y)
+            super().parameter_gradients(grad_y)
+            for parameter in self.parameters:
+                self.record.add(self, f"∂L/∂{parameter.name}", parameter.grad)
+
+        def input_gradient(self, grad_y: Array) -> Array:
+            self.record.add_output_gradient(self, grad_y)
+            grad_x = super().input_gradient(grad_y)
+            if self.index == 0:
+                self.record.add(self, "∂L/∂input", grad_x)
+            else:  # the layer below will record it as its own ∂L/∂output, but it was computed here
+                self.record.suspect(self, "∂L/∂input", _statistics(self.record.to_numpy(grad_x)))
+            return grad_x
+
+        def fresh(self) -> Layer:
+            return kind(**self.arguments())  # a copy is not traced
+
+    Recording.__name__ = kind.__name__
+    Recording.__module__, Recording.__qualname__ = kind.__module__, kind.__qualname__
+    Recording.record = record
+    return Recording
+
+
+def _statistics(array: np.ndarray) -> dict[str, float]:
+    """Return the numbers of a `Row`, in float64 so that a sum cannot overflow."""
+    finite = np.isfinite(array)
     values = array[finite].astype("float64")
     nothing = not values.size
     return {

@@ -1,35 +1,33 @@
-"""`fit`: the loop over epochs and batches, which watches for numbers that are none and saves what it has."""
+"""Training: `fit` does all of it, `epochs` is the loop under it, and `batches` serves a custom loop.
+
+The loop watches for NaN and infinity, and saves what it has after every epoch.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy
+import numpy as np
 
-from data_loaders import Dataset, Split
 from minirobust.backend import Array
 from minirobust.checkpoint import check_saveable, save
-from minirobust.losses import Loss, SoftmaxCrossEntropy
-from minirobust.network import Network
+from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
+from minirobust.network import Network, NonFiniteError
 from minirobust.optimizers import Optimizer
 from minirobust.tracing import trace
-from minirobust.validation import check_batch, check_labels, check_seed, positive_int
+from minirobust.validation import check_batch, check_labels, check_seed, own_array, positive_int
 
 WATCH = 100  # steps between two looks at the loss: each look stops the device
 
 
-class NonFiniteError(ArithmeticError):
-    """Training met NaN or infinity; the message names epoch, batch and layer."""
-
-
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training data gave.
+    """The record of one pass over the training data.
 
     Attributes
     ----------
@@ -44,11 +42,15 @@ class Epoch:
     loss: float
     seconds: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a dictionary."""
+        return asdict(self)
 
-def fit(
+
+def epochs(
     network: Network,
     optimizer: Optimizer,
-    data: Dataset | Split | tuple[Any, Any],
+    data: Any,
     epochs: int,
     batch_size: int = 64,
     seed: int = 0,
@@ -58,29 +60,29 @@ def fit(
     start: int = 0,
     progress: bool = False,
 ) -> Iterator[Epoch]:
-    """Trains epoch by epoch: a loop over it is the training loop, and nothing happens without one.
+    """Train one epoch for each turn of a loop, so that the loop can measure, or change the learning rate, in between.
 
     Parameters
     ----------
     network : Network
     optimizer : Optimizer
-        Of this very network.
+        Made for this network.
     data : Dataset, Split or (x, y)
         A data set's training split, or float samples (N, *input_shape) with integer labels (N,).
     epochs : int
         The number of the last epoch.
     batch_size : int, default 64
-        The last batch of an epoch is smaller if it does not divide.
+        The last batch of an epoch is smaller if the number of samples is not a multiple of it.
     seed : int, default 0
-        Of the shuffling, which depends on it and the epoch's number alone.
+        Of the shuffling, which depends only on it and the number of the epoch.
     checkpoint : path, optional
         Where to save network and optimizer after every epoch; an interrupted run leaves the last whole epoch there.
-    loss : object with ``value`` and ``gradient``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
         Averaged over the batch.
     start : int, default 0
-        Epochs done already: ``load(path).epoch`` to go on where a checkpoint ended.
+        How many epochs are done already: ``load(path).epoch`` to continue from a checkpoint.
     progress : bool, default False
-        Shows a bar on a terminal.
+        Whether to show a bar, in a terminal.
 
     Yields
     ------
@@ -91,163 +93,245 @@ def fit(
     ValueError, TypeError
         At once, if an argument is wrong.
     NonFiniteError
-        In the loop, if the loss became NaN or infinite.  The network is left as it was before the step at fault.
+        In the loop, if the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
     """
     if optimizer.network is not network:
         raise ValueError(
             "fit: expected an optimizer made for this network, got another network's (a moved or copied one is another)"
         )
-    network.expect_logits()
+    loss = SoftmaxCrossEntropy() if loss is None else loss
+    network.expect_logits(loss)
     positive_int("fit", "epochs", epochs)
     positive_int("fit", "batch_size", batch_size)
     if not 0 <= start <= epochs:
         raise ValueError(f"fit: expected start from 0 to epochs = {epochs}, got {start}")
     if checkpoint is not None:
         check_saveable(network, optimizer, checkpoint)
-    samples = _Samples(network, data)
-    loss = SoftmaxCrossEntropy() if loss is None else loss
-    run = _Run(network, optimizer, samples, loss, check_seed(seed), batch_size)
-    return _epochs(run, start, epochs, checkpoint, progress)
+    scale = network.backend.loss_scale
+    run = _Run(network, optimizer, Samples(network, data), loss, check_seed(seed), batch_size, scale, checkpoint)
+    return run.epochs(start, epochs, progress)
 
 
-def _epochs(run: _Run, start: int, epochs: int, checkpoint: str | Path | None, progress: bool) -> Iterator[Epoch]:
-    for epoch in range(start + 1, epochs + 1):
-        begin = perf_counter()
-        run.network.training = True
-        try:
-            # NumPy would warn of the first NaN and go on; the run looks for them itself, and stops.
-            with numpy.errstate(all="ignore"):
-                mean_loss = run.epoch(epoch, _bar(progress, epoch))
-        finally:
-            run.network.training = False
-            run.network.forget()
-        if checkpoint is not None:
-            save(checkpoint, run.network, run.optimizer, epoch=epoch)
-        yield Epoch(epoch, mean_loss, perf_counter() - begin)
+_epochs = epochs  # under a name that the argument of `fit` does not hide
 
 
-def _bar(shown: bool, epoch: int) -> Callable[[range], Any]:
-    """Wraps an epoch's steps in a progress bar that only a terminal shows."""
-    if not shown:
-        return lambda steps: steps
-    from tqdm import tqdm
+def fit(
+    network: Network,
+    optimizer: Optimizer,
+    data: Any,
+    epochs: int,
+    batch_size: int = 64,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    *,
+    loss: Loss | None = None,
+    start: int = 0,
+    progress: bool = True,
+) -> list[Epoch]:
+    """Train a network, and return the history.
 
-    return lambda steps: tqdm(steps, desc=f"epoch {epoch}", unit="batch", leave=False, disable=None)
+    Parameters
+    ----------
+    network, optimizer, data, epochs, batch_size, seed, checkpoint, loss, start
+        See `minirobust.epochs`.
+    progress : bool, default True
+        Whether to show a bar, in a terminal.
+
+    Returns
+    -------
+    list of Epoch
+        One record for each epoch; ``pandas.DataFrame(history)`` makes a table of it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before training, if an argument is wrong.
+    NonFiniteError
+        If the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
+    """
+    arguments = network, optimizer, data, epochs, batch_size, seed, checkpoint
+    return list(_epochs(*arguments, loss=loss, start=start, progress=progress))
 
 
-class _Samples:
-    """The training data, moved once to the network's backend; bytes stay bytes and become floats batch by batch."""
+def batches(
+    network: Network, data: Any, batch_size: int = 64, seed: int = 0, epoch: int = 1
+) -> Iterator[tuple[Array, Array]]:
+    """Yield the minibatches of one epoch, for a custom training loop.
 
-    def __init__(self, network: Network, data: Dataset | Split | tuple[Any, Any]) -> None:
-        split = data.train if isinstance(data, Dataset) else data
-        if isinstance(split, Split):
-            if split.images.shape[1:] != network.input_shape:
-                raise ValueError(f"fit: expected images of shape {network.input_shape}, got {split.images.shape[1:]}")
-            if not len(split):
+    The loop computes ``logits = network.forward(x)``, a loss and its gradient, ``network.backward(gradient / len(x))``,
+    and calls ``optimizer.step()``.  Set ``network.training = True`` around it for layers that differ in training.
+
+    Parameters
+    ----------
+    network : Network
+    data : Dataset, Split or (x, y)
+        See `minirobust.epochs`.
+    batch_size : int, default 64
+    seed, epoch : int, default 0 and 1
+        Of the shuffling: the batches are those of `fit` in this epoch.
+
+    Yields
+    ------
+    x : ndarray of shape (n, *input_shape), in the network's dtype and on its backend
+    y : ndarray of int, shape (n,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        At once, if an argument is wrong.
+    """
+    samples = Samples(network, data)
+    positive_int("batches", "batch_size", batch_size)
+    positive_int("batches", "epoch", epoch)
+    return map(samples.batch, samples.shuffled(batch_size, check_seed(seed), epoch))
+
+
+class Samples:
+    """Training data, moved once to the network's backend; bytes stay bytes and become floats batch by batch.
+
+    Parameters
+    ----------
+    network : Network
+    data : Dataset, Split or (x, y)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the data does not fit the network.
+    """
+
+    def __init__(self, network: Network, data: Any) -> None:
+        data = getattr(data, "train", data)
+        if hasattr(data, "images") and hasattr(data, "labels"):
+            if data.images.shape[1:] != network.input_shape:
+                raise ValueError(f"fit: expected images of shape {network.input_shape}, got {data.images.shape[1:]}")
+            if not len(data.labels):
                 raise ValueError("fit: expected at least one sample, got an empty split")
-            x, y = network.backend.asarray(split.images), split.labels
+            x, y = network.backend.asarray(own_array(data.images, "fit: images", network.backend)), data.labels
         else:
-            if not isinstance(split, tuple | list) or len(split) != 2:
-                raise TypeError(f"fit: expected a Dataset, a Split or (x, y), got {type(split).__name__}")
-            x, y = split
+            if not isinstance(data, tuple | list) or len(data) != 2:
+                raise TypeError(f"fit: expected a Dataset, a Split or (x, y), got {type(data).__name__}")
+            x, y = data
             x = check_batch(x, network.input_shape, network.dtype, "fit: x", network.backend)
-        self.x = x
-        self.y = check_labels(y, (len(x), *network.output_shape), network.backend)
-        self.dtype = network.dtype
+        network.check_states()
+        self.x, self.y = x, check_labels(y, (len(x), *network.output_shape), network.backend)
+        self.network = network
 
-    def __len__(self) -> int:
-        return len(self.y)
+    def shuffled(self, batch_size: int, seed: int, epoch: int) -> list[Array]:
+        """Return the rows of each batch of an epoch."""
+        order = self.network.backend.asarray(np.random.default_rng((seed, epoch)).permutation(len(self.y)))
+        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def batch(self, rows: Array) -> tuple[Array, Array]:
+        """Return the samples of some rows and their labels."""
         x = self.x[rows]
-        return (x if x.dtype.kind == "f" else x.astype(self.dtype) / 255), self.y[rows]
-
-
-@dataclass
-class _Run:
-    """One training run: what a step needs, and how to find the step at fault."""
-
-    network: Network
-    optimizer: Optimizer
-    samples: _Samples
-    loss: Loss
-    seed: int
-    batch_size: int
-
-    def epoch(self, epoch: int, bar: Callable[[range], Any]) -> float:
-        """Runs all steps of an epoch; returns the mean loss over its samples."""
-        home = self.network.backend
-        shuffled = numpy.random.default_rng((self.seed, epoch)).permutation(len(self.samples))
-        order = home.asarray(shuffled)
-        steps = math.ceil(len(order) / self.batch_size)
-        total = self.network.xp.zeros((), dtype="float64")
-        before = self._snapshot(0)
-        for step in bar(range(steps)):
-            total += self._step(order, step)
-            if (step + 1) % WATCH == 0 or step + 1 == steps:
-                if not self._finite(total):
-                    self._name_the_step_at_fault(epoch, order, before)
-                before = self._snapshot(step + 1)
-        return float(home.to_numpy(total)) / len(order)
-
-    def _step(self, order: Array, step: int) -> Array:
-        """One batch: forward, loss, backward, update.  Returns the summed loss, which stays on the device."""
-        x, y = self.samples.batch(order[step * self.batch_size : (step + 1) * self.batch_size])
-        logits = self.network.forward(x)
-        value, gradient = self._loss(logits, y)
-        self.network.backward(gradient / len(x), input_gradient=False)
-        self.optimizer.step()
-        return value.sum()
-
-    def _finite(self, total: Array) -> bool:
-        """Whether the losses so far and every parameter are finite, in a single look: 0 · NaN and 0 · inf are NaN."""
-        look = total + 0 * self.network.parameters.sum(dtype="float64")
-        return bool(numpy.isfinite(self.network.backend.to_numpy(look)))
-
-    def _loss(self, logits: Array, y: Array) -> tuple[Array, Array]:
-        if isinstance(self.loss, SoftmaxCrossEntropy):
-            return self.loss.value_and_gradient(logits, y)
-        return self.loss.value(logits, y), self.loss.gradient(logits, y)
-
-    # When a loss turned out not to be finite, the steps since the last look are run again, one by one, with open eyes.
-
-    def _snapshot(self, step: int) -> _Snapshot:
-        state = {
-            name: value.copy() if hasattr(value, "copy") else value for name, value in self.optimizer.state().items()
-        }
-        draws = [layer.draws for layer in self.network.layers]
-        return _Snapshot(step, self.network.parameters.copy(), state, draws)
-
-    def _restore(self, snapshot: _Snapshot) -> None:
-        self.network.parameters[...] = snapshot.parameters
-        self.optimizer.load_state(snapshot.optimizer)
-        for layer, draws in zip(self.network.layers, snapshot.draws, strict=True):
-            layer.draws = draws
-
-    def _name_the_step_at_fault(self, epoch: int, order: Array, before: _Snapshot) -> None:
-        """Raises NonFiniteError, with the network as it was before the step at fault."""
-        self._restore(before)
-        for step in range(before.step, math.ceil(len(order) / self.batch_size)):
-            begin = self._snapshot(step)
-            with trace(self.network) as record:
-                loss = self._step(order, step)
-            loss = self.network.backend.to_numpy(loss)
-            parameters = self.network.backend.to_numpy(self.network.parameters)
-            if numpy.isfinite(loss) and numpy.isfinite(parameters).all():
-                continue
-            self._restore(begin)
-            cause = record.origin() or (
-                f"the loss is {loss}" if not numpy.isfinite(loss) else "the optimizer's step overflowed"
-            )
-            raise NonFiniteError(f"epoch {epoch}, batch {step + 1}: {cause}")
-        raise NonFiniteError(f"epoch {epoch}: the loss is not finite, but was when the steps were run again")
+        return (x if x.dtype.kind == "f" else x.astype(self.network.dtype) / 255), self.y[rows]
 
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """All that a step changes, before step number `step` of an epoch."""
+    """Everything that a step changes, before step number `step` of an epoch."""
 
     step: int
+    total: Array
     parameters: Array
+    buffers: Array
     optimizer: dict[str, Any]
     draws: list[int]
+
+
+@dataclass
+class _Run:
+    """A training run: what a step needs, and how to find the step at fault."""
+
+    network: Network
+    optimizer: Optimizer
+    samples: Samples
+    loss: Loss
+    seed: int
+    batch_size: int
+    scale: float
+    checkpoint: str | Path | None
+
+    def epochs(self, start: int, stop: int, progress: bool) -> Iterator[Epoch]:
+        for epoch in range(start + 1, stop + 1):
+            begin = perf_counter()
+            self.network.training = True
+            try:
+                # NumPy would warn of the first NaN and go on; the run looks for NaN itself, and stops.
+                with np.errstate(all="ignore"):
+                    mean_loss = self.epoch(epoch, progress)
+            finally:
+                self.network.training = False
+            if self.checkpoint is not None:
+                save(self.checkpoint, self.network, self.optimizer, epoch=epoch)
+            yield Epoch(epoch, mean_loss, perf_counter() - begin)
+
+    def epoch(self, epoch: int, progress: bool) -> float:
+        """Run all steps of an epoch; return the mean loss over its samples."""
+        batches = self.samples.shuffled(self.batch_size, self.seed, epoch)
+        total = self.network.xp.zeros((), dtype="float64")
+        before = self._snapshot(0, total)
+        for step, rows in enumerate(_with_bar(batches, epoch) if progress else batches, start=1):
+            total += self._step(rows)
+            if step == 1 and self.checkpoint is not None:
+                check_saveable(self.network, self.optimizer, self.checkpoint)  # a layer may only now show stray state
+            if step % WATCH == 0 or step == len(batches):
+                if not self._is_finite(total):
+                    total = self._repeat(epoch, batches[:step], before)
+                before = self._snapshot(step, total)
+        return float(self.network.backend.to_numpy(total)) / len(self.samples.y)
+
+    def _step(self, rows: Array) -> Array:
+        """Learn from one batch: forward, loss, backward, update.  Return the summed loss, which stays on the device."""
+        x, y = self.samples.batch(rows)
+        logits = self.network.run(x)
+        value, gradient = evaluate(self.loss, logits, y)
+        self.network.backward(gradient / (len(x) / self.scale), input_gradient=False)
+        if self.scale != 1:
+            self.network.gradients *= 1 / self.scale
+        self.optimizer.step()
+        return value.sum()
+
+    def _is_finite(self, total: Array) -> bool:
+        """Return whether losses and parameters are all finite, in a single look: 0 · NaN and 0 · inf are NaN."""
+        look = total + 0 * self.network.parameters.sum(dtype="float64")
+        return math.isfinite(self.network.backend.to_numpy(look))
+
+    # If something is not finite, the steps since the last look are repeated one by one under `trace`, and without the
+    # scale, which may have made a large gradient overflow.
+
+    def _repeat(self, epoch: int, batches: list[Array], before: _Snapshot) -> Array:
+        """Repeat the steps since a snapshot; return the summed loss, or raise NonFiniteError at the step at fault."""
+        self.scale, total = 1.0, before.total.copy()
+        self._restore(before)
+        for step, rows in enumerate(batches[before.step :], start=before.step):
+            begin = self._snapshot(step, total)
+            with trace(self.network) as record:
+                loss = self._step(rows)
+            total += loss
+            if not self._is_finite(total):
+                self._restore(begin)
+                loss = float(self.network.backend.to_numpy(loss))
+                broken = "the optimizer's step overflowed" if math.isfinite(loss) else f"the loss is {loss}"
+                raise NonFiniteError(f"epoch {epoch}, batch {step + 1}: {record.origin() or broken}")
+        return total
+
+    def _snapshot(self, step: int, total: Array) -> _Snapshot:
+        network = self.network
+        state = {"t": self.optimizer.t.copy()} | {name: a.copy() for name, a in self.optimizer.averages.items()}
+        draws = [layer.draws for layer in network.layers]
+        return _Snapshot(step, total.copy(), network.parameters.copy(), network.buffers.copy(), state, draws)
+
+    def _restore(self, snapshot: _Snapshot) -> None:
+        self.network.parameters, self.network.buffers = snapshot.parameters, snapshot.buffers
+        self.optimizer.load_state(snapshot.optimizer)
+        for layer, draws in zip(self.network.layers, snapshot.draws, strict=True):
+            layer.draws = draws
+
+
+def _with_bar(batches: list[Array], epoch: int) -> Any:
+    """Return the batches behind a progress bar, which only a terminal shows."""
+    from tqdm import tqdm
+
+    return tqdm(batches, desc=f"epoch {epoch}", unit="batch", leave=False, disable=None)

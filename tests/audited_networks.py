@@ -11,7 +11,7 @@ def softmax_regression(seed=0):
 
 def train(network, data, epochs, seed=0):
     """Yields the epochs done so far after each."""
-    for record in mr.fit(network, mr.Adam(network), data, epochs, seed=seed):
+    for record in mr.epochs(network, mr.Adam(network), data, epochs, seed=seed):
         yield record.epoch
 
 
@@ -23,10 +23,9 @@ def train_adversarially(network, data, epochs, seed=0, epsilon=0.1):
     for epoch in range(1, epochs + 1):
         for batch in np.array_split(rng.permutation(len(x)), len(x) // 64):
             images = mr.attacks.pgd(network, x[batch], y[batch], epsilon, steps=5, starts=1).images
-            gradient = loss.gradient(network.forward(images), y[batch])
+            gradient = loss.value_and_gradient(network.forward(images), y[batch])[1]
             network.backward(gradient / len(batch), input_gradient=False)
             optimizer.step()
-        network.forget()
         yield epoch
 
 

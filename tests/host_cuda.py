@@ -209,6 +209,9 @@ class HostModule(StrictModule):
         super().__init__()
         for name in FUNCTIONS:
             setattr(self, name, self._on_device(getattr(numpy, name)))
+        self.add.reduce = self._on_device(numpy.add.reduce)
+        self.lib = self.stride_tricks = self
+        self.sliding_window_view = self._on_device(numpy.lib.stride_tricks.sliding_window_view)
         self.RawModule = partial(RawModule, library)
         self.ElementwiseKernel = partial(ElementwiseKernel, library)
 

@@ -1,4 +1,4 @@
-"""What the documentation shows works: its Python code runs, and what its commands and links name exists."""
+"""The documentation is true: its Python code runs, its links and commands exist, and its sessions are printed."""
 
 import doctest
 import importlib
@@ -18,7 +18,8 @@ import minirobust
 from minirobust.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
     module.name
     for package in (minirobust, data_loaders)
@@ -46,8 +47,8 @@ def test_links_and_commands_name_what_exists(page):
     assert missing == []
 
 
-def test_the_debugger_session_is_what_a_debugger_says():
-    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", PAGES[0].read_text(), re.MULTILINE | re.DOTALL)
+def test_the_debugger_session_is_what_pdb_prints():
+    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     script, lines = session[0], session[1].splitlines()
     commands = [line.removeprefix("(Pdb) ") for line in lines if line.startswith("(Pdb) ")]
     shown = [line for line in lines if not line.startswith("(Pdb) ")]
@@ -59,22 +60,30 @@ def test_the_debugger_session_is_what_a_debugger_says():
         text=True,
         timeout=60,
     ).stdout
-    said = [line.removeprefix("(Pdb) ") for line in output.splitlines()]
-    assert [line for line in shown if line not in said] == []
+    printed = [line.removeprefix("(Pdb) ") for line in output.splitlines()]
+    assert [line for line in shown if line not in printed] == []
 
 
-def test_the_command_s_sessions_are_what_it_prints(tmp_path, monkeypatch):
+def test_the_gradcheck_report_is_what_the_example_prints():
+    script = "examples/own_layer.py"
+    (shown,) = re.findall(rf"^\$ python {script}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    ran = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    # The last digits of relative errors depend on the machine.
+    assert re.sub(r"\d+", "#", shown) in re.sub(r"\d+", "#", ran.stdout)
+
+
+def test_the_sessions_of_the_command_are_what_it_prints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "command.md").read_text()
     sessions = re.findall(r"^```\n\$ minirobust (.*)\n((?:.*\n)+?)^```", page, re.MULTILINE)
     assert len(sessions) == page.count("\n$ ")
     for command, shown in sessions:
         result = CliRunner().invoke(app, shlex.split(command))
-        # Seconds, versions and a number's last digits are this machine's; all else is as shown.
+        # Seconds, versions and last digits depend on the machine.
         assert re.sub(r"\d+", "#", result.stdout) == re.sub(r"\d+", "#", shown)
 
 
-def test_every_command_that_is_named_exists():
+def test_every_command_that_a_page_names_exists():
     group = typer.main.get_command(app)
     for page in PAGES:
         for words in re.findall(r"(?:`|\$ )minirobust ([a-z][^`\n]*)", page.read_text()):

@@ -54,14 +54,14 @@ def test_mnist_mlp(tmp_path):
 
 def test_mnist_mlp_without_mnist_says_so_and_trains_on_the_shipped_digits(nowhere, tmp_path):
     output = run("mnist_mlp.py", "--epochs", "1", "--output", tmp_path)
-    assert output.splitlines()[0].startswith("MNIST is not here and cannot be downloaded")
+    assert output.splitlines()[0].startswith("MNIST was not found and could not be downloaded")
     assert "mnist-mini: 4000 training and 1000 test images" in output
 
 
 @pytest.mark.slow
 def test_cifar10_cnn_without_cifar_trains_on_coloured_digits(nowhere, tmp_path):
     output = run("cifar10_cnn.py", "--epochs", "1", "--evaluate", "200", "--output", tmp_path)
-    assert output.splitlines()[0].startswith("CIFAR-10 is not here and cannot be downloaded")
+    assert output.splitlines()[0].startswith("CIFAR-10 was not found and could not be downloaded")
     assert is_png(tmp_path / "cifar10_cnn.png")
 
 
@@ -119,8 +119,8 @@ def test_pixel_attack_prints_success_of_one_two_and_three_pixels(tmp_path):
         assert every == sorted(every)
         assert correct == sorted(correct)
         assert all(less <= more for less, more in zip(correct, every, strict=True))
-    fallen, at_border = re.search(r"(\d+) images fell .*\n(\d+) of them", output).groups()
-    assert 0 < int(at_border) < int(fallen)
+    fooled, at_border = re.search(r"(\d+) images were fooled .*\n(\d+) of them", output).groups()
+    assert 0 < int(at_border) < int(fooled)
     assert is_png(tmp_path / "pixel_attack.png")
 
 
@@ -135,7 +135,13 @@ def test_ugly_images_are_those_that_the_network_gets_wrong(tmp_path):
     assert is_png(tmp_path / "ugly_images.png")
 
 
-LABORATORY = ("fgsm_epsilon.py", "pixel_attack.py", "ugly_images.py", "audit_low_temperature.py")
+LABORATORY = (
+    "adversarial_training.py",
+    "audit_low_temperature.py",
+    "fgsm_epsilon.py",
+    "pixel_attack.py",
+    "ugly_images.py",
+)
 
 
 @pytest.mark.parametrize("name", LABORATORY)
@@ -174,14 +180,38 @@ def test_audit_low_temperature_shows_the_trend_and_what_is_left_of_it():
     assert re.search(r"^T = 1: no sign of masking", output, re.MULTILINE)
 
 
+def test_adversarial_training_makes_a_network_robust_and_hides_no_gradient():
+    output = run("adversarial_training.py", "--epochs", "5")
+    rows = {
+        name: (float(clean), float(worst))
+        for name, clean, worst in re.findall(r"^(plainly|adversarially) +([\d.]+) +([\d.]+)$", output, re.MULTILINE)
+    }
+    assert min(clean for clean, _ in rows.values()) > 0.85
+    assert rows["adversarially"][1] > rows["plainly"][1] + 0.2
+    verdicts = re.findall(r"^trained (plainly|adversarially): (.*): robustness", output, re.MULTILINE)
+    assert verdicts == [("plainly", "no sign of masking"), ("adversarially", "no sign of masking")]
+
+
 def test_own_layer_finds_the_mistake_and_then_none():
     output = run("own_layer.py")
     assert "1 over the batch size N = 4: a mean for a sum" in output
     assert output.count("every gradient is right") == 2
 
 
-def test_step_through_backprop_breaks_where_its_text_says():
-    source = (ROOT / "examples" / "step_through_backprop.py").read_text().splitlines()
-    line = int(re.search(r"break (\d+)", "\n".join(source)).group(1))
-    assert "net.backward(" in source[line - 1]
-    assert "∂L/∂x" in run("step_through_backprop.py")
+def test_batch_norm_is_right_learns_and_is_copied_and_saved():
+    output = run("batch_norm.py")
+    assert output.count("every gradient is right") == 3
+    assert float(re.search(r"^test accuracy ([\d.]+)$", output, re.MULTILINE).group(1)) > 0.85
+    assert re.findall(r"^(.*): largest difference of logits (.*)$", output, re.MULTILINE) == [
+        ("copy", "0"),
+        ("loaded file", "0"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["step_through_backprop.py", "step_through_cnn.py"])
+def test_breakpoints_are_where_the_text_says(name):
+    lines = (ROOT / "examples" / name).read_text(encoding="utf-8").splitlines()
+    breakpoints = re.findall(r"break (?:at line )?(\d+)", "\n".join(lines))
+    methods = [re.search(r"net\.(\w+)\(", lines[int(line) - 1]).group(1) for line in breakpoints]
+    assert methods == ["backward", "forward"][: len(breakpoints)]
+    assert "∂L/∂x" in run(name)

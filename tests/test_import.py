@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import minirobust as mr
 
 HEAVY = ("scipy", "h5py", "matplotlib", "pooch", "requests", "typer", "numba", "cupy", "dask", "torch", "tqdm")
@@ -15,8 +17,30 @@ def test_importing_loads_numpy_and_little_else():
     assert not set(HEAVY) & set(loaded)
 
 
+def test_importing_loads_no_data_loaders_and_no_study():
+    code = "import sys, minirobust; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "minirobust.models" in loaded
+    assert not [name for name in loaded if name.startswith(("data_loaders", "minirobust.study"))]
+
+
 def test_every_public_name_is_there():
     assert all(hasattr(mr, name) for name in mr.__all__)
+    assert set(mr.__all__) <= set(dir(mr))
+
+
+def test_the_study_is_imported_when_it_is_used():
+    code = """
+import minirobust as mr
+assert "study" in dir(mr) and "study" not in vars(mr)
+assert mr.study.PRESETS["quick"].dataset == "digits"
+assert mr.study is vars(mr)["study"]
+from minirobust import *
+assert study is mr.study
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="module 'minirobust' has no attribute 'studies'"):
+        _ = mr.studies
 
 
 def test_public_classes_and_functions_are_documented():

@@ -10,6 +10,7 @@ import pytest
 
 import minirobust as mr
 from minirobust import intervals, masking
+from minirobust.stack import Evaluation
 
 
 class Landscape(mr.Layer):
@@ -539,8 +540,10 @@ def test_the_headroom_pixel_is_the_best_of_all_on_a_linear_network(input_range, 
     for row, column, first, second in np.ndindex(3, 4, 2, 2):
         changed = x.copy()
         changed[:, row, column] = np.array(input_range)[[first, second]]
-        margins = np.maximum(margins, backend.to_numpy(mr.Margin().value(net.logits(changed), backend.asarray(y))))
-    fooled = masking.headroom_pixel(net, backend.asarray(x), backend.asarray(y), mr.Margin())
+        margins = np.maximum(
+            margins, backend.to_numpy(mr.Margin().value_and_gradient(net.logits(changed), backend.asarray(y))[0])
+        )
+    fooled = masking.headroom_pixel(Evaluation(net), backend.asarray(x), backend.asarray(y), mr.Margin())
     np.testing.assert_array_equal(backend.to_numpy(fooled), margins > 0)
     assert 0 < (margins > 0).sum() < 25
 
@@ -559,7 +562,10 @@ def test_the_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixe
     x, y = np.zeros((20, 1, 2, 1)), np.zeros(20, int)
     there = net.check_input(x), backend.asarray(y)
     losses = mr.SoftmaxCrossEntropy(), mr.Margin()
-    assert sorted(backend.to_numpy(masking.headroom_pixel(net, *there, loss)).all() for loss in losses) == [False, True]
+    assert sorted(backend.to_numpy(masking.headroom_pixel(Evaluation(net), *there, loss)).all() for loss in losses) == [
+        False,
+        True,
+    ]
     assert mr.audit(net, x, y).checks[8].figures == {"brute force": 1, "headroom": 1, "gap": 0, "missed": 0}
 
 

@@ -96,8 +96,6 @@ def test_a_device_array_where_a_host_array_is_expected(x):
 def test_backward_before_forward(net, x):
     with pytest.raises(RuntimeError, match=r"layer 4, Dense\(3\): backward before forward"):
         net.backward(np.ones((6, 3)))
-    with pytest.raises(RuntimeError, match=r"layer 1, Dense\(7\): backward before forward"):
-        net.layers[1].backward(np.ones((6, 7)))
     net.forward(net.hidden(x), start=2)
     with pytest.raises(RuntimeError, match="backward before forward"):
         net.backward(np.ones((6, 3)))
@@ -107,7 +105,7 @@ def test_a_gradient_of_another_batch(net, x):
     net.forward(x)
     with pytest.raises(ValueError, match=r"expected a gradient of shape \(6, 3\).*got \(5, 3\)"):
         net.backward(np.ones((5, 3)))
-    with pytest.raises(TypeError, match="expected a gradient of float, got int64"):
+    with pytest.raises(TypeError, match="expected a gradient of float numbers, got int64"):
         net.backward(np.ones((6, 3), dtype="int64"))
 
 
@@ -127,7 +125,7 @@ def test_wrong_labels(net, x, labels, error, message):
     with pytest.raises(error, match=message):
         net.input_gradient(x, labels)
     with pytest.raises(error, match=message):
-        LOSS.gradient(net.forward(x), labels)
+        LOSS.value_and_gradient(net.forward(x), labels)[1]
 
 
 def test_labels_as_a_list(net, x, y):
@@ -249,7 +247,9 @@ def test_a_layer_that_loses_its_arguments_is_told_so():
         def __init__(self, factor):
             self.by = factor
 
-    with pytest.raises(TypeError, match="Scale must keep its constructor's arguments .* no attribute 'factor'"):
+    with pytest.raises(
+        TypeError, match="Scale: expected the constructor to store its argument 'factor' as self.factor"
+    ):
         repr(Scale(2))
 
 

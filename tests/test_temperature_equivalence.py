@@ -20,8 +20,9 @@ def before_sigmoids(network):
     mask = np.zeros(network.parameters.size, dtype=bool)
     start = 0
     for layer, above in zip(network.layers, network.layers[1:], strict=False):
-        mask[start : start + layer.size] = isinstance(above, mr.TemperatureSigmoid)
-        start += layer.size
+        size = sum(parameter.size for parameter in layer.parameters)
+        mask[start : start + size] = isinstance(above, mr.TemperatureSigmoid)
+        start += size
     return mask
 
 

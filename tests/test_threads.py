@@ -31,7 +31,7 @@ def work(thread, backend, start=lambda: None):
     rng = np.random.default_rng(thread)
     x, y = rng.random((96, 8, 8, 1)).astype("float32"), rng.integers(0, 10, 96)
     nets = networks(thread, backend)
-    runs = [mr.fit(net, mr.Adam(net, lr=0.01), (x, y), epochs=4, batch_size=16, seed=thread) for net in nets]
+    runs = [mr.epochs(net, mr.Adam(net, lr=0.01), (x, y), epochs=4, batch_size=16, seed=thread) for net in nets]
     start()
     results = []
     for records in zip(*runs, strict=True):

@@ -63,6 +63,7 @@ def test_nothing_is_left_of_it(net, rng):
     with mr.trace(net) as record:
         net.predict(x)
         net.input_gradient(x, np.zeros(6, int))
+    assert [type(layer) for layer in net.layers] == [mr.Dense, mr.ReLU, mr.Dense]
     assert not any(name in vars(layer) for layer in net.layers for name in ("forward", "input_gradient", "x"))
     seen = len(record.rows)
     net.backward(net.forward(x))
@@ -111,7 +112,7 @@ def test_a_gradient_that_came_broken(net, rng):
         with np.errstate(invalid="ignore"):
             net.backward(logits * np.inf)
     assert record.origin().startswith("layer 2, Dense(3): ∂L/∂output is the first")
-    assert record.origin().endswith("it came so from the loss or the caller")
+    assert record.origin().endswith("it came from the loss or the caller")
 
 
 def test_tracing_twice_at_once_is_refused(net):

@@ -1,5 +1,7 @@
 """`fit`: it learns, it repeats itself bit for bit, it names the step at which a number went wrong."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -37,8 +39,7 @@ def test_training_learns(optimizer, backend, rng):
 
 def test_the_shipped_digits_are_learned(backend, digits):
     net = mlp(backend, hidden=64)
-    for _record in mr.fit(net, mr.Adam(net, lr=3e-3), digits, epochs=3):
-        pass
+    mr.fit(net, mr.Adam(net, lr=3e-3), digits, epochs=3)
     test = digits.test
     assert (backend.to_numpy(net.predict(test.pixels())) == test.labels).mean() > 0.85
 
@@ -84,8 +85,7 @@ def test_every_sample_is_seen_once_an_epoch_in_a_new_order():
 
     x = np.arange(10.0)[:, None] / 10
     net = mr.Network([Records(), mr.Dense(2)], input_shape=(1,), dtype="float64")
-    for _record in mr.fit(net, mr.SGD(net), (x, np.zeros(10, dtype=int)), epochs=2, batch_size=4):
-        pass
+    mr.fit(net, mr.SGD(net), (x, np.zeros(10, dtype=int)), epochs=2, batch_size=4)
     first, second = seen[:10], seen[10:]
     assert sorted(first) == sorted(second) == x[:, 0].tolist()
     assert first != second
@@ -96,9 +96,8 @@ def test_training_mode_is_on_inside_the_epoch_and_off_between(rng):
     x, y = blobs(rng, 40)
     net = dropout_network()
     modes = []
-    for _record in mr.fit(net, mr.SGD(net), (x, y), epochs=2):
+    for _record in mr.epochs(net, mr.SGD(net), (x, y), epochs=2):
         modes.append(net.training)
-        assert not hasattr(net.layers[0], "x")
     assert modes == [False, False]
     assert net.layers[2].draws == 2
 
@@ -108,7 +107,7 @@ def test_looking_between_epochs_changes_nothing(rng):
 
     def parameters(look):
         net = dropout_network()
-        for _record in mr.fit(net, mr.Adam(net), (x, y), epochs=3):
+        for _record in mr.epochs(net, mr.Adam(net), (x, y), epochs=3):
             if look:
                 net.predict(x)
                 net.hidden(x)
@@ -131,12 +130,14 @@ def test_a_loss_of_ones_own(rng):
 class Bomb(mr.Flatten):
     """Turns one value into NaN in the training step of that number, in the direction asked for."""
 
+    saved = ("now",)
+
     def __init__(self, step, where):
         self.step = step
         self.where = where
 
     def build(self, input_shape):
-        self.add_parameter("dummy", (1,), "zeros")
+        self.dummy = mr.Parameter((1,), "zeros")
         return input_shape
 
     def forward(self, x):
@@ -170,15 +171,13 @@ def test_a_number_that_is_none_is_traced_to_epoch_batch_and_layer(step, where, w
         list(mr.fit(net, optimizer, (x, y), epochs=2, batch_size=1))
     # The network is as it was before the step at fault.
     twin = mr.Network([mr.Dense(5), Bomb(0, where), mr.Tanh(), mr.Dense(3)], input_shape=(4,), backend=backend)
-    steps = training._Run(
-        twin, mr.Adam(twin), training._Samples(twin, (x, y)), mr.SoftmaxCrossEntropy(), seed=0, batch_size=1
-    )
-    order = backend.asarray(np.random.default_rng((0, 1)).permutation(215))
     twin.training = True
-    for i in range(step - 1):
-        steps._step(order, i)
+    loss, twins_optimizer = mr.SoftmaxCrossEntropy(), mr.Adam(twin)
+    for x_, y_ in islice(mr.batches(twin, (x, y), batch_size=1), step - 1):
+        twin.backward(loss.value_and_gradient(twin.forward(x_), y_)[1], input_gradient=False)
+        twins_optimizer.step()
     np.testing.assert_array_equal(backend.to_numpy(net.parameters), backend.to_numpy(twin.parameters))
-    assert optimizer.t == step - 1
+    assert backend.to_numpy(optimizer.t) == step - 1
 
 
 def test_a_step_that_overflows_is_named(rng):
@@ -193,13 +192,115 @@ def test_watching_does_not_stop_the_device_at_every_step(rng):
     x, y = blobs(rng, 2000)
     strict = mr.backend.get("strict")
     net = dropout_network("strict")
-    fit = mr.fit(net, mr.Adam(net), (x, y), epochs=1, batch_size=10)
+    epochs = mr.epochs(net, mr.Adam(net), (x, y), epochs=1, batch_size=10)
     before = strict.transfers
-    next(fit)
+    next(epochs)
     assert strict.transfers - before <= 200 / training.WATCH + 1
 
 
+# The history
+
+
+def test_fit_trains_and_returns_the_history(rng):
+    x, y = blobs(rng)
+    net, twin = dropout_network(), dropout_network()
+    history = mr.fit(net, mr.Adam(net), (x, y), epochs=3)
+    by_hand = list(mr.epochs(twin, mr.Adam(twin), (x, y), epochs=3))
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    assert [record.epoch for record in history] == [1, 2, 3]
+    assert [record.loss for record in history] == [record.loss for record in by_hand]
+    assert history[0].to_dict() == {"epoch": 1, "loss": history[0].loss, "seconds": history[0].seconds}
+
+
+def test_a_history_is_a_table_for_pandas(rng):
+    pandas = pytest.importorskip("pandas")
+    net = dropout_network()
+    history = mr.fit(net, mr.SGD(net), blobs(rng), epochs=2)
+    table = pandas.DataFrame(history)
+    assert list(table.columns) == ["epoch", "loss", "seconds"]
+    assert table.loss.tolist() == [record.loss for record in history]
+
+
+def test_fit_shows_a_bar_unless_told_otherwise(rng, monkeypatch):
+    import tqdm
+
+    shown = []
+    monkeypatch.setattr(tqdm, "tqdm", lambda batches, **options: shown.append(options["desc"]) or batches)
+    net = dropout_network()
+    data = blobs(rng)
+    mr.fit(net, mr.SGD(net), data, epochs=2)
+    assert shown == ["epoch 1", "epoch 2"]
+    mr.fit(net, mr.SGD(net), data, epochs=1, progress=False)
+    list(mr.epochs(net, mr.SGD(net), data, epochs=1))
+    assert len(shown) == 2
+
+
+def test_what_changes_between_epochs_is_written_in_the_loop(rng):
+    net = dropout_network()
+    sgd = mr.SGD(net, lr=0.1)
+    losses = []
+    for record in mr.epochs(net, sgd, blobs(rng), epochs=4):
+        sgd.lr = 0 if record.epoch == 2 else sgd.lr
+        losses.append(net.parameters.copy())
+    assert (losses[0] != losses[1]).any()
+    np.testing.assert_array_equal(losses[1], losses[3])
+
+
+# Minibatches for a custom loop
+
+
+@pytest.mark.parametrize("source", ["pairs", "digits"])
+def test_the_five_lines_written_out_are_fit(source, backend, rng, digits):
+    x, y = digits.train.pixels(slice(500)), digits.train.labels[:500]
+    data = (x, y) if source == "pairs" else digits.train[:500]
+    net, twin = (mlp(backend) for _ in range(2))
+    adam, loss = mr.Adam(net), mr.SoftmaxCrossEntropy()
+    for epoch in (1, 2):
+        for images, labels in mr.batches(net, data, batch_size=64, seed=5, epoch=epoch):
+            _, gradient = loss.value_and_gradient(net.forward(images), labels)
+            net.backward(gradient / len(images))
+            adam.step()
+    mr.fit(twin, mr.Adam(twin), data, epochs=2, batch_size=64, seed=5, progress=False)
+    np.testing.assert_array_equal(backend.to_numpy(net.parameters), backend.to_numpy(twin.parameters))
+
+
+def test_batches_cover_every_sample_once_in_another_order_each_epoch(rng):
+    x, y = np.arange(10.0)[:, None], np.arange(10) % 2
+    net = mr.Network([mr.Dense(2)], (1,), dtype="float64")
+
+    def seen(**options):
+        return [images[:, 0].tolist() for images, _ in mr.batches(net, (x, y), batch_size=4, **options)]
+
+    first = seen()
+    assert [len(batch) for batch in first] == [4, 4, 2]
+    assert sorted(number for batch in first for number in batch) == x[:, 0].tolist()
+    assert first == seen(seed=0, epoch=1) != seen(epoch=2)
+    assert seen(seed=1) != first
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"epoch": 0}, {"seed": -1}])
+def test_wrong_arguments_of_batches_are_refused_at_once(options, rng):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        mr.batches(dropout_network(), blobs(rng), **options)
+
+
 # Misuse: refused at once, not at the first epoch
+
+
+def test_stray_state_is_refused_at_the_first_step_not_after_the_epoch(rng, tmp_path):
+    steps = []
+
+    class Counts(mr.Flatten):
+        def forward(self, x):
+            steps.append(len(x))
+            self.last = x
+            return super().forward(x)
+
+    net = mr.Network([Counts(), mr.Dense(3)], (4,))
+    with pytest.raises(TypeError, match=r"layer 0, Counts\(\): the attribute 'last' would be lost"):
+        mr.fit(net, mr.SGD(net), blobs(rng), epochs=1, batch_size=10, checkpoint=tmp_path / "net.h5")
+    assert len(steps) == 1
+    assert not (tmp_path / "net.h5").exists()
 
 
 @pytest.mark.parametrize(
@@ -249,12 +350,12 @@ def test_labels_beyond_the_networks_classes():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda net: mr.SGD(net, lr=0), r"SGD: expected lr in \(0, inf\), got 0"),
+        (lambda net: mr.SGD(net, lr=-1), r"SGD: expected lr in \[0, inf\), got -1"),
         (lambda net: mr.Adam(net, lr=-1), "lr"),
         (lambda net: mr.Adam(net, beta1=1), r"beta1 in \[0, 1\), got 1"),
         (lambda net: mr.Adam(net, epsilon=0), "epsilon"),
         (lambda net: mr.Adam(net, weight_decay=-1), "weight_decay"),
-        (lambda net: mr.Adam(net, lr=np.ones(3)), r"array of them of shape \(99,\), got shape \(3,\)"),
+        (lambda net: mr.Adam(net, lr=np.ones(3)), r"array of them of shape \(99,\), got an array of shape \(3,\)"),
         (lambda net: mr.Momentum(net, momentum=1.5), "momentum"),
     ],
 )

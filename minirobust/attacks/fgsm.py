@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples
+import math
+
+import numpy as np
+
+from minirobust.attacks.attack import Attack, check_epsilon, sign, under_attack
 from minirobust.backend import Array
 from minirobust.losses import Loss
 from minirobust.network import Network
+from minirobust.stack import Evaluation, most_likely
 
 
 def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
@@ -21,7 +26,7 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
         True labels.
     epsilon : float, default 0.1
         From 0 to the width of the input range.
-    loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
 
     Returns
     -------
@@ -33,37 +38,39 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
         If an argument is wrong; the message says what was expected.
     """
     epsilon = check_epsilon(network, epsilon)
-    x, y = check_samples(network, x, y)
-    images = network.xp.empty(x.shape, dtype=x.dtype)
-    clean = network.xp.empty(len(x), dtype="int64")
-    for chunk in network.chunks(len(x)):
-        logits, gradient = network.logits_and_input_gradient(x[chunk], y[chunk], loss)
-        clean[chunk] = logits.argmax(axis=1)
-        images[chunk] = sign_step(network, x[chunk], gradient, epsilon)
-    return Attack.judge(network, x, y, images, epsilon, clean_predictions=clean)
+    model, x, y, loss = under_attack(network, x, y, loss)
+    images = model.xp.empty(x.shape, dtype=x.dtype)
+    clean = model.xp.empty(len(x), dtype="int64")
+    for chunk in model.chunks(len(x)):
+        logits, _, gradient = model.gradient(x[chunk], y[chunk], loss)
+        clean[chunk] = most_likely(model.backend, logits)
+        images[chunk] = sign_step(model, x[chunk], gradient, epsilon)
+    return Attack.judge(model, x, y, images, epsilon, clean_predictions=clean)
 
 
-def sign_step(network: Network, x: Array, gradient: Array, epsilon: float) -> Array:
-    """clip(x + ε sign(g)): FGSM's formula, once the gradient is known."""
-    return network.xp.clip(x + epsilon * network.xp.sign(gradient), *network.input_range)
+def sign_step(model: Evaluation, x: Array, gradient: Array, epsilon: float) -> Array:
+    """Return clip(x + ε sign(g)): FGSM's formula, once the gradient is known."""
+    return model.xp.clip(x + epsilon * sign(model, gradient), *model.input_range)
 
 
 def fgvm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
     """x' = clip(x + ε g / max|g|) with g = ∂L/∂x; a sample whose gradient is zero stays as it is.
 
     The fast gradient value method (Rozsa et al., 2016) steps along the gradient itself.  The study gives no scale for
-    it; dividing by each sample's largest |g|, so that its most sensitive pixel moves by ε, is our choice.
+    it; we divide by each sample's largest |g|, so that its most sensitive pixel moves by ε.
 
     See `fgsm` for the arguments and errors.
     """
     epsilon = check_epsilon(network, epsilon)
-    x, y = check_samples(network, x, y)
-    xp = network.xp
+    model, x, y, loss = under_attack(network, x, y, loss)
+    xp = model.xp
     images = xp.empty(x.shape, dtype=x.dtype)
     pixels = tuple(range(1, x.ndim))
-    for chunk in network.chunks(len(x)):
-        g = network.input_gradient(x[chunk], y[chunk], loss)
-        largest = xp.abs(g).max(axis=pixels, keepdims=True)
-        direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1
-        images[chunk] = xp.clip(x[chunk] + epsilon * direction, *network.input_range)
-    return Attack.judge(network, x, y, images, epsilon)
+    for chunk in model.chunks(len(x)):
+        _, _, g = model.gradient(x[chunk], y[chunk], loss)
+        with np.errstate(all="ignore"):  # the smallest elements may underflow
+            g = xp.where(abs(g) < math.inf, g, 0)  # NaN and infinity have no direction
+            largest = xp.abs(g).max(axis=pixels, keepdims=True)
+            direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1
+            images[chunk] = xp.clip(x[chunk] + epsilon * direction, *model.input_range)
+    return Attack.judge(model, x, y, images, epsilon)

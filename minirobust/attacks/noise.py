@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples, signs, uniform, where_right
+from minirobust.attacks.attack import Attack, check_epsilon, signs, under_attack, uniform, where_right
 from minirobust.backend import Array
 from minirobust.network import Network
+from minirobust.stack import Evaluation
 from minirobust.validation import check_seed, positive_int
 
 
 def noise(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, draws: int = 1, seed: int = 0) -> Attack:
-    """x' = clip(x ± ε), each sign drawn on its own.
+    """x' = clip(x ± ε), with an independent sign for every pixel.
 
-    Of several draws the first that fools is returned, else the last.
+    The first of several draws that fools is returned, else the last.
 
     Parameters
     ----------
@@ -37,22 +38,22 @@ def noise(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, draws: 
         If an argument is wrong; the message says what was expected.
     """
     epsilon = check_epsilon(network, epsilon)
-    x, y = check_samples(network, x, y)
+    model, x, y, _ = under_attack(network, x, y)
     draws, seed = positive_int("noise", "draws", draws), check_seed(seed)
-    images = network.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in network.chunks(len(x)):
-        images[chunk] = _draw(network, x[chunk], y[chunk], epsilon, draws, seed, chunk)
-    return Attack.judge(network, x, y, images, epsilon, seed)
+    images = model.xp.empty(x.shape, dtype=x.dtype)
+    for chunk in model.chunks(len(x)):
+        images[chunk] = _draw(model, x[chunk], y[chunk], epsilon, draws, seed, chunk)
+    return Attack.judge(model, x, y, images, epsilon, seed)
 
 
-def _draw(network: Network, x: Array, y: Array, epsilon: float, draws: int, seed: int, chunk: slice) -> Array:
-    """For every sample of one chunk the first draw that fools, else the last one."""
+def _draw(model: Evaluation, x: Array, y: Array, epsilon: float, draws: int, seed: int, chunk: slice) -> Array:
+    """Return for every sample of one chunk the first draw that fools, else the last one."""
     images = x.copy()
-    left = network.xp.arange(len(x))  # the samples that no draw has fooled so far
+    standing = model.xp.arange(len(x))  # the samples that no draw has fooled so far
     for draw in range(draws):
-        u = network.backend.asarray(uniform((seed, draw), chunk, network.input_shape))[left]
-        images[left] = network.xp.clip(x[left] + epsilon * signs(network, u), *network.input_range)
-        left = left[where_right(network, network.logits(images[left]), y[left])]
-        if not len(left):
+        u = model.backend.asarray(uniform((seed, draw), chunk, model.input_shape))[standing]
+        images[standing] = model.xp.clip(x[standing] + epsilon * signs(model, u), *model.input_range)
+        standing = standing[where_right(model, model.logits(images[standing]), y[standing])]
+        if not len(standing):
             break
     return images

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples, in_chunks, uniform, where_right
+from minirobust.attacks.attack import Attack, check_epsilon, in_chunks, sign, under_attack, uniform, where_right
 from minirobust.backend import Array
 from minirobust.losses import Loss
 from minirobust.network import Network
+from minirobust.stack import Evaluation
 from minirobust.validation import check_seed, positive_int
 
 
@@ -26,8 +27,8 @@ def pgd(
     """x₀ = x, then x' ← project(x' + α sign(∂L/∂x')) with α = 2.5 ε / steps, until an iterate fools the network.
 
     The projection is onto the pixels within ε of x and then onto the input range.  The first start is x itself, every
-    further one uniform in the ε-ball.  A sample is done with the first iterate that fools, be it the start: that one is
-    returned, else the last iterate of the last start.
+    further one is uniform in the ε-ball.  A sample is done at the first iterate that fools, which may be the start:
+    this one is returned, else the last iterate of the last start.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def pgd(
     steps : int, default 40
         From each start.
     starts : int, default 2
-    loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
         What is ascended.  `Margin` keeps its gradient where cross entropy has none.
     seed : int, default 0
         Of the starts.  A sample's start depends on its position in `x`, on nothing else.
@@ -59,48 +60,48 @@ def pgd(
         If an argument is wrong; the message says what was expected.
     """
     epsilon = check_epsilon(network, epsilon)
-    x, y = check_samples(network, x, y)
+    model, x, y, loss = under_attack(network, x, y, loss)
     steps, starts = positive_int("pgd", "steps", steps), positive_int("pgd", "starts", starts)
     seed = check_seed(seed)
-    images = network.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in in_chunks(network, len(x), "pgd", progress):
-        offsets = _offsets(network, chunk, epsilon, starts, seed)
-        images[chunk] = _climb(network, x[chunk], y[chunk], epsilon, steps, loss, offsets)
-    return Attack.judge(network, x, y, images, epsilon, seed)
+    images = model.xp.empty(x.shape, dtype=x.dtype)
+    for chunk in in_chunks(model, len(x), "pgd", progress):
+        offsets = _offsets(model, chunk, epsilon, starts, seed)
+        images[chunk] = _climb(model, x[chunk], y[chunk], epsilon, steps, loss, offsets)
+    return Attack.judge(model, x, y, images, epsilon, seed)
 
 
-def project(network: Network, images: Array, x: Array, epsilon: float) -> Array:
-    """`images` moved into the ε-ball around `x` and the input range; what lies inside both stays as it is."""
-    return network.xp.clip(network.xp.clip(images, x - epsilon, x + epsilon), *network.input_range)
+def project(model: Evaluation, images: Array, x: Array, epsilon: float) -> Array:
+    """Return `images` moved into the ε-ball around `x` and into the input range."""
+    return model.xp.clip(model.xp.clip(images, x - epsilon, x + epsilon), *model.input_range)
 
 
-def _offsets(network: Network, chunk: slice, epsilon: float, starts: int, seed: int) -> Iterator[Array]:
-    """Where to start, relative to x: once at x itself, then uniformly in the ε-ball."""
-    shape = network.input_shape
-    yield network.xp.zeros((chunk.stop - chunk.start, *shape), dtype=network.dtype)
+def _offsets(model: Evaluation, chunk: slice, epsilon: float, starts: int, seed: int) -> Iterator[Array]:
+    """Yield the starts, relative to x: first x itself, then uniformly in the ε-ball."""
+    shape = model.input_shape
+    yield model.xp.zeros((chunk.stop - chunk.start, *shape), dtype=model.dtype)
     for start in range(1, starts):
         offset = epsilon * (2 * uniform((seed, start), chunk, shape) - 1)
-        yield network.backend.asarray(offset.astype(network.dtype))
+        yield model.backend.asarray(offset.astype(model.dtype))
 
 
 def _climb(
-    network: Network, x: Array, y: Array, epsilon: float, steps: int, loss: Loss | None, offsets: Iterable[Array]
+    model: Evaluation, x: Array, y: Array, epsilon: float, steps: int, loss: Loss, offsets: Iterable[Array]
 ) -> Array:
-    """For every sample of one chunk the first iterate that fools, else the last one."""
+    """Return for every sample of one chunk the first iterate that fools, else the last one."""
     images = x.copy()
     alpha = 2.5 * epsilon / steps
-    left = network.xp.arange(len(x))  # the samples that no iterate has fooled so far
+    standing = model.xp.arange(len(x))  # the samples that no iterate has fooled so far
     for offset in offsets:
-        images[left] = project(network, x[left] + offset[left], x[left], epsilon)
+        images[standing] = project(model, x[standing] + offset[standing], x[standing], epsilon)
         for _ in range(steps):
-            logits, gradient = network.logits_and_input_gradient(images[left], y[left], loss)
-            right = where_right(network, logits, y[left])
-            left = left[right]
-            if not len(left):
+            logits, _, gradient = model.gradient(images[standing], y[standing], loss)
+            right = where_right(model, logits, y[standing])
+            standing = standing[right]
+            if not len(standing):
                 return images
-            uphill = images[left] + alpha * network.xp.sign(gradient[right])
-            images[left] = project(network, uphill, x[left], epsilon)
-        left = left[where_right(network, network.logits(images[left]), y[left])]
-        if not len(left):
+            uphill = images[standing] + alpha * sign(model, gradient[right])
+            images[standing] = project(model, uphill, x[standing], epsilon)
+        standing = standing[where_right(model, model.logits(images[standing]), y[standing])]
+        if not len(standing):
             return images
     return images

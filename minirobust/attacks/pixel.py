@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
-import numpy
+import numpy as np
 
 from minirobust import backend
-from minirobust.attacks.attack import Attack, check_samples, in_chunks
+from minirobust.attacks.attack import Attack, in_chunks, under_attack, without_logits
 from minirobust.attacks.pixel_change import PixelChange, Writing, pixels_and_channels
 from minirobust.backend import Array, Backend
 from minirobust.losses import Loss
 from minirobust.network import Network
+from minirobust.stack import Evaluation, most_likely
 from minirobust.validation import positive_int
 
 BATCH = 64  # candidates per image that are tried before images already fooled leave: bounds memory, changes no result
 
 # For each of a chunk's M images, B candidates on n pixels: which pixels (M, B, n), and the values written (B, n, C).
-Candidates = tuple[numpy.ndarray, numpy.ndarray]
+Candidates = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -55,7 +56,8 @@ class PixelAttack(Attack):
 
     def __repr__(self) -> str:
         fooled = backend.of(self.fooled_at).to_numpy(self.fooled_at).sum(axis=1)
-        return f"<PixelAttack on {len(self.images)} images, fooled with 1 to {len(fooled)} pixels: {fooled.tolist()}>"
+        text = f"PixelAttack on {len(self.images)} images, fooled with 1 to {len(fooled)} pixels: {fooled.tolist()}"
+        return f"<{text}{without_logits(self.predictions)}>"
 
 
 def pixel(
@@ -67,12 +69,12 @@ def pixel(
     loss: Loss | None = None,
     progress: bool = False,
 ) -> PixelAttack:
-    """Writes the ends of the input range into the pixels of largest gradient, in every combination, until one fools.
+    """Write the ends of the input range into the pixels of largest gradient, in every combination, until one fools.
 
-    A pixel's score is the mean over its channels of |∂L/∂x|, and of equal scores the first pixel in the image leads.
-    Candidates are tried on the best pixel, then on the best two, and so on; at each number in counting order, the low
-    end for 0 and the high end for 1, the best pixel's first channel in front.  The first that fools is returned.  One
-    whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
+    A pixel's score is the mean over its channels of |∂L/∂x|, and among equal scores the first pixel in the image leads.
+    Candidates are tried on the best pixel, then on the best two, and so on; for each number of pixels in counting
+    order, the low end for 0 and the high end for 1, the best pixel's first channel in front.  The first that fools is
+    returned.  A candidate whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def pixel(
         True labels.
     pixels : int, default 3
         How many pixels may change.  The time grows with 2^(pixels · C): the study takes 3 in grey and 2 in colour.
-    loss : object with ``gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
         Whose gradient ranks the pixels.
     progress : bool, default False
         Whether a terminal shows a progress bar.
@@ -98,33 +100,33 @@ def pixel(
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
     """
-    x, y = check_samples(network, x, y)
+    model, x, y, loss = under_attack(network, x, y, loss)
     pixels = _check_pixels(pixels, network)
-    search = _Search(network, x, y, pixels)
-    for chunk in in_chunks(network, len(x), "pixel attack", progress):
-        change = PixelChange(network, x[chunk])
-        logits, gradient = network.logits_and_input_gradient(change.before, y[chunk], loss, start=change.depth)
+    search = _Search(model, x, y, pixels)
+    for chunk in in_chunks(model, len(x), "pixel attack", progress):
+        change = PixelChange(model, x[chunk])
+        logits, _, gradient = model.gradient(change.before, y[chunk], loss, start=change.depth)
         right = search.begin(chunk, logits)
         if len(right):
-            gradient = change.input_gradient(gradient[network.backend.asarray(right)])
-            best = numpy.zeros((len(logits), pixels), dtype="int64")
-            best[right] = ranking(network.backend, scores(gradient), pixels)
+            gradient = change.input_gradient(gradient[model.backend.asarray(right)])
+            best = np.zeros((len(logits), pixels), dtype="int64")
+            best[right] = ranking(model.backend, scores(gradient), pixels)
             search.run(chunk, change, right, _ranked_candidates(change, best))
     return search.result()
 
 
 def brute_force_pixel(network: Network, x: Array, y: Array, *, progress: bool = False) -> PixelAttack:
-    """Writes the ends of the input range into every single pixel, one after the other, until one fools; no gradient.
+    """Write the ends of the input range into every single pixel, one after the other, until one fools; no gradient.
 
     Pixels are tried row by row, each with every combination of the ends over its channels in counting order, but for
     the one that it holds already.  The first that fools is returned.  It never does worse than `pixel` with one pixel.
     See there for the arguments, errors and what is returned.
     """
-    x, y = check_samples(network, x, y)
-    search = _Search(network, x, y, pixels=1)
-    for chunk in in_chunks(network, len(x), "brute-force pixel attack", progress):
-        change = PixelChange(network, x[chunk])
-        right = search.begin(chunk, network.evaluate(change.before, start=change.depth))
+    model, x, y, _ = under_attack(network, x, y)
+    search = _Search(model, x, y, pixels=1)
+    for chunk in in_chunks(model, len(x), "brute-force pixel attack", progress):
+        change = PixelChange(model, x[chunk])
+        right = search.begin(chunk, model.run(change.before, start=change.depth))
         search.run(chunk, change, right, _single_pixels(change))
     return search.result()
 
@@ -138,9 +140,9 @@ def scores(gradient: Array) -> Array:
     return abs(gradient).reshape(len(gradient), pixels, channels).mean(axis=2)
 
 
-def ranking(home: Backend, score: Array, count: int) -> numpy.ndarray:
+def ranking(home: Backend, score: Array, count: int) -> np.ndarray:
     """The `count` pixels of largest score in each row, best first, of equal ones the first; (M, count) on the host."""
-    best = numpy.empty((len(score), count), dtype="int64")
+    best = np.empty((len(score), count), dtype="int64")
     score = score.copy()
     samples = home.xp.arange(len(score))
     for place in range(count):
@@ -151,22 +153,22 @@ def ranking(home: Backend, score: Array, count: int) -> numpy.ndarray:
     return best
 
 
-def _ranked_candidates(change: PixelChange, best: numpy.ndarray) -> Iterator[Candidates]:
+def _ranked_candidates(change: PixelChange, best: np.ndarray) -> Iterator[Candidates]:
     """Every combination of the ends on the best pixel, on the best two, ..."""
     images, _, channels = change.pixels.shape
     for n in range(1, best.shape[1] + 1):
-        for batch in _batches(product(change.network.input_range, repeat=n * channels)):
-            values = numpy.array(batch, dtype=change.network.dtype).reshape(-1, n, channels)
-            yield numpy.broadcast_to(best[:, None, :n], (images, len(values), n)), values
+        for batch in _batches(product(change.model.input_range, repeat=n * channels)):
+            values = np.array(batch, dtype=change.model.dtype).reshape(-1, n, channels)
+            yield np.broadcast_to(best[:, None, :n], (images, len(values), n)), values
 
 
 def _single_pixels(change: PixelChange) -> Iterator[Candidates]:
     """Every combination of the ends on the first pixel, then on the second, ..."""
     images, pixels, channels = change.pixels.shape
-    for batch in _batches(product(range(pixels), product(change.network.input_range, repeat=channels))):
-        places = numpy.array([place for place, _ in batch])
-        values = numpy.array([value for _, value in batch], dtype=change.network.dtype)
-        yield numpy.broadcast_to(places[:, None], (images, len(places), 1)), values[:, None]
+    for batch in _batches(product(range(pixels), product(change.model.input_range, repeat=channels))):
+        places = np.array([place for place, _ in batch])
+        values = np.array([value for _, value in batch], dtype=change.model.dtype)
+        yield np.broadcast_to(places[:, None], (images, len(places), 1)), values[:, None]
 
 
 def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
@@ -179,26 +181,27 @@ def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 class _Search:
-    """What was found so far: the images on the network's backend, all else on the host."""
+    """What was found so far: the images on the model's backend, all else on the host."""
 
-    def __init__(self, network: Network, x: Array, y: Array, pixels: int) -> None:
-        channels = pixels_and_channels(network.input_shape)[1]
-        self.network, self.x, self.y = network, x, y
-        self.labels = network.backend.to_numpy(y)
+    def __init__(self, model: Evaluation, x: Array, y: Array, pixels: int) -> None:
+        channels = pixels_and_channels(model.input_shape)[1]
+        self.model, self.x, self.y = model, x, y
+        self.labels = model.backend.to_numpy(y)
         self.images = x.copy()
-        self.clean = numpy.empty(len(x), dtype="int64")
-        self.predictions = numpy.empty(len(x), dtype="int64")
-        self.count = numpy.zeros(len(x), dtype="int64")
-        self.pixels = numpy.full((len(x), pixels), -1, dtype="int64")
-        self.values = numpy.full((len(x), pixels, channels), numpy.nan, dtype=network.dtype)
+        self.clean = np.empty(len(x), dtype="int64")
+        self.predictions = np.empty(len(x), dtype="int64")
+        self.count = np.zeros(len(x), dtype="int64")
+        self.pixels = np.full((len(x), pixels), -1, dtype="int64")
+        self.values = np.full((len(x), pixels, channels), np.nan, dtype=model.dtype)
 
-    def begin(self, chunk: slice, logits: Array) -> numpy.ndarray:
-        """Notes what the network says to the chunk's images as they came; returns which of them it gets right."""
-        self.clean[chunk] = self.predictions[chunk] = self.network.backend.to_numpy(logits.argmax(axis=1))
-        return numpy.flatnonzero(self.clean[chunk] == self.labels[chunk])
+    def begin(self, chunk: slice, logits: Array) -> np.ndarray:
+        """Note the predictions for the chunk's images before the attack; return which of them are right."""
+        backend = self.model.backend
+        self.clean[chunk] = self.predictions[chunk] = backend.to_numpy(most_likely(backend, logits))
+        return np.flatnonzero(self.clean[chunk] == self.labels[chunk])
 
-    def run(self, chunk: slice, change: PixelChange, standing: numpy.ndarray, candidates: Iterable[Candidates]) -> None:
-        """Tries candidates on the images that still stand, until none is left of either."""
+    def run(self, chunk: slice, change: PixelChange, standing: np.ndarray, candidates: Iterable[Candidates]) -> None:
+        """Try candidates on the images that still stand, until either run out."""
         labels = self.labels[chunk]
         for pixels, values in candidates:
             if not len(standing):
@@ -208,19 +211,19 @@ class _Search:
                 self._keep(chunk, change, found, predictions)
             standing = standing[self.count[chunk][standing] == 0]
 
-    def _keep(self, chunk: slice, change: PixelChange, found: Writing, predictions: numpy.ndarray) -> None:
+    def _keep(self, chunk: slice, change: PixelChange, found: Writing, predictions: np.ndarray) -> None:
         samples, n = chunk.start + found.images, found.pixels.shape[1]
-        self.images[self.network.backend.asarray(samples)] = change.written(found)
+        self.images[self.model.backend.asarray(samples)] = change.written(found)
         self.predictions[samples] = predictions
         self.count[samples] = n
         self.pixels[samples, :n] = found.pixels
         self.values[samples, :n] = found.values
 
     def result(self) -> PixelAttack:
-        asarray = self.network.backend.asarray
-        low, high = self.network.input_range
+        asarray = self.model.backend.asarray
+        low, high = self.model.input_range
         wrong = self.clean != self.labels
-        numbers = numpy.arange(1, self.pixels.shape[1] + 1)
+        numbers = np.arange(1, self.pixels.shape[1] + 1)
         predictions = asarray(self.predictions)
         return PixelAttack(
             images=self.images,
@@ -235,36 +238,34 @@ class _Search:
         )
 
 
-def _untried(change: PixelChange, images: numpy.ndarray, pixels: numpy.ndarray, values: numpy.ndarray) -> Writing:
+def _untried(change: PixelChange, images: np.ndarray, pixels: np.ndarray, values: np.ndarray) -> Writing:
     """All candidates for some of the images, image by image, but for those whose last pixel keeps its own value."""
     pixels = pixels[images]
     own = change.pixels[images[:, None], pixels[:, :, -1]]
-    image, candidate = numpy.nonzero((values[:, -1] != own).any(axis=2))
+    image, candidate = np.nonzero((values[:, -1] != own).any(axis=2))
     return Writing(images[image], pixels[image, candidate], values[candidate])
 
 
-def _first_to_fool(
-    change: PixelChange, writing: Writing, labels: numpy.ndarray
-) -> Iterator[tuple[Writing, numpy.ndarray]]:
-    """The first candidate of each image that fools, and what the network says to it; in one go or, rarely, more.
+def _first_to_fool(change: PixelChange, writing: Writing, labels: np.ndarray) -> Iterator[tuple[Writing, np.ndarray]]:
+    """Yield the first candidate of each image that fools, and its class; in one go or, rarely, more.
 
-    The shortcut rounds in another order than a full forward pass, which has the last word: where it disagrees, the
-    image's next candidate is its first.
+    The shortcut rounds in another order than a full forward pass, which decides: where it disagrees, the image's next
+    candidate becomes its first.
     """
-    fools = numpy.empty(len(writing.images), dtype=bool)
+    fools = np.empty(len(writing.images), dtype=bool)
     for piece in change.pieces(len(fools)):
         tried = writing.pick(piece)
         fools[piece] = change.predict(tried) != labels[tried.images]
-    hits = numpy.flatnonzero(fools)
+    hits = np.flatnonzero(fools)
     while len(hits):
-        _, first = numpy.unique(writing.images[hits], return_index=True)
+        _, first = np.unique(writing.images[hits], return_index=True)
         found = writing.pick(hits[first])
-        predictions = change.network.backend.to_numpy(change.network.predict(change.written(found)))
+        predictions = change.model.backend.to_numpy(change.model.predict(change.written(found)))
         sure = predictions != labels[found.images]
         yield found.pick(sure), predictions[sure]
-        refuted = numpy.zeros(len(labels), dtype=bool)
+        refuted = np.zeros(len(labels), dtype=bool)
         refuted[found.images[~sure]] = True
-        hits = numpy.delete(hits, first)
+        hits = np.delete(hits, first)
         hits = hits[refuted[writing.images[hits]]]
 
 

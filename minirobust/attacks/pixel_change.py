@@ -1,8 +1,8 @@
-"""`PixelChange`: what a network says to images in which a few pixels were written, without computing the rest again.
+"""`PixelChange`: a network's predictions for images in which a few pixels were written, at little cost.
 
-The first linear layer adds up its inputs.  Write other values into a few of them, and its output moves by those inputs'
-share alone: a rank-few update, thousands of operations instead of hundreds of thousands.  Which pixels to write, and
-what for, is the attacks' business.
+The first linear layer is a sum over its inputs.  When a few of them change, its output changes by their share alone: a
+rank-few update, thousands of operations instead of hundreds of thousands.  Which pixels are written, and with which
+values, is decided by the attacks.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 
 from minirobust.backend import Array
 from minirobust.layers import Conv2D, Dense, Flatten
-from minirobust.network import Network
+from minirobust.stack import Evaluation, most_likely
 
 
 class Writing(NamedTuple):
@@ -32,11 +32,11 @@ class Writing(NamedTuple):
         What is written there.
     """
 
-    images: numpy.ndarray
-    pixels: numpy.ndarray
-    values: numpy.ndarray
+    images: np.ndarray
+    pixels: np.ndarray
+    values: np.ndarray
 
-    def pick(self, which: numpy.ndarray | slice) -> Writing:
+    def pick(self, which: np.ndarray | slice) -> Writing:
         """Some of the copies."""
         return Writing(self.images[which], self.pixels[which], self.values[which])
 
@@ -46,71 +46,70 @@ class PixelChange:
 
     Parameters
     ----------
-    network : Network
-        If it begins with `Dense` or `Conv2D`, after any `Flatten`, that layer's output is updated.  Anything else (a
-        layer of one's own, a subclass of those two) gets the changed images themselves and a full forward pass.
+    model : Evaluation
+        If it begins with `Dense` or `Conv2D`, after any `Flatten`, that layer's output is updated.  Any other network
+        (a custom layer, a subclass of those two) gets the changed images themselves and a full forward pass.
     x : ndarray of float, shape (N, *input_shape)
-        On the network's backend and in its dtype.
+        On the model's backend and in its dtype.
 
     Attributes
     ----------
     depth : int
-        How many layers are not computed again; 0 in networks that begin with anything else.
+        How many layers are not computed again; 0 in networks that begin with any other layer.
     before : ndarray of shape (N, *output_shape of those layers)
         Their output for `x`; `x` itself if there are none.
     pixels : ndarray of shape (N, H·W, C)
         The images' pixels, row by row, on the host.
     """
 
-    def __init__(self, network: Network, x: Array) -> None:
-        self.network, self.x = network, x
-        self.depth = linear_depth(network)
-        self.before = network.evaluate(x, stop=self.depth) if self.depth else x
-        self.pixels = network.backend.to_numpy(x).reshape(len(x), *pixels_and_channels(network.input_shape))
+    def __init__(self, model: Evaluation, x: Array) -> None:
+        self.model, self.x = model, x
+        self.depth = linear_depth(model)
+        self.before = model.run(x, stop=self.depth) if self.depth else x
+        self.pixels = model.backend.to_numpy(x).reshape(len(x), *pixels_and_channels(model.input_shape))
 
     def input_gradient(self, grad: Array) -> Array:
-        """∂L/∂x from ∂L/∂before, for any of the images: a linear layer's asks for nothing of its forward pass."""
-        for layer in reversed(self.network.layers[: self.depth]):
-            grad = layer.input_gradient(grad)
-        return grad
+        """Return ∂L/∂x given ∂L/∂before, for any of the images: that of a linear layer does not depend on its input."""
+        return self.model.back(grad, stop=self.depth)
 
     def written(self, writing: Writing) -> Array:
-        """The copies themselves, (M, *input_shape), on the network's backend."""
-        images, pixels, values = map(self.network.backend.asarray, writing)
+        """Return the copies themselves, (M, *input_shape), on the model's backend."""
+        images, pixels, values = map(self.model.backend.asarray, writing)
         copies = self.x[images].reshape(len(images), *self.pixels.shape[1:])
-        copies[self.network.xp.arange(len(images))[:, None], pixels] = values
-        return copies.reshape(len(images), *self.network.input_shape)
+        copies[self.model.xp.arange(len(images))[:, None], pixels] = values
+        return copies.reshape(len(images), *self.model.input_shape)
 
     def after(self, writing: Writing) -> Array:
-        """What `before` becomes for the copies."""
+        """Return `before` for the copies."""
         if not self.depth:
             return self.written(writing)
-        layer = self.network.layers[self.depth - 1]
+        layer = self.model.layers[self.depth - 1]
         images, pixels, values = writing
-        change = values - self.pixels[images[:, None], pixels]
-        after = self.before[self.network.backend.asarray(images)]
-        if isinstance(layer, Dense):
-            add_to_dense(layer, after, pixels, change)
-        elif isinstance(layer, Conv2D):
-            add_to_convolution(layer, after, pixels, change)
+        after = self.before[self.model.backend.asarray(images)]
+        with np.errstate(all="ignore"):  # products of small numbers may underflow
+            change = values - self.pixels[images[:, None], pixels]
+            if isinstance(layer, Dense):
+                add_to_dense(layer, after, pixels, change)
+            elif isinstance(layer, Conv2D):
+                add_to_convolution(layer, after, pixels, change)
         return after
 
-    def predict(self, writing: Writing) -> numpy.ndarray:
-        """The classes of the copies, (M,), on the host."""
-        logits = self.network.evaluate(self.after(writing), start=self.depth)
-        return self.network.backend.to_numpy(logits.argmax(axis=1))
+    def predict(self, writing: Writing) -> np.ndarray:
+        """Return the classes of the copies, (M,), on the host."""
+        logits = self.model.evaluate(self.after(writing), start=self.depth)
+        return self.model.backend.to_numpy(most_likely(self.model.backend, logits))
 
     def pieces(self, copies: int) -> Iterator[slice]:
-        """Stretches of copies small enough to stay in the cache from one layer to the next (measured: 2 pieces)."""
+        """Yield slices of copies small enough to stay in the cache from one layer to the next (measured: 2 pieces)."""
         sample = math.prod(self.before.shape[1:]) * self.before.itemsize
-        step = max(1, 2 * self.network.backend.piece_bytes // sample)
+        step = max(1, 2 * self.model.backend.piece_bytes // sample)
         for start in range(0, copies, step):
             yield slice(start, start + step)
 
 
-def linear_depth(network: Network) -> int:
-    """How many layers lead up to and include the first one with weights, if its output is a sum over its inputs."""
-    for layer in network.layers[:-1]:
+def linear_depth(model: Evaluation) -> int:
+    """Return how many layers lead up to and include the first with weights, if its output is a sum over its inputs."""
+    for layer in model.layers[:-1]:
         if type(layer) in (Dense, Conv2D):  # not a subclass, whose forward may do anything
             return layer.index + 1
         if type(layer) is not Flatten:
@@ -124,29 +123,29 @@ def pixels_and_channels(input_shape: Sequence[int]) -> tuple[int, int]:
     return math.prod(places), channels
 
 
-def add_to_dense(layer: Dense, y: Array, pixels: numpy.ndarray, change: numpy.ndarray) -> None:
+def add_to_dense(layer: Dense, y: Array, pixels: np.ndarray, change: np.ndarray) -> None:
     """y ← y + Σ_p (x'_p - x_p) W_p over the inputs p that were written: W_p is row p of the weight matrix."""
     asarray = layer.backend.asarray
     channels = change.shape[2]
-    inputs = (pixels[:, :, None] * channels + numpy.arange(channels)).reshape(len(pixels), -1)
+    inputs = (pixels[:, :, None] * channels + np.arange(channels)).reshape(len(pixels), -1)
     change = change.reshape(len(pixels), 1, -1)
     y += (asarray(change) @ layer.weight.value[asarray(inputs)])[:, 0]
 
 
-def add_to_convolution(layer: Conv2D, y: Array, pixels: numpy.ndarray, change: numpy.ndarray) -> None:
+def add_to_convolution(layer: Conv2D, y: Array, pixels: np.ndarray, change: np.ndarray) -> None:
     """y[i, j] ← y[i, j] + Σ_p (x'_p - x_p) w[u, v], where (u, v) is the place of the kernel that p lies under.
 
     That is where i·stride + u and j·stride + v are the row and the column of p, counted with the border.
     """
     asarray = layer.backend.asarray
     kernel, stride, ((top, _), (left, _)) = layer.geometry
-    rows, columns = numpy.divmod(pixels, layer.input_shape[1])
+    rows, columns = np.divmod(pixels, layer.input_shape[1])
     height, width, _ = layer.output_shape
     for u, v in product(range(kernel[0]), range(kernel[1])):
-        i, past_row = numpy.divmod(rows + top - u, stride[0])
-        j, past_column = numpy.divmod(columns + left - v, stride[1])
+        i, past_row = np.divmod(rows + top - u, stride[0])
+        j, past_column = np.divmod(columns + left - v, stride[1])
         met = (past_row == 0) & (past_column == 0) & (i >= 0) & (i < height) & (j >= 0) & (j < width)
         for p in range(pixels.shape[1]):  # one by one: two pixels of an image may move the same output
-            images = numpy.flatnonzero(met[:, p])
+            images = np.flatnonzero(met[:, p])
             place = asarray(images), asarray(i[images, p]), asarray(j[images, p])
             y[place] += asarray(change[images, p]) @ layer.weight.value[u, v]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from minirobust.attacks.attack import Attack, check_epsilon, check_samples, in_chunks, signs, uniform, where_right
+from minirobust.attacks.attack import Attack, check_epsilon, in_chunks, signs, under_attack, uniform, where_right
 from minirobust.backend import Array
-from minirobust.losses import Margin
+from minirobust.losses import Margin, evaluate
 from minirobust.network import Network
+from minirobust.stack import Evaluation, most_likely
 from minirobust.validation import check_seed, positive_int
 
 FIRST_SHARE = 0.8  # p_init: the square's first share of the image
@@ -27,8 +28,8 @@ def square(
 ) -> Attack:
     """x' ← clip(x ± ε) inside a random square, kept where it raises the margin loss max_{j≠y} z_j - z_y.
 
-    It begins with vertical stripes of x ± ε, one sign for each column and channel.  Every sample has squares of its own
-    and is done with the first image that fools; one that is wrong from the start stays as it is.
+    It begins with vertical stripes of x ± ε, one sign for each column and channel.  Every sample has its own squares
+    and is done at the first image that fools; a sample that is wrong from the start stays as it is.
 
     Two things differ from the authors' code.  Squares reach the last row and column too.  A square that would change
     nothing gets the opposite signs, where the authors draw again; in grey that is the same.
@@ -62,63 +63,65 @@ def square(
     epsilon = check_epsilon(network, epsilon)
     if len(network.input_shape) != 3:
         raise ValueError(f"square: expected a network of images (H, W, C), got inputs of shape {network.input_shape}")
-    x, y = check_samples(network, x, y)
+    model, x, y, _ = under_attack(network, x, y)
     queries, seed = positive_int("square", "queries", queries), check_seed(seed)
-    images = network.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in in_chunks(network, len(x), "square", progress):
-        images[chunk] = _search(network, x[chunk], y[chunk], epsilon, queries, seed, chunk)
-    return Attack.judge(network, x, y, images, epsilon, seed)
+    images = model.xp.empty(x.shape, dtype=x.dtype)
+    for chunk in in_chunks(model, len(x), "square", progress):
+        images[chunk] = _search(model, x[chunk], y[chunk], epsilon, queries, seed, chunk)
+    return Attack.judge(model, x, y, images, epsilon, seed)
 
 
 def side(query: int, queries: int, height: int, width: int) -> int:
-    """How wide the square of a query (from 1) is: its area is the scheduled share p of the image."""
+    """Return the width of a query's square (queries count from 1): its area is the scheduled share p of the image."""
     # The stripes were query 0; the authors count squares from 0.
     passed = (query - 1) * 10_000 // queries
     p = FIRST_SHARE / 2 ** sum(passed > halving for halving in HALVINGS)
     return min(max(round(math.sqrt(p * height * width)), 1), height, width)
 
 
-def _search(network: Network, x: Array, y: Array, epsilon: float, queries: int, seed: int, chunk: slice) -> Array:
-    """For every sample of one chunk the first image that fools, else the one of the largest margin loss."""
-    xp, loss = network.xp, Margin()
+def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int, seed: int, chunk: slice) -> Array:
+    """Return for every sample of one chunk the first image that fools, else the one of the largest margin loss."""
+    xp, loss = model.xp, Margin()
     _, height, width, channels = x.shape
     images = x.copy()
     best = xp.full(len(x), -math.inf, dtype=x.dtype)
-    left = where_right(network, network.logits(x), y)  # the samples that nothing has fooled so far
+    standing = where_right(model, model.logits(x), y)  # the samples that nothing has fooled so far
     for query in range(queries):
-        if not len(left):
+        if not len(standing):
             break
         if query == 0:
             u = uniform((seed, query), chunk, (1, width, channels))
-            candidates = _stripes(network, x[left], network.backend.asarray(u)[left], epsilon)
+            candidates = _stripes(model, x[standing], model.backend.asarray(u)[standing], epsilon)
         else:
             u = uniform((seed, query), chunk, (2 + channels,))
             size = side(query, queries, height, width)
-            candidates = _squares(network, images[left], x[left], network.backend.asarray(u)[left], epsilon, size)
-        logits = network.logits(candidates)
-        value = loss.value(logits, y[left])
-        better = value > best[left]
-        best[left] = xp.where(better, value, best[left])
-        images[left] = xp.where(better[:, None, None, None], candidates, images[left])
-        left = left[where_right(network, logits, y[left])]
+            candidates = _squares(
+                model, images[standing], x[standing], model.backend.asarray(u)[standing], epsilon, size
+            )
+        logits = model.logits(candidates)
+        value, _ = evaluate(loss, logits, y[standing])
+        better = (value > best[standing]) | (most_likely(model.backend, logits) != y[standing])
+        best[standing] = xp.where(better, value, best[standing])
+        images[standing] = xp.where(better[:, None, None, None], candidates, images[standing])
+        standing = standing[where_right(model, logits, y[standing])]
     return images
 
 
-def _stripes(network: Network, x: Array, u: Array, epsilon: float) -> Array:
-    """clip(x ± ε), each sign drawn for a whole column."""
-    return network.xp.clip(x + epsilon * signs(network, u), *network.input_range)
+def _stripes(model: Evaluation, x: Array, u: Array, epsilon: float) -> Array:
+    """Return clip(x ± ε), with one sign for a whole column."""
+    return model.xp.clip(x + epsilon * signs(model, u), *model.input_range)
 
 
-def _squares(network: Network, images: Array, x: Array, u: Array, epsilon: float, size: int) -> Array:
-    """`images` with clip(x ± ε) inside one square each; `u`, (N, 2 + C), says where and which sign in each channel."""
-    xp = network.xp
+def _squares(model: Evaluation, images: Array, x: Array, u: Array, epsilon: float, size: int) -> Array:
+    """Return `images` with clip(x ± ε) inside one square each; `u`, (N, 2 + C), gives its place and its signs."""
+    xp = model.xp
     _, height, width, _ = x.shape
     top = (u[:, 0] * (height - size + 1)).astype("int64")[:, None, None, None]
     start = (u[:, 1] * (width - size + 1)).astype("int64")[:, None, None, None]
     row, column = xp.arange(height)[:, None, None], xp.arange(width)[:, None]
     inside = (row >= top) & (row < top + size) & (column >= start) & (column < start + size)
-    sign = signs(network, u[:, None, None, 2:])
-    squares = xp.where(inside, xp.clip(x + epsilon * sign, *network.input_range), images)
+    sign = signs(model, u[:, None, None, 2:])
+    squares = xp.where(inside, xp.clip(x + epsilon * sign, *model.input_range), images)
     unchanged = (squares == images).all(axis=(1, 2, 3), keepdims=True)
     sign = sign * (1 - 2 * unchanged.astype(x.dtype))
-    return xp.where(inside, xp.clip(x + epsilon * sign, *network.input_range), images)
+    return xp.where(inside, xp.clip(x + epsilon * sign, *model.input_range), images)

@@ -1,10 +1,10 @@
-"""Transfer: adversarials made on one network, shown to another."""
+"""Transfer: adversarials made on one network, tried on another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from minirobust.attacks.attack import Attack, check_samples
+from minirobust.attacks.attack import Attack, under_attack
 from minirobust.backend import Array
 from minirobust.network import Network
 
@@ -12,9 +12,9 @@ from minirobust.network import Network
 def transfer(
     source: Network, target: Network, x: Array, y: Array, attack: Callable[[Network, Array, Array], Attack]
 ) -> Attack:
-    """The images of `attack(source, x, y)` and what `target` says to them.
+    """Make images by `attack(source, x, y)` and judge them by `target`.
 
-    A network that falls to images made on another one, but stands against those made on itself, hides its gradient.
+    A network that falls to images made on another one, but resists those made on itself, hides its gradient.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ def transfer(
         If an argument is wrong; the message says what was expected.
     """
     check_source("transfer: source", source, target)
-    x_target, y_target = check_samples(target, x, y)
+    model, x_target, y_target, _ = under_attack(target, x, y)
     made = attack(source, x, y)
     images = made.images if target.backend.owns(made.images) else source.backend.to_numpy(made.images)
-    return Attack.judge(target, x_target, y_target, target.check_input(images), made.epsilon, made.seed)
+    return Attack.judge(model, x_target, y_target, target.check_input(images), made.epsilon, made.seed)
 
 
 def check_source(name: str, source: Network, target: Network) -> None:
-    """Raises unless `source`, which messages call `name`, takes and gives what `target` does.
+    """Raise unless `source`, which messages call `name`, has the shapes and the input range of `target`.
 
     Raises
     ------

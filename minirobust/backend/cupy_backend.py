@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib import resources
 from typing import Any
 
-import numpy
+import numpy as np
 
 from minirobust.backend.errors import BackendError
 from minirobust.backend.numpy_backend import Array, NumpyBackend, Padding, Pair, output_size
@@ -37,12 +37,12 @@ ELEMENTWISE = {
         """,
     ),
     "adam_step": (
-        "T grad, T lr, T beta1, T beta2, T epsilon, T correction1, T correction2",
+        "T grad, T rate, T beta1, T beta2, T epsilon",
         "T value, T m, T v",
         """
         m = beta1 * m + (1 - beta1) * grad;
         v = beta2 * v + (1 - beta2) * grad * grad;
-        value -= lr * (m / correction1) / (sqrt(v / correction2) + epsilon);
+        value -= rate * m / (sqrt(v) + epsilon);
         """,
     ),
 }
@@ -69,6 +69,7 @@ class CupyBackend(NumpyBackend):
     # A GPU wants few large launches, and has the memory for them.
     chunk = 1_000
     piece_bytes = 256 << 20
+    loss_scale = 1.0  # subnormal numbers cost a GPU nothing
 
     def __init__(self) -> None:
         try:
@@ -91,13 +92,13 @@ class CupyBackend(NumpyBackend):
         device = self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.Device().id)["name"]
         return f"CuPy {self.xp.__version__} on {device.decode()}"
 
-    def to_numpy(self, array: Array) -> numpy.ndarray:
+    def to_numpy(self, array: Array) -> np.ndarray:
         """`array` as a NumPy array on the host: the one place where data leaves the device."""
-        return array.get() if self.owns(array) else numpy.asarray(array)
+        return array.get() if self.owns(array) else np.asarray(array)
 
     def random(self, shape: Sequence[int], key: Sequence[int], dtype: Any) -> Array:
         """Uniform numbers in [0, 1), drawn on the device, a function of `key` alone."""
-        seed = int(numpy.random.SeedSequence(key).generate_state(1, "uint64")[0])
+        seed = int(np.random.SeedSequence(key).generate_state(1, "uint64")[0])
         generator = self.xp.random.Generator(self.xp.random.Philox4x3210(seed))
         return generator.random(tuple(shape), dtype=dtype)
 
@@ -115,10 +116,10 @@ class CupyBackend(NumpyBackend):
 
     def _launch(self, name: str, dtype: Any, size: int, *arguments: Any) -> None:
         """Runs a kernel of ``kernels.cu`` with one thread for each of `size` elements."""
-        kind = {"f": "float", "d": "double"}[numpy.dtype(dtype).char]
+        kind = {"f": "float", "d": "double"}[np.dtype(dtype).char]
         blocks = max(1, math.ceil(size / THREADS))
         kernel = self._module.get_function(f"{name}<{kind}>")
-        kernel((blocks,), (THREADS,), (numpy.int64(size), *arguments))
+        kernel((blocks,), (THREADS,), (np.int64(size), *arguments))
 
     # The kernels: see `NumpyBackend` for what each of them computes.
 
@@ -143,9 +144,16 @@ class CupyBackend(NumpyBackend):
             "softmax_cross_entropy",
             logits.dtype,
             samples,
-            *(numpy.int32(classes), logits, y, loss, gradient),
+            *(np.int32(classes), logits, y, loss, gradient),
         )
         return loss, gradient
+
+    def im2col(self, x: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
+        """Return every patch under the kernel as a row."""
+        x = self.pad(x, padding, 0)
+        patches = self.xp.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
+        patches = patches[:, :: stride[0], :: stride[1]]  # (N, OH, OW, C, KH, KW)
+        return patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernel[0] * kernel[1] * x.shape[3])
 
     def col2im(self, columns: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding) -> Array:
         """The transpose of `im2col`."""
@@ -153,54 +161,43 @@ class CupyBackend(NumpyBackend):
         padded = (shape[1] + top + bottom, shape[2] + left + right)
         out = output_size(padded, kernel, stride)
         x = self.xp.empty(tuple(shape), dtype=columns.dtype)
-        geometry = map(numpy.int32, (*shape[1:], *out, *kernel, *stride, top, left))
+        geometry = map(np.int32, (*shape[1:], *out, *kernel, *stride, top, left))
         columns = self.xp.ascontiguousarray(columns)
         self._launch("col2im", x.dtype, x.size, *geometry, columns, x)
         return x
 
     def max_pool(self, x: Array, window: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
-        """The maximum of every window, and where in its window it stood."""
+        """The maximum of every window, and its position there."""
         (top, bottom), (left, right) = padding
         padded = (x.shape[1] + top + bottom, x.shape[2] + left + right)
         out = output_size(padded, window, stride)
         y = self.xp.empty((len(x), *out, x.shape[3]), dtype=x.dtype)
-        index = self.xp.empty(y.shape, dtype="int32")
-        geometry = map(numpy.int32, (*x.shape[1:], *out, *window, *stride, top, left))
+        winner = self.xp.empty(y.shape, dtype="int32")
+        geometry = map(np.int32, (*x.shape[1:], *out, *window, *stride, top, left))
         border = x.dtype.type(-math.inf)
         x = self.xp.ascontiguousarray(x)
-        self._launch("max_pool", x.dtype, y.size, *geometry, border, x, y, index)
-        return y, index
+        self._launch("max_pool", x.dtype, y.size, *geometry, border, x, y, winner)
+        return y, winner
 
     def max_pool_gradient(
         self,
         grad_y: Array,
-        index: Array,
+        winner: Array,
         shape: Sequence[int],
         window: Pair,
         stride: Pair,
         padding: Padding,
     ) -> Array:
-        """Sends each window's gradient to where its maximum stood."""
+        """Return an image with each window's gradient at the position of its maximum."""
         (top, _), (left, _) = padding
         grad_x = self.xp.empty(tuple(shape), dtype=grad_y.dtype)
-        geometry = map(numpy.int32, (*shape[1:], *grad_y.shape[1:3], *window, *stride, top, left))
+        geometry = map(np.int32, (*shape[1:], *grad_y.shape[1:3], *window, *stride, top, left))
         grad_y = self.xp.ascontiguousarray(grad_y)
-        self._launch("max_pool_gradient", grad_x.dtype, grad_x.size, *geometry, grad_y, index, grad_x)
+        self._launch("max_pool_gradient", grad_x.dtype, grad_x.size, *geometry, grad_y, winner, grad_x)
         return grad_x
 
     def adam_step(
-        self,
-        value: Array,
-        grad: Array,
-        m: Array,
-        v: Array,
-        *,
-        lr: float | Array,
-        beta1: float,
-        beta2: float,
-        epsilon: float | Array,
-        t: int,
+        self, value: Array, grad: Array, m: Array, v: Array, rate: Array, beta1: float, beta2: float, epsilon: Array
     ) -> None:
-        """Step `t` of Adam in place, in one launch."""
-        corrections = (1 - beta1**t, 1 - beta2**t)
-        self._elementwise["adam_step"](grad, lr, beta1, beta2, epsilon, *corrections, value, m, v)
+        """Update `value`, `m` and `v` in place as `minirobust.optimizers.adam_step` does, in one launch."""
+        self._elementwise["adam_step"](grad, rate, beta1, beta2, epsilon, value, m, v)

@@ -60,7 +60,7 @@ __global__ void col2im(long long size, int height, int width, int channels, int 
 template <typename T>
 __global__ void max_pool(long long size, int height, int width, int channels, int out_height, int out_width,
                          int window_height, int window_width, int stride_down, int stride_across, int top, int left,
-                         T border, const T *x, T *y, int *index) {
+                         T border, const T *x, T *y, int *winner) {
     long long k = blockIdx.x * (long long)blockDim.x + threadIdx.x;
     if (k >= size) return;
     int c = k % channels;
@@ -80,13 +80,13 @@ __global__ void max_pool(long long size, int height, int width, int channels, in
             if (candidate > best || candidate != candidate) best = candidate;
         }
     y[k] = best;
-    index[k] = place;
+    winner[k] = place;
 }
 
 template <typename T>
 __global__ void max_pool_gradient(long long size, int height, int width, int channels, int out_height, int out_width,
                                   int window_height, int window_width, int stride_down, int stride_across, int top,
-                                  int left, const T *grad_y, const int *index, T *grad_x) {
+                                  int left, const T *grad_y, const int *winner, T *grad_x) {
     long long k = blockIdx.x * (long long)blockDim.x + threadIdx.x;
     if (k >= size) return;
     int c = k % channels;
@@ -103,7 +103,7 @@ __global__ void max_pool_gradient(long long size, int height, int width, int cha
             int oh = down / stride_down, ow = across / stride_across;
             if (oh >= out_height || ow >= out_width) continue;
             long long window = ((n * out_height + oh) * out_width + ow) * channels + c;
-            sum += grad_y[window] * (index[window] == i * window_width + j);
+            sum += grad_y[window] * (winner[window] == i * window_width + j);
         }
     grad_x[k] = sum;
 }

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy
+import numpy as np
 
 Array = Any  # an array of whichever library the backend stands on
 Pair = tuple[int, int]
@@ -31,21 +31,29 @@ class NumpyBackend:
         How many samples pass through a network at a time when there are more: bounds memory, changes roundings alone.
     piece_bytes : int
         How large the unrolled patches of one piece of a convolution may grow: about a core's cache.
+    loss_scale : float
+        A power of two by which a loss gradient is multiplied on its way back, and the result divided: exact, unless the
+        products are subnormal, as most of them are at low temperatures in float32.  A CPU is many times slower on
+        subnormal numbers; where that is not so, the scale is 1.
+    adam_step : callable or None
+        A kernel for `minirobust.optimizers.adam_step`, with the same arguments; None where that function itself runs.
     """
 
     name = "numpy"
     chunk = 125  # a small one's activations stay in the cache: 500 take a convolutional network 1.4 times as long
     piece_bytes = 1 << 20
+    loss_scale = 2.0**40
+    adam_step: Any = None
 
     def __init__(self) -> None:
-        self.xp: Any = numpy
+        self.xp: Any = np
 
     def __repr__(self) -> str:
         return f"<backend {self.name}: {self.describe()}>"
 
     def describe(self) -> str:
         """The library and the device in a few words."""
-        return f"NumPy {numpy.__version__} on the CPU"
+        return f"NumPy {np.__version__} on the CPU"
 
     # Moving arrays
 
@@ -63,23 +71,23 @@ class NumpyBackend:
         """
         if self.owns(array):
             return array
-        if isinstance(array, numpy.ndarray | numpy.generic | list | tuple | int | float):
-            return self.xp.asarray(numpy.asarray(array))
+        if isinstance(array, np.ndarray | np.generic | list | tuple | int | float):
+            return self.xp.asarray(np.asarray(array))
         kind = type(array)
         raise TypeError(
             f"expected a NumPy array or one of the backend {self.name!r}, got {kind.__module__}.{kind.__qualname__}: "
             "convert it first (to_numpy of its own backend, .numpy(), numpy.asarray)"
         )
 
-    def to_numpy(self, array: Array) -> numpy.ndarray:
+    def to_numpy(self, array: Array) -> np.ndarray:
         """`array` as a NumPy array on the host (no copy if it is one)."""
-        return numpy.asarray(array)
+        return np.asarray(array)
 
     # Random numbers
 
     def random(self, shape: Sequence[int], key: Sequence[int], dtype: Any) -> Array:
         """Uniform numbers in [0, 1), a function of `key` alone: the whole state of a stream is a counter in its key."""
-        return numpy.random.default_rng(key).random(shape, dtype=dtype)
+        return np.random.default_rng(key).random(shape, dtype=dtype)
 
     # The temperature sigmoid
 
@@ -103,10 +111,11 @@ class NumpyBackend:
     # Softmax and cross entropy
 
     def softmax(self, logits: Array) -> Array:
-        """exp(z) / Σ exp(z) over the last axis, shifted by the maximum so that nothing overflows."""
+        """Return exp(z) / Σ exp(z) for every row of (N, K), shifted by its maximum so that nothing overflows."""
         xp = self.xp
-        p = xp.exp(logits - logits.max(axis=-1, keepdims=True))
-        p /= p.sum(axis=-1, keepdims=True)
+        largest = logits[xp.arange(len(logits)), logits.argmax(axis=1)]
+        p = xp.exp(logits - largest[:, None])
+        p /= xp.add.reduce(p, axis=1, keepdims=True)
         return p
 
     def softmax_cross_entropy(self, logits: Array, y: Array) -> tuple[Array, Array]:
@@ -146,16 +155,21 @@ class NumpyBackend:
         if not (top or bottom or left or right):
             return x
         samples, height, width, channels = x.shape
-        padded = self.xp.full((samples, top + height + bottom, left + width + right, channels), value, dtype=x.dtype)
+        padded = self.xp.empty((samples, top + height + bottom, left + width + right, channels), dtype=x.dtype)
+        padded[...] = value
         padded[:, top : top + height, left : left + width] = x
         return padded
 
     def im2col(self, x: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
-        """Every patch under the kernel as a row: (N, H, W, C) → (N·OH·OW, KH·KW·C)."""
-        x = self.pad(x, padding, 0)
-        patches = self.xp.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
-        patches = patches[:, :: stride[0], :: stride[1]]  # (N, OH, OW, C, KH, KW)
-        return patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernel[0] * kernel[1] * x.shape[3])
+        """Return every patch under the kernel as a row: (N, H, W, C) → (N·OH·OW, KH·KW·C)."""
+        x = self.xp.ascontiguousarray(self.pad(x, padding, 0))
+        samples, height, width, channels = x.shape
+        out = output_size((height, width), kernel, stride)
+        # A view of x in which patches overlap: one step down inside a patch is one step down in the image.
+        sample, down, across, channel = x.strides
+        strides = (sample, down * stride[0], across * stride[1], down, across, channel)
+        patches = np.ndarray((samples, *out, *kernel, channels), x.dtype, buffer=x, strides=strides)
+        return patches.reshape(-1, kernel[0] * kernel[1] * channels)
 
     def col2im(self, columns: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding) -> Array:
         """The transpose of `im2col`: adds every row back to where its patch came from, into an image of `shape`."""
@@ -172,80 +186,40 @@ class NumpyBackend:
     # Pooling
 
     def max_pool(self, x: Array, window: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
-        """The maximum of every window, and where in its window it stood (row by row, from 0; the first of equals).
+        """Return the maximum of every window and its position there (row by row, from 0; the first of equals).
 
-        The border is -inf, which never wins; a NaN always does, so that it cannot hide in a window.
+        The border is -inf, which never wins; NaN always does, so that it cannot hide in a window.
         """
         xp = self.xp
         x = self.pad(x, padding, -math.inf)
         out = output_size(x.shape[1:3], window, stride)
-        y = xp.full((len(x), *out, x.shape[3]), -math.inf, dtype=x.dtype)
-        index = xp.zeros(y.shape, dtype="int32")
+        y = xp.empty((len(x), *out, x.shape[3]), dtype=x.dtype)
+        y[...] = -math.inf
+        winner = xp.zeros(y.shape, dtype="int32")
         for (i, j), (rows, cols) in window_positions(window, stride, out):
             candidate = x[:, rows, cols]
-            # A later place has a greater number, so the last one that beat all before it stays.
-            xp.maximum(index, (candidate > y) * index.dtype.type(i * window[1] + j), out=index)
+            # Later positions have larger numbers, so the last one to beat all before it stays.
+            xp.maximum(winner, (candidate > y) * winner.dtype.type(i * window[1] + j), out=winner)
             xp.maximum(y, candidate, out=y)
-        return y, index
+        return y, winner
 
     def max_pool_gradient(
         self,
         grad_y: Array,
-        index: Array,
+        winner: Array,
         shape: Sequence[int],
         window: Pair,
         stride: Pair,
         padding: Padding,
     ) -> Array:
-        """Sends each window's gradient to where its maximum stood, into an image of `shape`."""
+        """Return an image of `shape` with each window's gradient at the position of its maximum."""
         samples, height, width, channels = shape
         (top, bottom), (left, right) = padding
         grad_x = self.xp.zeros((samples, height + top + bottom, width + left + right, channels), dtype=grad_y.dtype)
         out = grad_y.shape[1:3]
         for (i, j), (rows, cols) in window_positions(window, stride, out):
-            grad_x[:, rows, cols] += grad_y * (index == i * window[1] + j)
+            grad_x[:, rows, cols] += grad_y * (winner == i * window[1] + j)
         return grad_x[:, top : top + height, left : left + width]
-
-    # The optimizer's step
-
-    def adam_step(
-        self,
-        value: Array,
-        grad: Array,
-        m: Array,
-        v: Array,
-        *,
-        lr: float | Array,
-        beta1: float,
-        beta2: float,
-        epsilon: float | Array,
-        t: int,
-    ) -> None:
-        """Step `t` (from 1) of Adam, in place on `value`, `m` and `v`: Algorithm 1 of Kingma & Ba (2015).
-
-            m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
-            v ← β₂ v + (1 - β₂) g²           v̂ = v / (1 - β₂ᵗ)
-            θ ← θ - lr · m̂ / (√v̂ + ε)
-
-        The arrays are long, so each pass over them counts: all goes through one scratch array.
-        """
-        xp = self.xp
-        scratch = (1 - beta1) * grad
-        m *= beta1
-        m += scratch
-
-        xp.multiply(grad, grad, out=scratch)
-        scratch *= 1 - beta2
-        v *= beta2
-        v += scratch
-
-        step = xp.sqrt(v, out=scratch)
-        step *= 1 / math.sqrt(1 - beta2**t)
-        step += epsilon
-        step = xp.divide(m, step, out=step)
-        step *= 1 / (1 - beta1**t)
-        step *= lr
-        value -= step
 
 
 def output_size(size: Sequence[int], window: Pair, stride: Pair) -> Pair:

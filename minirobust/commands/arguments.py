@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from data_loaders import CATALOGUE, Dataset, Split, load
-from minirobust import models, sealed
+from minirobust import atomic, models, sealed
 from minirobust.checkpoint import unpack
+from minirobust.data import CATALOGUE, Dataset, Split, load
 from minirobust.network import Network
 
 DATASETS = f"{', '.join(CATALOGUE)}, or the path of an .h5 file"
@@ -64,7 +64,7 @@ def open_checkpoint(checkpoint: Path, backend: str) -> tuple[Network, str | None
     """The network of a checkpoint, and the data set it was trained on if the file says so."""
     description, arrays = sealed.read(checkpoint)
     trained = description.get("trained") or description.get("study", {}).get("config", {})
-    return unpack(description, arrays, backend).network, trained.get("dataset")
+    return unpack(checkpoint, description, arrays, backend).network, trained.get("dataset")
 
 
 def first_images(dataset: str | None, recorded: str | None, samples: int) -> tuple[Dataset, Split]:
@@ -83,4 +83,4 @@ def check_output(path: Path | None, ending: str) -> None:
         return
     if path.suffix != ending:
         raise ValueError(f"output: expected the name of a {ending} file, got {path}")
-    sealed.check_writable(path)
+    atomic.check_writable(path)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy
 import typer
 
-from minirobust import attacks, sealed
+from minirobust import atomic, attacks
 from minirobust import robustness as r
 from minirobust.attacks import Attack
 from minirobust.commands.arguments import (
@@ -126,7 +126,7 @@ def _robustness_table(names: Sequence[str], fooled: Any, correct: Any, labels: A
 def _save_attack(path: Path, name: str, made: Attack, correct: Any, labels: Any, network: Network) -> None:
     """Everything as plain arrays: ``numpy.load(path)["images"]``."""
     home = network.backend.to_numpy
-    with sealed.replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic.replacing(path) as temporary, temporary.open("wb") as file:
         numpy.savez(
             file,
             attack=numpy.array(name),

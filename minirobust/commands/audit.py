@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from minirobust import masking, sealed
+from minirobust import atomic, masking
 from minirobust.commands.arguments import (
     BackendName,
     CheckpointPath,
@@ -59,7 +59,7 @@ def audit(
     )
     typer.echo(str(report))
     if json_file is not None:
-        with sealed.replacing(json_file) as temporary:
+        with atomic.replacing(json_file) as temporary:
             temporary.write_text(json.dumps(report.to_dict(), indent=1), encoding="utf-8")
     if report.masked:
         raise typer.Exit(NO)

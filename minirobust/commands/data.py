@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from data_loaders import CATALOGUE, DataError, DataNotFoundError
-from data_loaders import verify as examine
 from minirobust import backend
 from minirobust.commands.arguments import DATASETS, dataset_names
 from minirobust.commands.terminal import NO, say, table
+from minirobust.data import CATALOGUE, DataError, DataNotFoundError
+from minirobust.data import verify as examine
 
 
 def info() -> None:

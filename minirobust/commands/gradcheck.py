@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy
 import typer
 
-from data_loaders import load
 from minirobust.commands.arguments import (
     DATASETS,
     BackendName,
@@ -19,6 +18,7 @@ from minirobust.commands.arguments import (
     open_checkpoint,
 )
 from minirobust.commands.terminal import NO
+from minirobust.data import load
 from minirobust.gradient_check import GradientError
 from minirobust.gradient_check import gradcheck as check
 from minirobust.layers import MaxPool2D, ReLU

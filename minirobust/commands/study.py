@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from data_loaders import CATALOGUE
 from minirobust.commands.arguments import DATASETS, check_output, located
 from minirobust.commands.terminal import NO, is_debug, is_quiet, say, table
+from minirobust.data import CATALOGUE
 from minirobust.sealed import CheckpointError
 from minirobust.study.config import PRESETS, StudyConfig, parse
 from minirobust.study.store import StudyError, read_config, read_study

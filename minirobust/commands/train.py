@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from data_loaders import Dataset, load
-from minirobust import sealed
+from minirobust import atomic, sealed
 from minirobust.checkpoint import pack, unpack
 from minirobust.commands.arguments import (
     DATASETS,
@@ -22,9 +21,10 @@ from minirobust.commands.arguments import (
     located,
 )
 from minirobust.commands.terminal import is_quiet, say
+from minirobust.data import Dataset, load
 from minirobust.network import Network
 from minirobust.optimizers import Adam, Optimizer
-from minirobust.training import fit
+from minirobust.training import epochs as train_epochs
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
     """
     if output.exists() and not resume and not overwrite:
         raise FileExistsError(f"train: {output} is there already: --resume goes on with it, --overwrite replaces it")
-    sealed.check_writable(output)
+    atomic.check_writable(output)
     data = load(dataset)
     training = _Training(located(dataset), data.checksum(), model, temperature, seed, learning_rate, batch_size, dtype)
     saved = resume and output.exists()
@@ -65,7 +65,7 @@ def train(
         return
     try:
         bar = not is_quiet(context)
-        for epoch in fit(network, optimizer, data, epochs, batch_size, seed, start=done, progress=bar):
+        for epoch in train_epochs(network, optimizer, data, epochs, batch_size, seed, start=done, progress=bar):
             description, arrays = pack(network, optimizer, epoch.epoch)
             saved = True
             sealed.write(output, description | {"trained": vars(training)}, arrays)
@@ -114,6 +114,6 @@ class _Training:
         for name, found in description["trained"].items():
             if name != "dataset" and found != getattr(self, name):
                 raise ValueError(f"train: {path} was made with {name} = {found}, got {getattr(self, name)}")
-        network, optimizer, epoch = unpack(description, arrays, backend)
+        network, optimizer, epoch = unpack(path, description, arrays, backend)
         assert optimizer is not None, "this command saves one"
         return network, optimizer, epoch

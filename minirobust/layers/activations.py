@@ -15,6 +15,7 @@ class ReLU(Layer):
         Where the last input was above 0.
     """
 
+    saved = ("positive",)
     is_activation = True
 
     def forward(self, x: Array) -> Array:
@@ -34,6 +35,7 @@ class Tanh(Layer):
         The last input.
     """
 
+    saved = ("x",)
     is_activation = True
 
     def forward(self, x: Array) -> Array:
@@ -41,6 +43,6 @@ class Tanh(Layer):
         return self.xp.tanh(x)
 
     def input_gradient(self, grad_y: Array) -> Array:
-        # 1 - tanh(x)² rounds to 0 in the tails; this is 1 / cosh(x)² written so that nothing overflows.
+        # 1 - tanh(x)² rounds to 0 in the tails; this is 1 / cosh(x)² in a form that cannot overflow.
         e = self.xp.exp(-2 * self.xp.abs(self.x))
         return grad_y * (4 * e / (1 + e) ** 2)

@@ -7,17 +7,40 @@ from collections.abc import Iterator
 
 from minirobust.backend import Array
 from minirobust.backend.numpy_backend import Padding, Pair, output_size
-from minirobust.layers.initializers import Initializer
+from minirobust.layers.initializers import Initializer, check_initializer
 from minirobust.layers.layer import Layer, Parameter, Shape
-from minirobust.validation import Size, pair, positive_int, size
+from minirobust.validation import Argument, Size, pair, positive_int, size
+
+
+def check_padding(owner: str, name: str, padding: str | Size) -> str | Size:
+    """Return "valid", "same", or a whole number from 0 upwards or a pair of them."""
+    if not isinstance(padding, str):
+        return size(owner, name, padding, least=0)
+    if padding not in ("valid", "same"):
+        raise ValueError(f"{owner}: expected {name} 'valid', 'same', a whole number or a pair of them, got {padding!r}")
+    return padding
+
+
+def borders(image: Pair, kernel: Pair, stride: Pair, padding: str | Size) -> Padding:
+    """Return the widths (before, after) of the border of zeros that `padding` asks for, down and across."""
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        down, across = (
+            max(0, (math.ceil(n / s) - 1) * s + k - n) for n, k, s in zip(image, kernel, stride, strict=True)
+        )
+        return (down // 2, down - down // 2), (across // 2, across - across // 2)
+    assert not isinstance(padding, str)
+    down, across = pair(padding)
+    return (down, down), (across, across)
 
 
 class Conv2D(Layer):
     """y[n, i, j, f] = b[f] + Σ_{u, v, c} x[n, i·s + u, j·s + v, c] · w[u, v, c, f].
 
-    Every patch under the kernel becomes a row of a matrix (im2col); then the layer is Dense on rows.  The matrix holds
-    each pixel as often as the kernel visits it, so the batch goes through in pieces small enough for the cache, and
-    the way back unrolls each piece again instead of keeping it.
+    Every patch under the kernel becomes a row of a matrix (im2col), and the layer is Dense on these rows.  The matrix
+    holds each pixel as often as the kernel visits it, so the batch is processed in pieces small enough for the cache,
+    and the backward pass unrolls each piece again instead of keeping it.
 
     Parameters
     ----------
@@ -27,8 +50,8 @@ class Conv2D(Layer):
         Height and width.
     stride : int or (int, int), default 1
     padding : "valid", "same", int or (int, int), default "valid"
-        A border of zeros: none, what makes the output ceil(size / stride) with any odd pixel at the end (as in
-        TensorFlow), or that many pixels on each side.
+        A border of zeros: none; as much as makes the output ceil(size / stride), with an odd pixel at the end (as in
+        TensorFlow); or this many pixels on each side.
     initializer : str or callable, default "glorot_uniform"
         Of the weight; the bias starts at zero.
 
@@ -42,8 +65,12 @@ class Conv2D(Layer):
         The last input.
     """
 
-    weight: Parameter
-    bias: Parameter
+    saved = ("x",)
+    filters = Argument(positive_int, fixed=True)
+    kernel_size = Argument(size, fixed=True)
+    stride = Argument(size, fixed=True)
+    padding = Argument(check_padding, fixed=True)
+    initializer = Argument(check_initializer, fixed=True)
 
     def __init__(
         self,
@@ -53,12 +80,10 @@ class Conv2D(Layer):
         padding: str | Size = "valid",
         initializer: str | Initializer = "glorot_uniform",
     ) -> None:
-        self.filters = positive_int("Conv2D", "filters", filters)
-        self.kernel_size = size("Conv2D", "kernel_size", kernel_size)
-        self.stride = size("Conv2D", "stride", stride)
-        if isinstance(padding, str) and padding not in ("valid", "same"):
-            raise ValueError(f"Conv2D: expected padding 'valid', 'same' or a whole number, got {padding!r}")
-        self.padding = padding if isinstance(padding, str) else size("Conv2D", "padding", padding, least=0)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding
         self.initializer = initializer
 
     def build(self, input_shape: Shape) -> Shape:
@@ -72,8 +97,8 @@ class Conv2D(Layer):
             f"images of at least {kernel}",
             input_shape,
         )
-        self.add_parameter("weight", (*kernel, channels, self.filters), self.initializer)
-        self.add_parameter("bias", (self.filters,), "zeros")
+        self.weight = Parameter((*kernel, channels, self.filters), self.initializer)
+        self.bias = Parameter((self.filters,), "zeros")
         self.geometry = kernel, stride, padding
         return (*output_size(padded, kernel, stride), self.filters)
 
@@ -101,25 +126,11 @@ class Conv2D(Layer):
         for piece in self._pieces(len(grad_y)):
             columns = self.backend.im2col(self.x[piece], *self.geometry)
             grad_weight += columns.T @ grad_y[piece].reshape(-1, self.filters)
-        grad_y.sum(axis=(0, 1, 2), out=self.bias.grad)
+        self.xp.add.reduce(grad_y, axis=(0, 1, 2), out=self.bias.grad)
 
     def _pieces(self, samples: int) -> Iterator[slice]:
-        """Stretches of the batch whose patches fit the backend's `piece_bytes`."""
+        """Yield slices of the batch whose patches fit the backend's `piece_bytes`."""
         patches = math.prod(self.output_shape[:2]) * math.prod(self.weight.value.shape[:3])
         step = max(1, self.backend.piece_bytes // (patches * self.weight.value.itemsize))
         for start in range(0, samples, step):
             yield slice(start, start + step)
-
-
-def borders(image: Pair, kernel: Pair, stride: Pair, padding: str | Size) -> Padding:
-    """The zeros (before, after) that `padding` asks for, down and across."""
-    if padding == "valid":
-        return (0, 0), (0, 0)
-    if padding == "same":
-        down, across = (
-            max(0, (math.ceil(n / s) - 1) * s + k - n) for n, k, s in zip(image, kernel, stride, strict=True)
-        )
-        return (down // 2, down - down // 2), (across // 2, across - across // 2)
-    assert not isinstance(padding, str)
-    down, across = pair(padding)
-    return (down, down), (across, across)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from minirobust.backend import Array
-from minirobust.layers.initializers import Initializer
+from minirobust.layers.initializers import Initializer, check_initializer
 from minirobust.layers.layer import Layer, Parameter, Shape
-from minirobust.validation import positive_int
+from minirobust.validation import Argument, positive_int
 
 
 class Dense(Layer):
@@ -26,17 +26,18 @@ class Dense(Layer):
         The last input.
     """
 
-    weight: Parameter
-    bias: Parameter
+    saved = ("x",)
+    units = Argument(positive_int, fixed=True)
+    initializer = Argument(check_initializer, fixed=True)
 
     def __init__(self, units: int, initializer: str | Initializer = "glorot_uniform") -> None:
-        self.units = positive_int("Dense", "units", units)
+        self.units = units
         self.initializer = initializer
 
     def build(self, input_shape: Shape) -> Shape:
         self.expect(len(input_shape) == 1, "a flat input (features,): put Flatten() before it", input_shape)
-        self.add_parameter("weight", (input_shape[0], self.units), self.initializer)
-        self.add_parameter("bias", (self.units,), "zeros")
+        self.weight = Parameter((input_shape[0], self.units), self.initializer)
+        self.bias = Parameter((self.units,), "zeros")
         return (self.units,)
 
     def forward(self, x: Array) -> Array:
@@ -48,4 +49,4 @@ class Dense(Layer):
 
     def parameter_gradients(self, grad_y: Array) -> None:
         self.xp.matmul(self.x.T, grad_y, out=self.weight.grad)
-        grad_y.sum(axis=0, out=self.bias.grad)
+        self.xp.add.reduce(grad_y, axis=0, out=self.bias.grad)

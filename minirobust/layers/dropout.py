@@ -1,15 +1,15 @@
-"""Dropout, the one layer that behaves differently in training."""
+"""Dropout, the one built-in layer that behaves differently in training."""
 
 from __future__ import annotations
 
 from minirobust.backend import Array
 from minirobust.layers.layer import Layer
-from minirobust.validation import number
+from minirobust.validation import Argument, number
 
 
 class Dropout(Layer):
-    """Sets each input to zero with probability `rate` in training and scales the others by 1 / (1 - rate) to keep the
-    expected value; outside training y = x (Srivastava et al., 2014).
+    """Set each input to zero with probability `rate` in training and scale the others by 1 / (1 - rate), which keeps
+    the expected value; outside training y = x (Srivastava et al., 2014).
 
     Parameters
     ----------
@@ -19,11 +19,14 @@ class Dropout(Layer):
     Attributes
     ----------
     scale : ndarray or None
-        What the last input was multiplied with: 0 or 1 / (1 - rate); None outside training.
+        The factors of the last input: 0 or 1 / (1 - rate); None outside training.
     """
 
+    saved = ("scale",)
+    rate = Argument(number, low=0, high=1, include_low=True)
+
     def __init__(self, rate: float) -> None:
-        self.rate = number("Dropout", "rate", rate, low=0, high=1, include_low=True)
+        self.rate = rate
 
     def forward(self, x: Array) -> Array:
         self.scale = None

@@ -1,4 +1,4 @@
-"""First values of parameters: functions of a generator and a shape, found by name.
+"""Initial values of parameters and buffers: functions of a generator and a shape, found by name.
 
 They draw on the host in float64, so that every backend and dtype starts from the same numbers.  The fan-in of a weight
 is the number of inputs that one output sums over, the fan-out the number of outputs that one input reaches: for Dense
@@ -8,45 +8,51 @@ is the number of inputs that one output sums over, the fan-out the number of out
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import numpy
+import numpy as np
 from numpy.random import Generator
 
-Initializer = Callable[[Generator, tuple[int, ...]], numpy.ndarray]
+Initializer = Callable[[Generator, tuple[int, ...]], np.ndarray]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Fan-in and fan-out of a weight of that shape."""
+    """Return the fan-in and the fan-out of a weight of that shape."""
     if len(shape) < 2:
         raise ValueError(f"fan-in needs a weight of two axes or more, got shape {shape}")
     field = math.prod(shape[:-2])
     return field * shape[-2], field * shape[-1]
 
 
-def zeros(generator: Generator, shape: tuple[int, ...]) -> numpy.ndarray:
-    """All zeros: biases."""
-    return numpy.zeros(shape)
+def zeros(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return all zeros: for biases."""
+    return np.zeros(shape)
 
 
-def glorot_uniform(generator: Generator, shape: tuple[int, ...]) -> numpy.ndarray:
-    """Uniform within ±sqrt(6 / (fan-in + fan-out)) (Glorot & Bengio, 2010)."""
+def ones(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return all ones: for scales."""
+    return np.ones(shape)
+
+
+def glorot_uniform(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw uniformly within ±sqrt(6 / (fan-in + fan-out)) (Glorot & Bengio, 2010)."""
     limit = math.sqrt(6 / sum(fans(shape)))
     return generator.uniform(-limit, limit, shape)
 
 
-def he_normal(generator: Generator, shape: tuple[int, ...]) -> numpy.ndarray:
-    """Normal with variance 2 / fan-in, for ReLU (He et al., 2015)."""
+def he_normal(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw normal numbers with variance 2 / fan-in, for ReLU (He et al., 2015)."""
     return generator.normal(0, math.sqrt(2 / fans(shape)[0]), shape)
 
 
-def lecun_normal(generator: Generator, shape: tuple[int, ...]) -> numpy.ndarray:
-    """Normal with variance 1 / fan-in (LeCun et al., 1998)."""
+def lecun_normal(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw normal numbers with variance 1 / fan-in (LeCun et al., 1998)."""
     return generator.normal(0, math.sqrt(1 / fans(shape)[0]), shape)
 
 
 INITIALIZERS: dict[str, Initializer] = {
     "zeros": zeros,
+    "ones": ones,
     "glorot_uniform": glorot_uniform,
     "he_normal": he_normal,
     "lecun_normal": lecun_normal,
@@ -54,7 +60,7 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def find_initializer(initializer: str | Initializer) -> Initializer:
-    """The initializer of that name; a callable is returned as it is.
+    """Return the initializer of that name; a callable is returned as it is.
 
     Raises
     ------
@@ -64,17 +70,11 @@ def find_initializer(initializer: str | Initializer) -> Initializer:
     if callable(initializer):
         return initializer
     if initializer not in INITIALIZERS:
-        raise ValueError(f"initializer: expected one of {', '.join(INITIALIZERS)}, got {initializer!r}")
+        raise ValueError(f"initializer: expected one of {', '.join(INITIALIZERS)} or a callable, got {initializer!r}")
     return INITIALIZERS[initializer]
 
 
-def draw(declared: Sequence[tuple[str, tuple[int, ...], Initializer]], key: Sequence[int], dtype: str) -> numpy.ndarray:
-    """First values of a layer's declared parameters (name, shape, initializer), one after the other in a flat array."""
-    generator = numpy.random.default_rng(key)
-    values = [numpy.empty(0)]
-    for name, shape, initializer in declared:
-        drawn = initializer(generator, shape)
-        if drawn.shape != shape:
-            raise ValueError(f"initializer of {name}: expected values of shape {shape}, got {drawn.shape}")
-        values.append(drawn.ravel())
-    return numpy.concatenate(values, dtype=dtype)
+def check_initializer(owner: str, name: str, initializer: str | Initializer) -> str | Initializer:
+    """Return `initializer` as it is, if there is one of that name: the check of a layer's argument."""
+    find_initializer(initializer)
+    return initializer

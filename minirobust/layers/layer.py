@@ -1,236 +1,299 @@
-"""`Layer`, what every layer is, and `Parameter`, what it learns.  The arithmetic is in the layers' own files."""
+"""`Layer`, what every layer is, and the arrays it declares: `Parameter` (trained) and `Buffer` (kept, not trained).
+
+The arithmetic is in the layers' own files.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
 import operator
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from minirobust.backend import Array, Backend
-from minirobust.layers.initializers import Initializer, draw, find_initializer
+from minirobust.layers.initializers import Initializer, find_initializer
+from minirobust.validation import normalized, same, shown
 
 Shape = tuple[int, ...]
 
 
-class Parameter:
-    """An array that training changes, and the gradient of the loss with respect to it.
+class State:
+    """An array that a layer owns: declared in `build`, bound by the network to its place in a flat array.
 
-    Both are views into the network's two flat arrays: write into them (``value[...] = new``).  Binding another array to
-    either name would silently part the layer from the optimizer, and is refused.
+    Write into the array (``value[...] = new``).  Binding another array to the name would silently separate the layer
+    from the network and the optimizer, and is an error.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    initializer : str or callable
+        A name of `minirobust.layers.initializers`, or ``f(generator, shape)`` returning a NumPy array.
 
     Attributes
     ----------
     name : str
-    value, grad : ndarray
-        Of one shape, on the network's backend.
+        The attribute of the layer that holds it.
+    value : ndarray of that shape
+        On the network's backend.
     """
 
-    __slots__ = ("grad", "name", "value")
+    __slots__ = ("initializer", "name", "shape", "value")
 
     name: str
     value: Array
-    grad: Array
 
-    def __init__(self, name: str, value: Array, grad: Array) -> None:
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "value", value)
-        object.__setattr__(self, "grad", grad)
+    def __init__(self, shape: Sequence[int], initializer: str | Initializer) -> None:
+        self.shape = tuple(map(operator.index, shape))
+        self.initializer = find_initializer(initializer)
 
     def __setattr__(self, name: str, new: object) -> None:
-        # ``parameter.value -= step`` works in place and then binds the same array again: that is welcome.
-        if new is not getattr(self, name):
+        # ``parameter.value -= step`` works in place and then assigns the same array again, which is fine.
+        if getattr(self, name, new) is not new:
             raise AttributeError(
-                f"parameter {self.name!r}: {name} is a view into the network's flat array; "
+                f"{type(self).__name__} {self.name!r}: {name} is a view into the network's flat array; "
                 f"write into it with .{name}[...] = new"
             )
+        object.__setattr__(self, name, new)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    def bind(self, name: str, *flat: Array) -> None:
+        """Take the layer's attribute `name`, and the state's part of the network's flat array."""
+        self.name, (self.value,) = name, (array.reshape(self.shape) for array in flat)
+
+    def first_values(self, generator: np.random.Generator) -> np.ndarray:
+        """Draw the initial values on the host, in float64."""
+        values = self.initializer(generator, self.shape)
+        if np.shape(values) != self.shape:
+            raise ValueError(f"initializer: expected values of shape {self.shape}, got {np.shape(values)}")
+        return np.asarray(values)
 
     def __repr__(self) -> str:
-        return f"Parameter({self.name!r}, shape={self.value.shape})"
+        return f"{type(self).__name__}({getattr(self, 'name', 'unbound')!r}, shape={self.shape})"
+
+
+class Parameter(State):
+    """An array that training changes; `grad` is the gradient of the loss with respect to it.
+
+    See `State` for the parameters and attributes.
+    """
+
+    __slots__ = ("grad",)
+
+    grad: Array
+
+    def bind(self, name: str, *flat: Array) -> None:
+        """Take the layer's attribute `name`, and the parameter's parts of the network's two flat arrays."""
+        self.name, (self.value, self.grad) = name, (array.reshape(self.shape) for array in flat)
+
+
+class Buffer(State):
+    """An array that belongs to a layer's state but is not trained: a running mean, for example.
+
+    It is copied, cast, moved, saved and loaded with the network.  See `State` for the parameters and attributes.
+    """
+
+    __slots__ = ()
+
+
+Kind = TypeVar("Kind", bound=State)
 
 
 class Layer:
     """One step of a network: an output for an input, and the gradients on the way back.
 
-    A layer of your own subclasses `Layer`, stores its constructor's arguments unchanged under their own names, and
-    writes three methods under each other: `forward`, `input_gradient` and, if it learns, `parameter_gradients`.  With
-    parameters, or an output of another shape than its input, it also writes `build`.
+    A custom layer subclasses `Layer` and writes three methods, one below the other: `forward`, `input_gradient` and, if
+    it has parameters, `parameter_gradients`.  If it has arrays, or an output of another shape than its input, it also
+    writes `build`.  Its whole state is declared:
 
-    What `forward` stores in ``self`` for the way back is dropped by `forget`; what `build` stores stays.  No method may
-    write into its argument.  Gradients are overwritten, never accumulated.
+    - constructor arguments, stored under their own names;
+    - ``self.weight = Parameter(shape, initializer)`` and ``self.mean = Buffer(shape, initializer)`` in `build`;
+    - constants that `build` computes from the arguments and the input's shape;
+    - `saved`, the names of what `forward` stores for the backward pass.
+
+    Copies and files are made from the arguments, parameters and buffers.  An attribute that they would lose is an error
+    that names it.  No method may write into its argument.  Gradients are overwritten, never accumulated.
 
     Attributes
     ----------
+    saved : tuple of str
+        Attributes that `forward` stores for the backward pass.
+    is_activation : bool
+        Whether the layer's input is what the field calls "net".
     index : int
         The layer's place in its network.
     input_shape, output_shape : tuple of int
         Without the batch axis.
-    parameters : list of Parameter
     backend, xp
         The network's backend and its array module.
     dtype : str
         "float32" or "float64".
     training : bool
-        True inside `minirobust.fit` only.
+        True during training only.
+    has_parameters : bool
     draws : int
-        How many times `random` was called: the whole state of the layer's random stream.
+        How many times `random` was called in training: the whole state of the layer's random stream.
     """
 
-    is_activation: ClassVar[bool] = False  # whether its input is what the field calls "net"
+    saved: ClassVar[tuple[str, ...]] = ()
+    is_activation: ClassVar[bool] = False
 
     index: int
     input_shape: Shape
     output_shape: Shape
-    parameters: list[Parameter]
     backend: Backend
     xp: Any
     dtype: str
     seed: int
+    has_parameters: bool
     training: bool = False
     draws: int = 0
 
     # What a layer writes
 
     def build(self, input_shape: Shape) -> Shape:
-        """Checks `input_shape`, declares parameters with `add_parameter`, returns the output's shape."""
+        """Check `input_shape`, declare parameters and buffers, and return the output's shape."""
         return input_shape
 
     def forward(self, x: Array) -> Array:
-        """The output for a batch `x` of shape (N, *input_shape)."""
+        """Return the output for a batch `x` of shape (N, *input_shape)."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
 
     def input_gradient(self, grad_y: Array) -> Array:
-        """∂L/∂x from ∂L/∂y: all that an attack needs."""
+        """Return ∂L/∂x given ∂L/∂y: all that an attack needs."""
         raise NotImplementedError(f"{type(self).__name__} has no input_gradient(grad_y)")
 
     def parameter_gradients(self, grad_y: Array) -> None:
-        """Writes ∂L/∂parameter into each parameter's `grad`: all that training needs besides."""
-        if self.parameters:
+        """Write ∂L/∂parameter into each parameter's `grad`: what training needs besides."""
+        if self.has_parameters:
             raise NotImplementedError(f"{type(self).__name__} has no parameter_gradients(grad_y)")
 
     # What every layer has
 
-    def backward(self, grad_y: Array) -> Array:
-        """Both gradients; returns the input's.
-
-        Raises
-        ------
-        RuntimeError
-            If `forward` has not run.
-        """
-        try:
-            self.parameter_gradients(grad_y)
-            return self.input_gradient(grad_y)
-        except AttributeError as error:
-            if self._saved():
-                raise
-            raise RuntimeError(f"{self}: backward before forward, nothing is saved to go back through") from error
-
-    def add_parameter(self, name: str, shape: Sequence[int], initializer: str | Initializer) -> None:
-        """Declares a parameter, to be called by `build`.  Once the network stands it is ``self.<name>``.
-
-        Parameters
-        ----------
-        name : str
-        shape : sequence of int
-        initializer : str or callable
-            A name of `minirobust.layers.initializers`, or ``f(generator, shape)`` returning a NumPy array.
-        """
-        self.declared.append((name, tuple(shape), find_initializer(initializer)))
-
     def random(self, shape: Sequence[int]) -> Array:
-        """Uniform numbers in [0, 1) from a stream of the layer's own, on the network's backend."""
+        """Draw uniform numbers in [0, 1) from the layer's own stream, on the network's backend.
+
+        They are drawn in float32 and cast, so that a float64 copy of a network draws the same numbers.
+        """
         self.draws += 1
-        return self.backend.random(shape, (self.seed, self.index, self.draws), self.dtype)
+        return self.backend.random(shape, (self.seed, self.index, self.draws), "float32").astype(self.dtype, copy=False)
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments: what `repr`, copies and checkpoints are made of.
+        """Return the constructor's arguments, from which `repr`, copies and checkpoints are made.
 
         Raises
         ------
         TypeError
-            If the layer does not keep one of them under its own name.
+            If the constructor takes ``*args`` or ``**kwargs``, or an argument is not stored under its own name.
         """
-        names = list(inspect.signature(type(self)).parameters)
-        missing = [name for name in names if not hasattr(self, name)]
-        if missing:
-            raise TypeError(
-                f"{type(self).__name__} must keep its constructor's arguments unchanged under their names, "
-                f"but has no attribute {', '.join(map(repr, missing))}"
-            )
-        return {name: getattr(self, name) for name in names}
+        parameters = inspect.signature(type(self)).parameters
+        for name, parameter in parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(
+                    f"{type(self).__name__}: expected a constructor with named arguments, got {parameter}: "
+                    "copies and checkpoints pass every argument by its name"
+                )
+            if not hasattr(self, name):
+                raise TypeError(
+                    f"{type(self).__name__}: expected the constructor to store its argument {name!r} as self.{name}, "
+                    "found no such attribute"
+                )
+        return {name: getattr(self, name) for name in parameters}
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Exempts attributes from `forget`."""
-        self._kept |= set(names)
+    def states(self, kind: type[Kind]) -> list[Kind]:
+        """Return the layer's parameters or buffers, in the order in which `build` declared them."""
+        return [state for state in vars(self).values() if isinstance(state, kind)]
 
-    def forget(self) -> None:
-        """Drops what `forward` saved."""
-        for name in self._saved():
-            delattr(self, name)
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The layer's parameters, in the order in which `build` declared them."""
+        return self.states(Parameter)
+
+    def expect(self, condition: bool, expected: str, got: object) -> None:
+        """Raise ValueError naming the layer unless `condition` holds: for the checks in `build`."""
+        if not condition:
+            raise ValueError(f"{self}: expected {expected}, got {got}")
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
-        shown = [
-            f"{name}={value!r}" if parameters[name].default is not inspect.Parameter.empty else repr(value)
+        texts = [
+            shown(value) if parameters[name].default is inspect.Parameter.empty else f"{name}={shown(value)}"
             for name, value in self.arguments().items()
-            if value != parameters[name].default
+            if not same(value, parameters[name].default)
         ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}({', '.join(texts)})"
 
     def __str__(self) -> str:
         place = f"layer {self.index}" if hasattr(self, "index") else "unbuilt layer"
         return f"{place}, {self!r}"
 
-    # What the network calls while it is being built
+    # What the network calls
 
-    def join(self, index: int, input_shape: Shape, backend: Backend, dtype: str, seed: int) -> Array:
-        """Takes the layer's place in a network and infers its sizes; returns its parameters' first values, flat.
+    def join(self, index: int, input_shape: Shape, backend: Backend, dtype: str, seed: int) -> None:
+        """Take the layer's place in a network: normalize the arguments, infer the shapes, declare the arrays.
 
         Raises
         ------
-        ValueError
-            If the layer is in a network already, or does not fit on `input_shape`.
+        ValueError, TypeError
+            If the layer is in a network already, does not fit `input_shape`, or its constructor cannot be repeated.
         """
         if hasattr(self, "index"):
             raise ValueError(
                 f"{self} is in a network already: a layer belongs to one network, make a new {type(self).__name__}"
             )
-        self.index = index
-        self.declared: list[tuple[str, Shape, Initializer]] = []
+        for name, value in self.arguments().items():
+            if name in vars(self):
+                vars(self)[name] = normalized(value)
+        self.index, self.input_shape, self.seed = index, input_shape, seed
+        self.backend, self.xp, self.dtype = backend, backend.xp, dtype
         try:
             self.output_shape = tuple(map(operator.index, self.build(input_shape)))
             self.expect(min(self.output_shape, default=0) > 0, "an output of at least one number", self.output_shape)
-            values = draw(self.declared, (seed, index), dtype)
+            self.has_parameters = bool(self.parameters)
         except Exception:
             del self.index  # the caller may mend the stack and use the layer again
             raise
-        self.input_shape = input_shape
-        self.backend, self.xp, self.dtype, self.seed = backend, backend.xp, dtype, seed
-        return values
 
-    @property
-    def size(self) -> int:
-        """How many numbers the layer learns."""
-        return sum(math.prod(shape) for _, shape, _ in self.declared)
+    def fresh(self) -> Layer:
+        """Return an unbuilt layer with the same arguments."""
+        return type(self)(**self.arguments())
 
-    def place_parameters(self, values: Array, grads: Array) -> None:
-        """Makes the declared parameters views into the layer's stretch of the network's flat arrays."""
-        self.parameters = []
-        start = 0
-        for name, shape, _ in self.declared:
-            stretch = slice(start, start + math.prod(shape))
-            parameter = Parameter(name, values[stretch].reshape(shape), grads[stretch].reshape(shape))
-            self.parameters.append(parameter)
-            setattr(self, name, parameter)
-            start = stretch.stop
-        self._kept = {*vars(self), "_kept", "training", "draws"}
+    def view(self) -> Layer:
+        """Return a copy for evaluation, which shares parameters and buffers and keeps activations of its own."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self), training=False)
+        return twin
 
-    def _saved(self) -> set[str]:
-        return vars(self).keys() - getattr(self, "_kept", vars(self).keys())
+    def expect_declared(self, twin: Layer) -> None:
+        """Raise TypeError if the layer has an attribute that `twin`, built from the same arguments, does not share."""
+        ours = {name: value for name, value in vars(self).items() if not self._is_declared(name, value)}
+        for name, value in ours.items():
+            if name not in vars(twin) or not same(value, vars(twin)[name]):
+                raise TypeError(
+                    f"{self}: the attribute {name!r} would be lost, because a new {type(self).__name__} built from the "
+                    f"same arguments {'has another value' if name in vars(twin) else 'does not have it'}: make it a "
+                    f"constructor argument, a Parameter or a Buffer, or list it in `saved` if forward stores it for "
+                    f"the backward pass"
+                )
 
-    def expect(self, condition: bool, expected: str, got: object) -> None:
-        """Raises ValueError naming the layer unless `condition` holds: for the checks in `build`."""
-        if not condition:
-            raise ValueError(f"{self}: expected {expected}, got {got}")
+    def _is_declared(self, name: str, value: object) -> bool:
+        return name in self.saved or name in SET_BY_NETWORK or isinstance(value, State)
+
+    def broken_promise(self, y: Any) -> Exception:
+        """Return the error for an output that is not what `build` promised."""
+        expected = f"({', '.join(map(str, ('N', *self.output_shape)))}) in {self.dtype}"
+        if not hasattr(y, "shape"):
+            return TypeError(f"{self}: expected forward to return an array {expected}, got {type(y).__name__}")
+        return ValueError(
+            f"{self}: expected forward to return an array {expected}, as build promised, got {tuple(y.shape)} in "
+            f"{y.dtype}"
+        )
+
+
+SET_BY_NETWORK = ("backend", "draws", "dtype", "has_parameters", "index", "seed", "training", "xp")

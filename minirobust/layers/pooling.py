@@ -5,14 +5,19 @@ from __future__ import annotations
 from minirobust.backend import Array
 from minirobust.backend.numpy_backend import output_size, window_positions
 from minirobust.layers.layer import Layer, Shape
-from minirobust.validation import Size, pair, size
+from minirobust.validation import Argument, Size, pair, size
+
+
+def size_or_none(owner: str, name: str, value: Size | None) -> Size | None:
+    """Return a whole number from 1 upwards, a pair of them, or None."""
+    return None if value is None else size(owner, name, value)
 
 
 class MaxPool2D(Layer):
     """The maximum of every window.
 
-    Of equal values the first one, row by row, is the maximum and gets the whole gradient.  What does not divide is
-    dropped.
+    Among equal values the first, row by row, counts as the maximum and gets the whole gradient.  Rows and columns at
+    the end that do not fill a window are dropped.
 
     Parameters
     ----------
@@ -21,20 +26,25 @@ class MaxPool2D(Layer):
     stride : int or (int, int), optional
         The window's size if not given.
     padding : int or (int, int), default 0
-        Border of -inf, at most half a window, so that no window lies in the border alone.
+        Border of -inf, at most half a window, so that every window contains a pixel of the image.
 
     Attributes
     ----------
     geometry : tuple
         Window and stride as (down, across), padding as ((top, bottom), (left, right)).
     winner : ndarray of int, shape of the output
-        Where in its window each maximum stood.
+        The position of each maximum in its window, counted row by row.
     """
 
+    saved = ("winner",)
+    window = Argument(size, fixed=True)
+    stride = Argument(size_or_none, fixed=True)
+    padding = Argument(size, fixed=True, least=0)
+
     def __init__(self, window: Size, stride: Size | None = None, padding: Size = 0) -> None:
-        self.window = size("MaxPool2D", "window", window)
-        self.stride = stride if stride is None else size("MaxPool2D", "stride", stride)
-        self.padding = size("MaxPool2D", "padding", padding, least=0)
+        self.window = window
+        self.stride = stride
+        self.padding = padding
         if any(2 * p > w for p, w in zip(pair(padding), pair(window), strict=True)):
             raise ValueError(f"MaxPool2D: expected padding of at most half the window {window}, got {padding}")
 
@@ -62,7 +72,7 @@ class MaxPool2D(Layer):
 
 
 class AvgPool2D(Layer):
-    """The mean of every window.  What does not divide is dropped.
+    """The mean of every window.  Rows and columns at the end that do not fill a window are dropped.
 
     Parameters
     ----------
@@ -72,9 +82,12 @@ class AvgPool2D(Layer):
         The window's size if not given.
     """
 
+    window = Argument(size, fixed=True)
+    stride = Argument(size_or_none, fixed=True)
+
     def __init__(self, window: Size, stride: Size | None = None) -> None:
-        self.window = size("AvgPool2D", "window", window)
-        self.stride = stride if stride is None else size("AvgPool2D", "stride", stride)
+        self.window = window
+        self.stride = stride
 
     def build(self, input_shape: Shape) -> Shape:
         self.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)

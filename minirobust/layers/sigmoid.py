@@ -1,17 +1,18 @@
-"""The logistic sigmoid with a temperature, the layer that the study turns on."""
+"""The logistic sigmoid with a temperature, the layer at the centre of the study."""
 
 from __future__ import annotations
 
 from minirobust.backend import Array
 from minirobust.layers.layer import Layer
-from minirobust.validation import number
+from minirobust.validation import Argument, number
 
 
 class TemperatureSigmoid(Layer):
     """y = 1 / (1 + exp(-net/T)): a threshold as T → 0, nearly linear for large T.
 
     Its derivative is e / (T (1 + e)²) with e = exp(-|net|/T), in that symmetric form (see
-    `NumpyBackend.sigmoid_derivative` for why not y (1 - y) / T).  Mind the factor 1/T: at T = 1 nobody misses it.
+    `NumpyBackend.sigmoid_derivative` for why not y (1 - y) / T).  The factor 1/T is easily forgotten: at T = 1 its
+    absence goes unnoticed.
 
     Parameters
     ----------
@@ -24,10 +25,12 @@ class TemperatureSigmoid(Layer):
         The last input.
     """
 
+    saved = ("net",)
     is_activation = True
+    temperature = Argument(number, low=0)
 
     def __init__(self, temperature: float) -> None:
-        self.temperature = number("TemperatureSigmoid", "temperature", temperature, low=0)
+        self.temperature = temperature
 
     def forward(self, x: Array) -> Array:
         self.net = x

@@ -1,6 +1,6 @@
 """Softmax as a layer, for networks that must end in probabilities.
 
-Training and attacks want logits: `SoftmaxCrossEntropy` contains the softmax, and is exact where this is not.
+Training and attacks need logits: `SoftmaxCrossEntropy` contains the softmax, and is exact where this layer is not.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from minirobust.layers.layer import Layer, Shape
 class Softmax(Layer):
     """y_i = exp(x_i) / Σ_j exp(x_j) over the features.
 
-    Its Jacobian is diag(y) - y yᵀ, so ∂L/∂x = y (g - Σ_j g_j y_j) for g = ∂L/∂y: no matrix is ever formed.
+    Its Jacobian is diag(y) - y yᵀ, so ∂L/∂x = y (g - Σ_j g_j y_j) for g = ∂L/∂y: the matrix is never formed.
 
     Attributes
     ----------
     y : ndarray of shape (N, features)
         The last output.
     """
+
+    saved = ("y",)
 
     def build(self, input_shape: Shape) -> Shape:
         self.expect(len(input_shape) == 1, "a flat input (features,): put Flatten() before it", input_shape)
@@ -29,4 +31,4 @@ class Softmax(Layer):
         return self.y
 
     def input_gradient(self, grad_y: Array) -> Array:
-        return self.y * (grad_y - (grad_y * self.y).sum(axis=1, keepdims=True))
+        return self.y * (grad_y - self.xp.add.reduce(grad_y * self.y, axis=1, keepdims=True))

@@ -14,9 +14,9 @@ from fractions import Fraction
 from numbers import Real
 from typing import Any, Literal
 
-from data_loaders import CATALOGUE
 from minirobust import models, regimes
 from minirobust.backend import BACKENDS
+from minirobust.data import CATALOGUE
 from minirobust.masking import BUDGETS
 from minirobust.validation import check_dtype, check_seed, number, positive_int
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from minirobust import backend, plots, regimes, sealed
+from minirobust import atomic, backend, plots, regimes
 from minirobust.plots import BLUE, COLOURS, DASHES, GREY, ORANGE, temperature_label
 from minirobust.study.panels import (
     BLACK,
@@ -417,7 +417,7 @@ def draw(studies: Sequence[Study], folder: Path, tell: Callable[[str], object] =
             continue
         for form in ("png", "svg"):
             path = folder / f"{name}.{form}"
-            with sealed.replacing(path) as temporary:
+            with atomic.replacing(path) as temporary:
                 temporary.write_bytes(render(figure, form))
             paths.append(path)
     return paths

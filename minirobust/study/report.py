@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minirobust import sealed
+from minirobust import atomic
 from minirobust.plots import temperature_label
 from minirobust.study import figures
 from minirobust.study.config import StudyConfig, words
@@ -108,7 +108,7 @@ def write_report(studies: Sequence[Study], verdicts: Sequence[Verdict], path: Pa
         If the file cannot be written.
     """
     text = page(studies, verdicts)
-    with sealed.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -13,25 +13,25 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy
+import numpy as np
 
-import data_loaders
-from data_loaders import Dataset, Split
 from minirobust import attacks, robustness, saliency
 from minirobust.attacks.fgsm import sign_step
+from minirobust.data import Dataset, Split, load
 from minirobust.losses import SoftmaxCrossEntropy
 from minirobust.masking import audit
 from minirobust.network import Network
 from minirobust.optimizers import Adam
 from minirobust.regimes import fractions
+from minirobust.stack import Evaluation, most_likely
 from minirobust.study import store
 from minirobust.study.config import MODELS, StudyConfig
 from minirobust.study.store import Arrays, Record
-from minirobust.training import fit
+from minirobust.training import epochs
 
 UGLY = 10  # images of Fig. 7
 SHOWN = 8  # images of Fig. 10
-STRETCH = 1_000  # test images that are attacked at a time: bounds memory, changes no result
+STEP = 1_000  # test images that are attacked at a time: bounds memory, changes no result
 
 
 def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
@@ -56,12 +56,12 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
     OSError
         If the file cannot be written: what stood there before is whole.
     """
-    data = data_loaders.load(config.dataset)
+    data = load(config.dataset)
     path = store.task_path(folder, temperature, seed)
     with store.held(path):
         record, network, optimizer = _begin(config, temperature, seed, path, data)
         began = perf_counter()
-        for epoch in fit(network, optimizer, data, config.epochs, config.batch_size, seed, start=record.epoch):
+        for epoch in epochs(network, optimizer, data, config.epochs, config.batch_size, seed, start=record.epoch):
             trained = perf_counter()
             measured = measure(network, config, temperature, data)
             record.append("epochs", {"loss": epoch.loss} | measured)
@@ -70,7 +70,7 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
             began = perf_counter()
         if not record.final:
             record.final = attack(network, config, data.test)
-            record.timing["final"] = numpy.array(perf_counter() - began)
+            record.timing["final"] = np.array(perf_counter() - began)
             store.write(path, record, network, optimizer)
 
 
@@ -85,7 +85,7 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         if record.audit is not None:
             return
         began = perf_counter()
-        test = data_loaders.load(config.dataset).test[: config.audit_samples]
+        test = load(config.dataset).test[: config.audit_samples]
         report = audit(
             network,
             test.pixels(dtype=config.dtype),
@@ -98,7 +98,7 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         record.audit = report.to_dict()
         record.audited = {f"fooled/{name}": fooled for name, fooled in report.fooled.items()}
         record.audited["pixel_samples"] = report.pixel_samples
-        record.timing["audit"] = numpy.array(perf_counter() - began)
+        record.timing["audit"] = np.array(perf_counter() - began)
         store.write(path, record, network, optimizer)
 
 
@@ -173,80 +173,77 @@ def measure(network: Network, config: StudyConfig, temperature: float, data: Dat
     y = data.test.labels
     classes = len(data.class_names)
     answers = _Answers.to(data.test)
-    fooled = numpy.empty((len(config.epsilons), len(y)), bool)
+    fooled = np.empty((len(config.epsilons), len(y)), bool)
     net_values, slopes = [], []
     to_numpy = network.backend.to_numpy
-    for rows, x, labels in _batches(network, data.test):
-        net, input_gradient = answers.take(network, rows, x, labels)
+    model = Evaluation(network)
+    for rows, x, labels in _chunks(model, data.test):
+        net, input_gradient = answers.take(model, rows, x, labels)
         for row, epsilon in enumerate(config.epsilons):
-            fooled[row, rows] = to_numpy(network.predict(sign_step(network, x, input_gradient, epsilon)) != labels)
+            fooled[row, rows] = to_numpy(model.predict(sign_step(model, x, input_gradient, epsilon)) != labels)
         net_values.append(to_numpy(net).ravel())
         slopes.append(to_numpy(network.backend.sigmoid_derivative(net, temperature)).ravel())
-    regimes = fractions(numpy.concatenate(net_values), temperature, config.delta1, config.delta2)
-    slope = numpy.concatenate(slopes, dtype="float64")
+    regimes = fractions(np.concatenate(net_values), temperature, config.delta1, config.delta2)
+    slope = np.concatenate(slopes, dtype="float64")
     tenth = len(slope) // 10
     return {
-        "train_accuracy": _accuracy(network, data.train[: config.train_samples]),
+        "train_accuracy": _accuracy(model, data.train[: config.train_samples]),
         "test_accuracy": (answers.prediction == y).mean(),
         "class_accuracy": robustness.by_class(answers.prediction != y, y, classes),
         **regimes._asdict(),
         "slope_mean": slope.mean(),
-        "slope_share": numpy.partition(slope, -tenth)[-tenth:].sum() / slope.sum(),
+        "slope_share": np.partition(slope, -tenth)[-tenth:].sum() / slope.sum(),
         "robustness": [robustness.by_class(row, y, classes) for row in fooled],
-        "gradient_median": _by_class(numpy.median, answers.gradient, y, classes),
+        "gradient_median": _by_class(np.median, answers.gradient, y, classes),
         "gradient_mean": answers.gradient.mean(),
-        "confidence": _by_class(numpy.mean, answers.confidence, y, classes),
+        "confidence": _by_class(np.mean, answers.confidence, y, classes),
     }
 
 
-def _batches(network: Network, split: Split) -> Iterator[tuple[slice, Any, Any]]:
-    """Chunk by chunk: which rows, their pixels and labels on the network's backend."""
-    asarray = network.backend.asarray
-    for rows in network.chunks(len(split)):
-        yield rows, asarray(split.pixels(rows, network.dtype)), asarray(split.labels[rows])
+def _chunks(model: Evaluation, split: Split) -> Iterator[tuple[slice, Any, Any]]:
+    """Yield the rows of each chunk, and their pixels and labels on the model's backend."""
+    asarray = model.backend.asarray
+    for rows in model.chunks(len(split)):
+        yield rows, asarray(split.pixels(rows, model.dtype)), asarray(split.labels[rows])
 
 
-def _accuracy(network: Network, split: Split) -> numpy.floating:
-    right = [network.backend.to_numpy(network.predict(x) == labels) for _, x, labels in _batches(network, split)]
-    return numpy.concatenate(right).mean()
+def _accuracy(model: Evaluation, split: Split) -> np.floating:
+    right = [model.backend.to_numpy(model.predict(x) == labels) for _, x, labels in _chunks(model, split)]
+    return np.concatenate(right).mean()
 
 
 @dataclass
 class _Answers:
-    """What a network says to each image, on the host: its class, the probability of the true one, and G(x)."""
+    """The predictions for each image, on the host: its class, the probability of the true class, and G(x)."""
 
-    prediction: numpy.ndarray
-    confidence: numpy.ndarray
-    gradient: numpy.ndarray
+    prediction: np.ndarray
+    confidence: np.ndarray
+    gradient: np.ndarray
 
     @classmethod
     def to(cls, split: Split) -> _Answers:
-        """Room for all images of a split."""
-        return cls(numpy.empty(len(split), "int64"), numpy.empty(len(split)), numpy.empty(len(split)))
+        """Return empty arrays for all images of a split."""
+        return cls(np.empty(len(split), "int64"), np.empty(len(split)), np.empty(len(split)))
 
-    def take(self, network: Network, rows: slice, x: Any, labels: Any) -> tuple[Any, Any]:
-        """Fills in the rows of one batch; returns the net values of the last hidden layer and the input gradient.
+    def take(self, model: Evaluation, rows: slice, x: Any, labels: Any) -> tuple[Any, Any]:
+        """Fill in the rows of one chunk; return the net values of the last hidden layer and the input gradient.
 
-        All comes from one way forward and back: hence layer by layer, with a look at what the activation saved.
+        All of it comes from one forward and one backward pass.
         """
-        to_numpy = network.backend.to_numpy
-        activation: Any = network.last_activation
-        with network.evaluation():
-            logits = network.forward(x)
-            net = activation.net
-            input_gradient = SoftmaxCrossEntropy().gradient(logits, labels)
-            for layer in reversed(network.layers):
-                input_gradient = layer.input_gradient(input_gradient)
-        probabilities = to_numpy(network.backend.softmax(logits))
-        self.prediction[rows] = to_numpy(logits.argmax(axis=1))
-        self.confidence[rows] = probabilities[numpy.arange(len(x)), to_numpy(labels)]
+        to_numpy, last = model.backend.to_numpy, model.network.last_activation.index
+        net = model.run(x, stop=last)
+        logits = model.run(net, start=last)
+        _, input_gradient = model.loss_gradient(logits, labels, SoftmaxCrossEntropy())
+        probabilities = to_numpy(model.backend.softmax(logits))
+        self.prediction[rows] = to_numpy(most_likely(model.backend, logits))
+        self.confidence[rows] = probabilities[np.arange(len(x)), to_numpy(labels)]
         self.gradient[rows] = to_numpy(saliency.mean_magnitude(input_gradient))
         return net, input_gradient
 
 
-def _by_class(statistic: Any, values: numpy.ndarray, y: numpy.ndarray, classes: int) -> numpy.ndarray:
-    """A statistic over the values of each class; NaN for one without a sample."""
-    return numpy.array([statistic(values[y == c]) if (y == c).any() else numpy.nan for c in range(classes)])
+def _by_class(statistic: Any, values: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
+    """Return a statistic over the values of each class; NaN for a class without a sample."""
+    return np.array([statistic(values[y == c]) if (y == c).any() else np.nan for c in range(classes)])
 
 
 # After the last epoch
@@ -269,8 +266,9 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
     """
     y, classes = test.labels, network.output_shape[0]
     answers = _Answers.to(test)
-    for rows, x, labels in _batches(network, test):
-        answers.take(network, rows, x, labels)
+    model = Evaluation(network)
+    for rows, x, labels in _chunks(model, test):
+        answers.take(model, rows, x, labels)
     medians, correlations, p_values = saliency.by_class(answers.gradient, answers.confidence, y, classes)
     ugly = saliency.largest(answers.gradient, min(UGLY, len(y)))
     return {
@@ -285,18 +283,18 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
     }
 
 
-def _pixel_attack(network: Network, config: StudyConfig, test: Split, correct: numpy.ndarray) -> Arrays:
+def _pixel_attack(network: Network, config: StudyConfig, test: Split, correct: np.ndarray) -> Arrays:
     """How many images fall to 1, 2, ..., n pixels, and a close look at those that fall to exactly two."""
     y, classes = test.labels, network.output_shape[0]
     to_numpy = network.backend.to_numpy
-    count = numpy.empty(len(y), "int64")
+    count = np.empty(len(y), "int64")
     pairs: list[Arrays] = []
-    for start in range(0, len(y), STRETCH):
-        rows = slice(start, min(start + STRETCH, len(y)))
+    for start in range(0, len(y), STEP):
+        rows = slice(start, min(start + STEP, len(y)))
         x = test.pixels(rows, network.dtype)
         found = attacks.pixel(network, x, y[rows], min(config.pixels, x.shape[1] * x.shape[2]))
         count[rows] = to_numpy(found.count)
-        two = numpy.flatnonzero(count[rows] == 2)
+        two = np.flatnonzero(count[rows] == 2)
         if len(two):
             adversarials = to_numpy(found.images)[two]
             pairs.append(
@@ -312,14 +310,14 @@ def _pixel_attack(network: Network, config: StudyConfig, test: Split, correct: n
     fooled = [~correct | ((count > 0) & (count <= n)) for n in range(1, config.pixels + 1)]
     of_correct = [robustness.by_class_of_correct(row, correct, y, classes) for row in fooled]
     return {
-        "pixel_success": 1 - numpy.array([robustness.by_class(row, y, classes) for row in fooled]),
-        "pixel_success_of_correct": 1 - numpy.array(of_correct),
+        "pixel_success": 1 - np.array([robustness.by_class(row, y, classes) for row in fooled]),
+        "pixel_success_of_correct": 1 - np.array(of_correct),
         "pixel_count": count,
         **_closer(pairs, test),
     }
 
 
-def _confidence(network: Network, images: numpy.ndarray) -> numpy.ndarray:
+def _confidence(network: Network, images: np.ndarray) -> np.ndarray:
     """The probability of the class that the network takes the images for."""
     return network.backend.to_numpy(network.predict_proba(images)).max(axis=1)
 
@@ -328,9 +326,9 @@ def _closer(pairs: list[Arrays], test: Split) -> Arrays:
     """The two-pixel adversarials of all stretches in one piece, with pictures of those of most confidence."""
     if not pairs:
         return {}
-    two = {f"two/{name}": numpy.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
+    two = {f"two/{name}": np.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
     shown = saliency.largest(two["two/after"], min(SHOWN, len(two["two/after"])))
     two["two/shown"] = shown
     two["two/image"] = test.images[two["two/index"][shown]]
-    two["two/adversarial"] = numpy.rint(two["two/adversarial"][shown] * 255).astype("uint8")
+    two["two/adversarial"] = np.rint(two["two/adversarial"][shown] * 255).astype("uint8")
     return two

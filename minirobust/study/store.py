@@ -55,9 +55,9 @@ from typing import Any
 
 import numpy
 
-from data_loaders import CATALOGUE
-from minirobust import sealed
+from minirobust import atomic, sealed
 from minirobust.checkpoint import Checkpoint, pack, unpack
+from minirobust.data import CATALOGUE
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
 from minirobust.sealed import CheckpointError
@@ -154,7 +154,7 @@ def read(path: Path) -> Record:
 def read_with_network(path: Path, backend: str) -> tuple[Record, Checkpoint]:
     """`read`, and the network and its optimizer."""
     description, arrays = _whole(path)
-    return _record(path, description, arrays), unpack(description, arrays, backend)
+    return _record(path, description, arrays), unpack(path, description, arrays, backend)
 
 
 def _whole(path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -247,7 +247,7 @@ def open_folder(folder: Path, config: StudyConfig) -> None:
             )
             if config == found:
                 return
-        with sealed.replacing(path) as temporary:
+        with atomic.replacing(path) as temporary:
             temporary.write_text(config.to_toml(), encoding="utf-8")
 
 

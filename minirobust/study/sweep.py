@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import data_loaders
 from minirobust import backend as backends
+from minirobust.data import load
 from minirobust.plots import temperature_label
 from minirobust.study import run, store
 from minirobust.study.config import StudyConfig
@@ -89,7 +89,7 @@ def run_study(
     OSError
         If the folder cannot be written, or no scheduler answers.
     """
-    run.new_network(config, config.temperatures[0], config.seeds[0], data_loaders.load(config.dataset))
+    run.new_network(config, config.temperatures[0], config.seeds[0], load(config.dataset))
     folder = Path(folder).resolve()
     store.open_folder(folder, config)
     for task in config.tasks():

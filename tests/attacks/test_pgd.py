@@ -5,6 +5,7 @@ import pytest
 
 import minirobust as mr
 from minirobust.attacks.pgd import project
+from minirobust.stack import Evaluation
 
 
 class Slit(mr.Layer):
@@ -146,14 +147,14 @@ def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch):
     """What the network is asked shrinks with every step."""
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     batches = []
-    whole = mr.Network.logits_and_input_gradient
+    whole = Evaluation.gradient
 
-    def watch(network, images, labels, loss=None):
+    def watch(model, images, labels, loss):
         batches.append(len(images))
-        return whole(network, images, labels, loss)
+        return whole(model, images, labels, loss)
 
     monkeypatch.setattr(trained.backend, "chunk", len(x))
-    monkeypatch.setattr(mr.Network, "logits_and_input_gradient", watch)
+    monkeypatch.setattr(Evaluation, "gradient", watch)
     made = mr.attacks.pgd(trained, x, y, 0.1, steps=10, starts=2)
     assert batches == sorted(batches, reverse=True)
     assert batches[0] == 200

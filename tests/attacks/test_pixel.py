@@ -204,8 +204,7 @@ def test_the_gradient_through_the_shortcut_is_the_gradient(case):
 
 def test_on_real_digits_the_shortcut_changes_no_answer(backend, digits, monkeypatch):
     net = mr.models.mlp(1.0, hidden=32, backend=backend, dtype="float64")
-    for _ in mr.fit(net, mr.Adam(net), (digits.train.pixels(slice(1000)), digits.train.labels[:1000]), epochs=3):
-        pass
+    mr.fit(net, mr.Adam(net), (digits.train.pixels(slice(1000)), digits.train.labels[:1000]), epochs=3)
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     short = mr.attacks.pixel(net, x, y)
     monkeypatch.setattr(pixel_change_module, "linear_depth", lambda network: 0)
@@ -438,7 +437,7 @@ def test_it_leaves_no_trace(case):
     np.testing.assert_array_equal(x, before[0])
     assert home(net.parameters).tobytes() == before[1]
     assert home(net.gradients).tobytes() == before[2]
-    assert not any(layer._saved() for layer in net.layers)
+    assert not any(name in vars(layer) for layer in net.layers for name in layer.saved)
 
 
 def test_a_progress_bar_only_on_request(backend, rng, monkeypatch):

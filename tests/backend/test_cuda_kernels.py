@@ -19,6 +19,7 @@ from windows import small_examples, windows
 import minirobust as mr
 from minirobust.backend import NumpyBackend
 from minirobust.backend.cupy_backend import ELEMENTWISE, KERNELS, THREADS
+from minirobust.optimizers import adam_step
 
 DTYPES = ("float32", "float64")
 KIND = {"float32": "float", "float64": "double"}
@@ -210,9 +211,9 @@ def test_adam_is_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
     for t in range(1, 21):
         grad = rng.standard_normal(size).astype(dtype)
         for home, (value, m, v) in zip((cuda, reference), states, strict=True):
-            lr, epsilon = (home.asarray(rate) for rate in rates) if per_parameter else rates
-            arguments = {"lr": lr, "beta1": 0.8, "beta2": 0.95, "epsilon": epsilon, "t": t}
-            home.adam_step(value, home.asarray(grad), m, v, **arguments)
+            rate, epsilon = (home.asarray(np.asarray(rate, dtype) / t) for rate in rates)
+            step = home.adam_step or adam_step
+            step(value, home.asarray(grad), m, v, rate, 0.8, 0.95, epsilon)
     tolerance = 200 * np.finfo(dtype).eps
     for got, expected in zip(*states, strict=True):
         np.testing.assert_allclose(cuda.to_numpy(got), expected, rtol=tolerance, atol=tolerance)

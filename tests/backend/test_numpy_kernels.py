@@ -324,54 +324,6 @@ def test_a_nan_comes_through_max_pool_wherever_it_stands(backend, place):
     assert np.isnan(backend.to_numpy(y)).all()
 
 
-# The optimizer's step
-
-
-def adam_twin(value, gradients, lr, beta1, beta2, epsilon):
-    """Algorithm 1 of Kingma & Ba (2015) for one number, line by line; returns θ, m and v."""
-    m = v = 0.0
-    for t, g in enumerate(gradients, start=1):
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g**2
-        m_hat = m / (1 - beta1**t)
-        v_hat = v / (1 - beta2**t)
-        value = value - lr * m_hat / (math.sqrt(v_hat) + epsilon)
-    return value, m, v
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-14)])
-@pytest.mark.parametrize("per_parameter", [False, True], ids=["numbers", "arrays"])
-def test_adam_is_the_papers_algorithm_step_by_step(backend, dtype, tolerance, per_parameter, rng):
-    size, steps, beta1, beta2 = 7, 12, 0.8, 0.95
-    start = rng.standard_normal(size).astype(dtype)
-    gradients = (rng.standard_normal((steps, size)) * 10.0 ** rng.integers(-6, 3, size)).astype(dtype)
-    lr, epsilon = rng.uniform(0.01, 0.5, size).astype(dtype), rng.uniform(1e-8, 1e-2, size).astype(dtype)
-    if not per_parameter:
-        lr, epsilon = np.full_like(lr, lr[0]), np.full_like(epsilon, epsilon[0])
-    rates = [on(backend, lr), on(backend, epsilon)] if per_parameter else [float(lr[0]), float(epsilon[0])]
-    value, m, v = (on(backend, array) for array in (start, np.zeros_like(start), np.zeros_like(start)))
-    for t in range(1, steps + 1):
-        grad = on(backend, gradients[t - 1])
-        backend.adam_step(value, grad, m, v, lr=rates[0], beta1=beta1, beta2=beta2, epsilon=rates[1], t=t)
-        np.testing.assert_array_equal(backend.to_numpy(grad), gradients[t - 1])
-        if t not in (1, 2, steps):
-            continue
-        columns = zip(start, gradients[:t].T, lr, epsilon, strict=True)
-        twins = [adam_twin(float(s), g.tolist(), float(a), beta1, beta2, float(b)) for s, g, a, b in columns]
-        # m and v add up terms of both signs and many sizes: the largest of them measures the rounding error.
-        largest = np.abs(gradients).max(axis=0).astype("float64")
-        for got, expected, scale in zip((value, m, v), np.transpose(twins), (2, largest, largest**2), strict=True):
-            assert got.dtype == dtype
-            np.testing.assert_array_less(np.abs(backend.to_numpy(got) - expected), tolerance * scale)
-
-
-def test_the_first_step_of_adam_is_the_learning_rate_whatever_the_gradients_size(backend):
-    grad = on(backend, [1e-4, -1.0, 1e4])
-    value, m, v = (on(backend, np.zeros(3)) for _ in range(3))
-    backend.adam_step(value, grad, m, v, lr=0.01, beta1=0.9, beta2=0.999, epsilon=1e-12, t=1)
-    np.testing.assert_allclose(backend.to_numpy(value), [-0.01, 0.01, -0.01], rtol=1e-7)
-
-
 # Random numbers
 
 

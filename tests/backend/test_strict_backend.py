@@ -180,13 +180,19 @@ def test_a_training_step_moves_nothing(net, optimizer, transfers, rng):
 
 
 @pytest.mark.parametrize("net", networks(), ids=["mlp", "cnn", "dropout"])
-def test_input_gradients_and_predictions_move_nothing(net, transfers, rng):
+def test_input_gradients_and_probabilities_move_nothing(net, transfers, rng):
     x, y = samples(net, 6, rng)
     for loss in (mr.SoftmaxCrossEntropy(), mr.Margin()):
         assert isinstance(net.input_gradient(x, y, loss=loss), DeviceArray)
-    assert isinstance(net.predict(x), DeviceArray)
     assert isinstance(net.predict_proba(x), DeviceArray)
     assert transfers() == 0
+
+
+@pytest.mark.parametrize("net", networks(), ids=["mlp", "cnn", "dropout"])
+def test_a_prediction_looks_once_whether_every_sample_has_a_class(net, transfers, rng, monkeypatch):
+    monkeypatch.setattr(strict, "chunk", 2)
+    assert isinstance(net.predict(samples(net, 6, rng)[0]), DeviceArray)
+    assert transfers() == 1
 
 
 def epoch_transfers(steps, transfers, rng):

@@ -67,7 +67,7 @@ def main():
         net = trained(temperature, data, options.epochs)
         exact = net.to("numpy", dtype="float64")
         reference = np.sign(exact.input_gradient(x.astype("float64"), y))
-        stretch = np.digitize(-mr.Margin().value(exact.logits(x.astype("float64")), y), MARGINS)
+        stretch = np.digitize(-mr.Margin().value_and_gradient(exact.logits(x.astype("float64")), y)[0], MARGINS)
         images = np.bincount(stretch, minlength=len(MARGINS) + 1)
         label = f"T = {mr.plots.temperature_label(temperature)}"
         print(f"{label:<10}{'images':<10}" + "".join(f"{count:>9}" for count in images), flush=True)
@@ -80,8 +80,7 @@ def main():
 
 def trained(temperature, data, epochs):
     net = mr.models.mlp(temperature)
-    for _ in mr.fit(net, mr.Adam(net, lr=1e-3), data, epochs):
-        pass
+    mr.fit(net, mr.Adam(net, lr=1e-3), data, epochs)
     return net
 
 

@@ -43,7 +43,7 @@ def minirobust(x, y, temperature):
     import minirobust as mr
 
     network = mr.models.mlp(temperature)
-    for record in mr.fit(network, mr.Adam(network, lr=LR), (x.reshape(-1, 28, 28, 1), y), epochs=1_000_000):
+    for record in mr.epochs(network, mr.Adam(network, lr=LR), (x.reshape(-1, 28, 28, 1), y), epochs=1_000_000):
         yield record.loss
 
 

@@ -141,8 +141,7 @@ def main():
     torch.set_num_threads(arguments.threads)
     train, x, y, data = load(arguments.data, arguments.samples)
     network = mr.models.mlp(arguments.temperature)
-    for _ in mr.fit(network, mr.Adam(network), train, epochs=arguments.epochs):
-        pass
+    mr.fit(network, mr.Adam(network), train, epochs=arguments.epochs)
     print(f"{platform.platform()}, {os.cpu_count()} cores, {arguments.threads} threads each")
     print(f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}")
     print(f"{len(x):,} samples: {data}; T = {arguments.temperature:g}; accuracy {(network.predict(x) == y).mean():.4f}")

@@ -3,7 +3,11 @@
 import hashlib
 import re
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +146,89 @@ def test_a_web_page_does_not_replace_what_has_arrived(tmp_path: Path, server: "S
     with pytest.raises(DownloadError, match="expected 256000 bytes to come, the server announced 25"):
         download_files([FILE], [server.address], tmp_path)
     assert (tmp_path / "digits.gz.part").read_bytes() == CONTENT[:100_000]
+
+
+def test_several_downloads_into_one_folder_wait_for_the_first(tmp_path: Path, server: "Server") -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: download_files([FILE], [server.address], tmp_path), range(8)))
+    assert server.downloads == ["bytes=0-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_processes_download_into_one_folder(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / "digits.gz.part").write_bytes(CONTENT[:1000])
+    code = f"""
+import sys
+from pathlib import Path
+from data_loaders.download import RemoteFile, download_files
+file = RemoteFile("digits.gz", {FILE.size}, {FILE.checksum!r})
+download_files([file], [sys.argv[1]], Path(sys.argv[2]))
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, server.address, str(tmp_path)], stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    assert [process.communicate(timeout=60)[1] for process in processes] == [b""] * 3
+    assert server.downloads == ["bytes=1000-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_one_that_waited_goes_on_where_the_first_failed(tmp_path: Path, server: "Server") -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        with download._locked(tmp_path / ".digits.gz.lock"):
+            waiting.start()
+            assert not failed.wait(0.2)
+            (tmp_path / "digits.gz.part").write_bytes(CONTENT[:5000])
+
+    def go_on() -> None:
+        download_files([FILE], [server.address], tmp_path)
+        failed.set()
+
+    waiting = threading.Thread(target=go_on)
+    fail()
+    waiting.join()
+    assert server.downloads == ["bytes=5000-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+
+
+def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / ".digits.gz.lock").touch()
+    download_files([FILE], [server.address], tmp_path)
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_a_lock_that_was_removed_counts_no_longer(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="locks are those of POSIX")
+    lock, entered = tmp_path / "lock", threading.Event()
+
+    def enter() -> None:
+        with download._locked(lock):
+            entered.set()
+
+    first = lock.open("w")
+    fcntl.flock(first, fcntl.LOCK_EX)
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    assert not entered.wait(0.2)
+    lock.unlink()
+    with lock.open("w") as second:
+        fcntl.flock(second, fcntl.LOCK_EX)
+        first.close()
+        assert not entered.wait(0.2)
+        lock.unlink()
+    assert entered.wait(10)
+    waiting.join()
+
+
+def test_a_damaged_file_in_place_is_replaced(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / "digits.gz").write_bytes(b"x")
+    download_files([FILE], [server.address], tmp_path)
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path) == ["digits.gz"]
 
 
 def test_every_address_is_named_with_what_came_of_it(

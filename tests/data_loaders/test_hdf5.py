@@ -1,7 +1,11 @@
 """The project's own layout goes through a file unchanged; HDF5's other abilities are refused."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -10,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_loaders import DataError, Dataset, hdf5, load_hdf5, save_hdf5
+from data_loaders import DataError, Dataset, Split, hdf5, load_hdf5, save_hdf5
 from data_loaders.hdf5 import MAX_BYTES
 
 
@@ -94,6 +98,149 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
 
 
+def test_a_file_of_version_0_1_loads() -> None:
+    dataset = load_hdf5(Path(__file__).parents[1] / "saved" / "stripes.h5")
+    assert (dataset.name, dataset.class_names, dataset.source) == ("stripes", ("top", "middle", "bottom"), "")
+    assert (len(dataset.train), len(dataset.test)) == (60, 30)
+    # Of the 16 pixels of an image, 6, 6 and 4 belong to the three stripes; the stripe of its class is bright.
+    stripe = np.repeat([0, 1, 2], [6, 6, 4])
+    for split in (dataset.train, dataset.test):
+        assert np.bincount(split.labels).tolist() == [len(split) // 3] * 3
+        np.testing.assert_array_equal(split.images.reshape(-1, 16) >= 120, stripe == split.labels[:, None])
+
+
+# What is saved can be loaded
+
+
+def numbered(count: int, number: int = 0) -> Dataset:
+    """Return a data set of so many images, in which every pixel and the name are one number."""
+    split = Split(np.full((count, 2, 2, 3), number, np.uint8), np.zeros(count, np.int64))
+    return Dataset(str(number), split, split[:1], ("a",))
+
+
+def test_array_above_the_limit_is_stored_uncompressed_and_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdf5, "MAX_BYTES", 1200)
+    for count in (100, 101):
+        save_hdf5(tmp_path / f"{count}.h5", numbered(count, 7))
+    with h5py.File(tmp_path / "100.h5") as file:
+        assert file["train/images"].compression == "gzip"
+    with h5py.File(tmp_path / "101.h5") as file:
+        assert (file["train/images"].compression, file["train/images"].chunks) == (None, None)
+        assert file["test/images"].compression == "gzip"
+    for count in (100, 101):
+        loaded = load_hdf5(tmp_path / f"{count}.h5")
+        assert loaded.train.images.shape == (count, 2, 2, 3)
+        assert (loaded.train.images == 7).all()
+
+
+def test_labels_above_the_limit_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "MAX_BYTES", 100)
+    save_hdf5(tmp_path / "a.h5", numbered(13))
+    assert load_hdf5(tmp_path / "a.h5").train.labels.tolist() == [0] * 13
+
+
+def test_compressed_array_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_hdf5(tmp_path / "a.h5", numbered(101))
+    monkeypatch.setattr(hdf5, "MAX_BYTES", 1200)
+    message = "expected at most 1200 bytes, .*; a larger array must be stored uncompressed in one piece"
+    with pytest.raises(DataError, match=message):
+        load_hdf5(tmp_path / "a.h5")
+
+
+def test_array_that_the_file_is_too_small_to_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "MAX_BYTES", 59)
+    path = write(tmp_path / "a.h5")
+    assert len(load_hdf5(path).train) == 5
+    with h5py.File(path) as file:
+        end = file["train/images"].id.get_offset() + 60
+    monkeypatch.setattr(os.path, "getsize", lambda path: end)
+    assert len(hdf5._read(path).train) == 5
+    monkeypatch.setattr(os.path, "getsize", lambda path: end - 1)
+    with pytest.raises(DataError, match="expected at most 59 bytes"):
+        hdf5._read(path)
+
+
+@pytest.mark.parametrize("count", [1, 4000, 5000, 20_000])
+def test_any_number_of_class_names_loads(tmp_path: Path, count: int) -> None:
+    dataset = numbered(2)
+    class_names = tuple(f"{'ä' * (number % 40)}{number}" for number in range(count))
+    save_hdf5(tmp_path / "a.h5", Dataset("n" * 70_000, dataset.train, dataset.test, class_names, ""))
+    loaded = load_hdf5(tmp_path / "a.h5")
+    assert (loaded.name, loaded.class_names, loaded.source) == ("n" * 70_000, class_names, "")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\0", "\ud800"])
+@pytest.mark.parametrize("field", ["name", "class_names", "source"])
+def test_text_that_cannot_be_stored_is_refused(tmp_path: Path, field: str, text: str) -> None:
+    dataset = numbered(2)
+    texts = {"name": "x", "class_names": ("a",), "source": ""} | {field: (text,) if field == "class_names" else text}
+    with pytest.raises(ValueError, match="NULL|surrogates"):
+        save_hdf5(tmp_path / "a.h5", Dataset(train=dataset.train, test=dataset.test, **texts))
+    assert not list(tmp_path.iterdir())
+
+
+# Several writers, a full disk
+
+
+def assert_whole(path: Path) -> None:
+    dataset = load_hdf5(path)
+    assert (dataset.train.images == int(dataset.name)).all()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_threads_save_to_one_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: save_hdf5(path, numbered(600, number)), range(100)))
+    assert_whole(path)
+
+
+def test_processes_save_to_one_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    code = """
+import sys
+import numpy as np
+from data_loaders import Dataset, Split, save_hdf5
+split = Split(np.full((600, 2, 2, 3), int(sys.argv[2]), np.uint8), np.zeros(600, np.int64))
+for repetition in range(30):
+    save_hdf5(sys.argv[1], Dataset(sys.argv[2], split, split, ("a",)))
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), number], stderr=subprocess.PIPE) for number in "12"
+    ]
+    assert [process.communicate(timeout=120)[1] for process in processes] == [b"", b""]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert_whole(path)
+
+
+def test_a_disk_that_fills_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="the limits of a process are those of POSIX")
+    path = tmp_path / "a.h5"
+    save_hdf5(path, numbered(10))
+    before = path.read_bytes()
+    code = """
+import resource, sys
+import numpy as np
+from data_loaders import Dataset, Split, save_hdf5
+noise = np.random.default_rng(0).integers(0, 256, (3000, 20, 20, 1), dtype=np.uint8)
+split = Split(noise, np.zeros(3000, np.int64))
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+try:
+    save_hdf5(sys.argv[1], Dataset("noise", split, split, ("a",)))
+except OSError as error:
+    print(error.strerror, error.filename)
+"""
+    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert (run.returncode, run.stderr, run.stdout) == (0, "", f"File too large {path}\n")
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
+
+
+# What is refused
+
+
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected an HDF5 file, found none"):
         load_hdf5(tmp_path / "a.h5")
@@ -167,6 +314,10 @@ def store_outside(file: h5py.File) -> None:
         (store_outside, "/train/images: expected data inside the file, found a reference to oth"),
         (
             replace("train/images", shape=(10**6, 99, 99, 99), dtype="u1", chunks=(1, 9, 9, 9)),
+            f"/train/images: expected at most {MAX_BYTES} bytes, found shape (1000000, 99, 99, 99)",
+        ),
+        (
+            replace("train/images", shape=(10**6, 99, 99, 99), dtype="u1"),
             f"/train/images: expected at most {MAX_BYTES} bytes, found shape (1000000, 99, 99, 99)",
         ),
         (

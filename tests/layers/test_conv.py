@@ -169,8 +169,8 @@ def test_an_image_too_small_for_the_kernel_is_refused(layer, shape, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"padding": "full"}, "Conv2D: expected padding 'valid', 'same' or a whole number, got 'full'"),
-        ({"padding": "SAME"}, "expected padding 'valid', 'same' or a whole number, got 'SAME'"),
+        ({"padding": "full"}, "Conv2D: expected padding 'valid', 'same', a whole number or a pair of them, got 'full'"),
+        ({"padding": "SAME"}, "expected padding 'valid', 'same', a whole number or a pair of them, got 'SAME'"),
         ({"padding": -1}, "Conv2D: expected padding to be a whole number of at least 0 or a pair of them, got -1"),
         ({"stride": 0}, "Conv2D: expected stride to be a whole number of at least 1 or a pair of them, got 0"),
         ({"stride": (1, 2, 3)}, r"expected stride .*, got \(1, 2, 3\)"),

@@ -23,14 +23,12 @@ def test_normal_initializers_have_the_published_variance(name, variance):
 
 
 def test_an_unknown_initializer_is_named():
-    with pytest.raises(
-        ValueError, match="expected one of zeros, glorot_uniform, he_normal, lecun_normal, got 'xavier'"
-    ):
+    with pytest.raises(ValueError, match="expected one of zeros, ones, glorot_uniform, .* or a callable, got 'xavier'"):
         mr.Network([mr.Dense(2, initializer="xavier")], input_shape=(3,))
 
 
 def test_an_initializer_of_another_shape_is_refused_and_the_layer_stays_free():
     dense = mr.Dense(2, initializer=lambda generator, shape: np.zeros(shape[::-1]))
-    with pytest.raises(ValueError, match=r"initializer of weight: expected values of shape \(3, 2\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"initializer: expected values of shape \(3, 2\), got \(2, 3\)"):
         mr.Network([dense], input_shape=(3,))
     mr.Network([dense], input_shape=(2,))

@@ -45,8 +45,7 @@ class InTorch(torch.nn.Module):
 @functools.cache
 def trained(temperature, digits):
     network = mr.models.mlp(temperature, hidden=48, dtype="float64")
-    for _ in mr.fit(network, mr.Adam(network), digits, epochs=2):
-        pass
+    mr.fit(network, mr.Adam(network), digits, epochs=2)
     return network
 
 

@@ -56,7 +56,7 @@ def train_both(network, in_torch, temperature, split, batch_size, steps, rng):
         rows = rng.choice(len(split), batch_size, replace=False)
         x, y = split.pixels(rows, dtype="float64"), split.labels[rows]
         logits = network.forward(x)
-        network.backward(loss.gradient(logits, network.backend.asarray(y)) / len(x), input_gradient=False)
+        network.backward(loss.value_and_gradient(logits, network.backend.asarray(y))[1] / len(x), input_gradient=False)
         optimizer.step()
 
         their_optimizer.zero_grad()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,44 @@ def test_a_folder_takes_more_temperatures_and_seeds_but_no_other_study(tmp_path)
     with pytest.raises(StudyError, match=r"was made with epochs = 3, expected 4: choose another folder"):
         store.open_folder(tmp_path, CONFIG.but(epochs=4))
     assert (tmp_path / store.CONFIG).read_bytes() == before
+
+
+def test_folder_of_version_0_1_is_read():
+    from data_loaders import load_hdf5
+
+    saved = Path(__file__).parents[1] / "saved"
+    data = load_hdf5(saved / "stripes.h5")
+    study = store.read_study(saved / "study-0.1")
+    (record,) = study.records
+    assert (record.config, record.temperature, record.seed, record.epoch) == (study.config, 0.5, 0, 2)
+    assert record.environment["data"] == data.checksum()
+    np.testing.assert_allclose(record.epochs["linear"] + record.epochs["nonlinear"] + record.epochs["saturated"], 1)
+
+    final, labels = record.final, data.test.labels
+    np.testing.assert_array_equal(final["label"], labels)
+    wrong = final["prediction"] != labels
+    accuracy = [1 - wrong[labels == c].mean() for c in range(3)]
+    np.testing.assert_allclose(record.epochs["class_accuracy"][-1], accuracy)
+    for c in range(3):
+        gradient, confidence = final["gradient"][labels == c], final["confidence"][labels == c]
+        np.testing.assert_allclose(final["gradient_median"][c], np.median(gradient))
+        np.testing.assert_allclose(final["correlation"][c], np.corrcoef(gradient, confidence)[0, 1])
+    assert (np.diff(final["pixel_success"], axis=0) >= 0).all()
+
+    assert (record.audit["masked"], record.audit["samples"]) == (False, 10)
+    np.testing.assert_array_equal(record.audited["fooled/clean"], wrong[:10])
+    for attack in ("clean", "FGSM", "PGD", "Square"):
+        assert (record.audited["fooled/worst case"] >= record.audited[f"fooled/{attack}"]).all()
+
+
+def test_network_of_version_0_1_predicts_what_its_task_recorded():
+    from data_loaders import load_hdf5
+
+    saved = Path(__file__).parents[1] / "saved"
+    record, (network, optimizer, epoch) = store.read_with_network(saved / "study-0.1" / "T0.5-seed0.h5", "numpy")
+    assert (epoch, optimizer.t) == (2, 2)  # 60 images are one batch
+    x = load_hdf5(saved / "stripes.h5").test.pixels()
+    np.testing.assert_array_equal(network.predict(x), record.final["prediction"])
 
 
 def test_each_temperature_has_a_file_of_its_own(tmp_path):

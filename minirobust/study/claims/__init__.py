@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from minirobust.sealed import replacing
+from minirobust import atomic
 from minirobust.study.claims import families, gradients, pixels, robustness, training
 from minirobust.study.claims.verdict import CannotTellError, Claim, Finding, Verdict
 from minirobust.study.store import Study
@@ -88,7 +88,7 @@ def to_json(verdicts: Sequence[Verdict]) -> str:
 
 def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
     """`to_json` in a file, which is replaced as a whole or not at all; raises OSError if it cannot be written."""
-    with replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         temporary.write_text(to_json(verdicts), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Layers that only rearrange."""
+"""The layer between images and fully connected layers."""
 
 from __future__ import annotations
 

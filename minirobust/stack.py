@@ -1,0 +1,129 @@
+"""`Stack`, layers and the two loops over them, and `Evaluation`, a network as attacks and predictions see it.
+
+Every pass through a network goes through these loops: training, predictions, attacks and the study.  Nothing here
+checks an argument: that is done at the door, by the methods of `Network` and by each attack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minirobust.backend import Array, Backend
+from minirobust.floating_point import ERROR_MODE, IGNORE
+from minirobust.layers import Layer
+from minirobust.losses import Loss, evaluate
+
+if TYPE_CHECKING:
+    from minirobust.network import Network
+
+
+class Stack:
+    """Layers, and the two loops over them: unchecked, for one chunk of samples that fits in memory."""
+
+    layers: tuple[Layer, ...]
+    dtype: str
+    passed: tuple[int, ...] | None = None  # the output's shape of the whole pass whose activations the layers hold
+
+    def run(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Return the output of layers `start` to `stop` for a batch `x`."""
+        samples, self.passed = len(x), None
+        mode = ERROR_MODE.set(IGNORE)
+        try:
+            for layer in self.layers[start:stop]:
+                draws = layer.draws
+                x = layer.forward(x)
+                if not layer.training:
+                    layer.draws = draws  # evaluation asks the same question again and gets the same answer
+                if getattr(x, "shape", None) != (samples, *layer.output_shape) or x.dtype != self.dtype:
+                    raise layer.broken_promise(x)
+        finally:
+            ERROR_MODE.reset(mode)
+        self.passed = x.shape if start == 0 and stop is None else None
+        return x
+
+    def back(self, grad: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Return ∂L/∂(input of layer `start`) given ∂L/∂(output of the layer before `stop`)."""
+        mode = ERROR_MODE.set(IGNORE)
+        try:
+            for layer in reversed(self.layers[start:stop]):
+                grad = layer.input_gradient(grad)
+        finally:
+            ERROR_MODE.reset(mode)
+        return grad
+
+
+class Evaluation(Stack):
+    """A network as attacks and predictions see it: its parameters, activations of its own, evaluation mode.
+
+    Its methods check nothing.  `logits` and `gradient` take one chunk.
+
+    Parameters
+    ----------
+    network : Network
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        Shallow copies of the network's.
+    input_shape, output_shape, input_range, backend, xp, dtype
+        The network's.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.layers = tuple(layer.view() for layer in network.layers)
+        self.backend, self.xp, self.dtype = network.backend, network.xp, network.dtype
+        self.input_shape, self.output_shape = network.input_shape, network.output_shape
+        self.input_range = network.input_range
+
+    def chunks(self, samples: int) -> Iterator[slice]:
+        """Yield slices of at most the backend's `chunk` samples."""
+        for start in range(0, samples, self.backend.chunk):
+            yield slice(start, min(start + self.backend.chunk, samples))
+
+    def logits(self, x: Array) -> Array:
+        """Return the logits of one chunk."""
+        return self.run(x)
+
+    def gradient(
+        self, x: Array, y: Array, loss: Loss, target: Array | None = None, *, start: int = 0
+    ) -> tuple[Array, Array, Array]:
+        """Return logits, losses and ∂L/∂x of one chunk, `x` being the input of layer `start`."""
+        logits = self.run(x, start)
+        return logits, *self.loss_gradient(logits, y, loss, target, start=start)
+
+    def loss_gradient(
+        self, logits: Array, y: Array, loss: Loss, target: Array | None = None, *, start: int = 0
+    ) -> tuple[Array, Array]:
+        """Return losses and ∂L/∂(input of layer `start`) for the logits that `run` has just returned."""
+        losses, grad = evaluate(loss, logits, y, target)
+        scale = self.backend.loss_scale
+        if scale != 1:
+            with np.errstate(all="ignore"):
+                scaled = self.back(grad * scale, start)
+                if math.isfinite(self.backend.to_numpy(scaled.sum())):
+                    return losses, scaled * (1 / scale)
+        return losses, self.back(grad, start)  # without the scale, or where it made the gradient overflow
+
+    def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Return the output of layers `start` to `stop` for any number of samples."""
+        layers = self.layers[start:stop]
+        shape = layers[-1].output_shape if layers else self.layers[start].input_shape
+        output = self.xp.empty((len(x), *shape), dtype=self.dtype)
+        for rows in self.chunks(len(x)):
+            output[rows] = self.run(x[rows], start, stop)
+        return output
+
+    def predict(self, x: Array) -> Array:
+        """Return the most likely class of any number of samples, -1 where logits are not finite."""
+        return most_likely(self.backend, self.evaluate(x))
+
+
+def most_likely(backend: Backend, logits: Array) -> Array:
+    """Return the class of the largest logit, (N,) of int64; -1 where a sample's logits are not all finite."""
+    finite = (abs(logits) < math.inf).all(axis=tuple(range(1, logits.ndim)))  # NaN is not less than anything
+    return backend.xp.where(finite, logits.argmax(axis=1), -1)
