@@ -29,12 +29,10 @@ def main():
     data = load_mnist(mini=not options.full)
     test = data.test[:AUDITED]
     x, y = test.pixels(), test.labels
-    print(
-        f"{data.name}: {len(data.train)} training images, {options.epochs} epochs, audited on {len(test)} test images"
-    )
+    print(f"{data.name}: {len(data.train)} images, {options.epochs} epochs, audited on {len(test)} test images")
 
     plain, robust = (mr.models.mlp(TEMPERATURE, backend=backend, seed=options.seed) for _ in range(2))
-    mr.fit(plain, mr.Adam(plain, LEARNING_RATE), data, options.epochs, BATCH_SIZE, options.seed)
+    mr.fit(plain, mr.Adam(plain, lr=LEARNING_RATE), data, options.epochs, batch_size=BATCH_SIZE, seed=options.seed)
     print("\nadversarial training")
     train_adversarially(robust, data, options.epochs, options.seed)
 
@@ -53,8 +51,9 @@ def main():
 
 def train_adversarially(network, data, epochs, seed):
     """Train as `mr.fit` does, but on the images that PGD returns for every batch."""
-    optimizer = mr.Adam(network, LEARNING_RATE)
+    optimizer = mr.Adam(network, lr=LEARNING_RATE)
     loss = mr.SoftmaxCrossEntropy()
+    network.training = True  # for layers that differ in training, such as Dropout
     for epoch in range(1, epochs + 1):
         for x, y in mr.batches(network, data, BATCH_SIZE, seed, epoch):
             x = mr.attacks.pgd(network, x, y, EPSILON, steps=STEPS, starts=1).images
@@ -63,6 +62,7 @@ def train_adversarially(network, data, epochs, seed):
             network.backward(gradient / len(x), input_gradient=False)
             optimizer.step()
         print(f"epoch {epoch:3}  loss of the last batch {float(value.mean()):.4f}", flush=True)
+    network.training = False
 
 
 def parse_options():

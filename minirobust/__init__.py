@@ -22,8 +22,9 @@ from minirobust.losses import Margin, SoftmaxCrossEntropy
 from minirobust.masking import audit
 from minirobust.network import Network, NonFiniteError
 from minirobust.optimizers import SGD, Adam, Momentum
+from minirobust.samples import batches
 from minirobust.tracing import trace
-from minirobust.training import batches, epochs, fit
+from minirobust.training import epochs, fit
 
 __all__ = [
     "SGD",

@@ -207,7 +207,7 @@ class _LossLayer(Layer):
         return (1,)
 
     def forward(self, x: Array) -> Array:
-        value, self.gradient = evaluate(self.checked_loss, x, self.labels_by_size[len(x)])
+        value, self.gradient = evaluate(self.checked_loss, self.backend, x, self.labels_by_size[len(x)])
         double = "float32" not in (value.dtype, self.gradient.dtype)
         self.expect(double, "losses and gradients in float64 for logits in float64", "float32")
         return value[:, None].astype(self.dtype)

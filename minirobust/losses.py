@@ -120,7 +120,7 @@ def check_loss(loss: Loss, classes: int) -> None:
         raise ValueError(f"{loss!r}: expected at least two classes, got logits of shape (N, {classes})")
 
 
-def evaluate(loss: Loss, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
+def evaluate(loss: Loss, backend: Backend, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
     """Return losses and gradients for labels that were checked at the door; only a custom loss' results are checked.
 
     Raises
@@ -130,7 +130,7 @@ def evaluate(loss: Loss, logits: Array, y: Array, target: Array | None = None) -
     """
     if getattr(type(loss), "value_and_gradient", None) is LossOfLogits.value_and_gradient:
         assert isinstance(loss, LossOfLogits)
-        return loss.unchecked(backends.of(logits), logits, y, target)
+        return loss.unchecked(backend, logits, y, target)
     mode = ERROR_MODE.set(IGNORE)
     try:
         result = loss.value_and_gradient(*((logits, y) if target is None else (logits, y, target)))

@@ -22,11 +22,12 @@ from minirobust.stack import Evaluation, Stack, most_likely
 from minirobust.validation import (
     check_batch,
     check_dtype,
+    check_gradient,
     check_labels,
+    check_members,
     check_range,
     check_seed,
     check_shape,
-    own_array,
 )
 
 
@@ -112,13 +113,14 @@ class Network(Stack):
         seed: int = 0,
         input_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        self.layers = _checked_layers(layers)
+        self.layers: tuple[Layer, ...] = check_members("Network", "layers", layers, Layer)
         self.input_shape = check_shape(input_shape)
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.input_range = check_range(input_range)
         self.backend = backends.get(backend)
         self.xp = self.backend.xp
+        self.loss_scale = self.backend.loss_scale
         self._join_layers()
         self.training = False
         learning = [layer.index for layer in self.layers if layer.has_parameters]
@@ -212,7 +214,7 @@ class Network(Stack):
             If `grad` does not fit the batch of that forward pass.
         """
         if type(grad) is not self.xp.ndarray or grad.shape != self.passed or grad.dtype != self.dtype:
-            grad = self._check_gradient(grad)
+            grad = check_gradient(grad, self.passed, self.dtype, self.layers[-1], self.backend)
         mode = ERROR_MODE.set(IGNORE)
         try:
             for layer in reversed(self.layers):
@@ -275,7 +277,7 @@ class Network(Stack):
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
         for rows in model.chunks(len(x)):
             aim = None if target is None else target[rows]
-            logits[rows], _, gradient[rows] = model.gradient(x[rows], y[rows], loss, aim, start=start)
+            logits[rows], *_ = model.gradient(x[rows], y[rows], loss, aim, start=start, out=gradient[rows])
         return logits, gradient
 
     # Questions to a trained network
@@ -448,20 +450,6 @@ class Network(Stack):
                     f"{type(vars(layer).get(name)).__name__}: write into its array, .{name}.value[...] = new"
                 )
 
-    def _check_gradient(self, grad: Array) -> Array:
-        last = self.layers[-1]
-        if self.passed is None:
-            raise RuntimeError(f"{last}: backward before forward, there are no activations to go back through")
-        grad = self.backend.asarray(own_array(grad, last, self.backend))
-        if tuple(grad.shape) != self.passed:
-            raise ValueError(
-                f"{last}: expected a gradient of shape {self.passed}, like the output of the last forward pass, "
-                f"got {tuple(grad.shape)}"
-            )
-        if grad.dtype.kind != "f":
-            raise TypeError(f"{last}: expected a gradient of float numbers, got {grad.dtype}")
-        return grad.astype(self.dtype)
-
     def expect_logits(self, loss: Loss | None = None) -> None:
         """Raise ValueError unless the network ends in logits, and TypeError or ValueError if `loss` cannot use them."""
         last = self.layers[-1]
@@ -474,14 +462,3 @@ class Network(Stack):
             raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
         if loss is not None:
             check_loss(loss, *self.output_shape)
-
-
-def _checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    layers = tuple(layers)
-    if not layers:
-        raise ValueError("Network: expected at least one layer, got none")
-    for index, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
-            raise TypeError(f"Network: expected layers[{index}] to be a Layer, got {layer!r}{hint}")
-    return layers

@@ -28,6 +28,10 @@ class Optimizer:
     ----------
     arguments : tuple of str
         The constructor's arguments, but for the network.
+    divides_by_scale : bool
+        Whether `update` itself divides gradients by `scale`, which saves a pass over them.
+    scale : float
+        During a step, the power of two by which the gradients were multiplied (`NumpyBackend.loss_scale`); else 1.
     t : ndarray of int, shape ()
         How many steps were taken, on the network's backend.
     averages : dict of str to ndarray of shape (P,)
@@ -37,22 +41,28 @@ class Optimizer:
     """
 
     arguments: ClassVar[tuple[str, ...]] = ()
+    divides_by_scale: ClassVar[bool] = False
 
     def __init__(self, network: Network) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"{type(self).__name__}: expected a Network, got {type(network).__name__}")
         self.network = network
         self.t = network.xp.zeros((), dtype="int64")
+        self.scale = 1.0
         self.averages: dict[str, Array] = {}
         self.rates: dict[str, Array] = {}
 
-    def step(self) -> None:
-        """Take one step along the gradients that `Network.backward` left."""
+    def step(self, scale: float = 1.0) -> None:
+        """Take one step along the gradients that `Network.backward` left, which are `scale` times the true ones."""
         mode = ERROR_MODE.set(IGNORE)
         try:
             self.t += 1
+            self.scale = scale
+            if scale != 1 and not self.divides_by_scale:
+                self.network.gradients *= 1 / scale
             self.update(self.network.parameters, self.network.gradients)
         finally:
+            self.scale = 1.0
             ERROR_MODE.reset(mode)
 
     def update(self, value: Array, grad: Array) -> None:
@@ -152,6 +162,7 @@ class Adam(Optimizer):
 
     arguments = ("lr", "beta1", "beta2", "epsilon", "weight_decay")
     lr = Rate(number, low=0, include_low=True)
+    divides_by_scale = True
     beta1 = Argument(number, low=0, high=1, include_low=True)
     beta2 = Argument(number, low=0, high=1, include_low=True)
     epsilon = Rate(number, low=0)
@@ -178,17 +189,25 @@ class Adam(Optimizer):
     def update(self, value: Array, grad: Array) -> None:
         """Change `value` in place, as the class describes."""
         if self.weight_decay:
-            grad = grad + self.weight_decay * value
+            grad = grad + self.scale * self.weight_decay * value
         # The corrections 1 - βᵗ are drawn out of the arrays, as in the paper's section 2: one pass less over each.
         root = self.network.xp.sqrt(1 - self.beta2**self.t)
         rate = self.rates["lr"] * (root / (1 - self.beta1**self.t)).astype(value.dtype)
         epsilon = self.rates["epsilon"] * root.astype(value.dtype)
         step = self.network.backend.adam_step or adam_step
-        step(value, grad, self.m, self.v, rate, self.beta1, self.beta2, epsilon)
+        step(value, grad, self.m, self.v, rate, self.beta1, self.beta2, epsilon, self.scale)
 
 
 def adam_step(
-    value: Array, grad: Array, m: Array, v: Array, rate: Array, beta1: float, beta2: float, epsilon: Array
+    value: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    rate: Array,
+    beta1: float,
+    beta2: float,
+    epsilon: Array,
+    scale: float,
 ) -> None:
     """Update `value`, `m` and `v` in place, block by block, with the corrections 1 - βᵗ in `rate` and `epsilon`."""
     for start in range(0, value.size, BLOCK):
@@ -196,7 +215,7 @@ def adam_step(
         θ, g, m_, v_ = value[block], grad[block], m[block], v[block]
         lr, ε = (number[block] if number.ndim else number for number in (rate, epsilon))
         m_ *= beta1
-        m_ += (1 - beta1) * g
+        m_ += (1 - beta1) / scale * g
         v_ *= beta2
-        v_ += (1 - beta2) * (g * g)
+        v_ += (1 - beta2) / scale**2 * (g * g)
         θ -= lr * m_ / (v_**0.5 + ε)

@@ -92,7 +92,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"checkpoint {path}: cannot be rebuilt: {error}") from error
         if not isinstance(description, dict):
-            raise CheckpointError(f"checkpoint {path}: cannot be rebuilt: expected named fields, got {description!r:.40}")
+            raise CheckpointError(f"checkpoint {path}: cannot be rebuilt: expected fields, got {description!r:.40}")
         return description, {name: file[name][...] for name in names}
 
 

@@ -78,7 +78,7 @@ class Evaluation(Stack):
         self.layers = tuple(layer.view() for layer in network.layers)
         self.backend, self.xp, self.dtype = network.backend, network.xp, network.dtype
         self.input_shape, self.output_shape = network.input_shape, network.output_shape
-        self.input_range = network.input_range
+        self.input_range, self.loss_scale = network.input_range, network.loss_scale
 
     def chunks(self, samples: int) -> Iterator[slice]:
         """Yield slices of at most the backend's `chunk` samples."""
@@ -90,24 +90,37 @@ class Evaluation(Stack):
         return self.run(x)
 
     def gradient(
-        self, x: Array, y: Array, loss: Loss, target: Array | None = None, *, start: int = 0
+        self,
+        x: Array,
+        y: Array,
+        loss: Loss,
+        target: Array | None = None,
+        *,
+        start: int = 0,
+        out: Array | None = None,
     ) -> tuple[Array, Array, Array]:
-        """Return logits, losses and ∂L/∂x of one chunk, `x` being the input of layer `start`."""
+        """Return logits, losses and ∂L/∂x of one chunk; `x` is the input of layer `start`, `out` receives ∂L/∂x."""
         logits = self.run(x, start)
-        return logits, *self.loss_gradient(logits, y, loss, target, start=start)
+        return logits, *self.loss_gradient(logits, y, loss, target, start=start, out=out)
 
     def loss_gradient(
-        self, logits: Array, y: Array, loss: Loss, target: Array | None = None, *, start: int = 0
+        self,
+        logits: Array,
+        y: Array,
+        loss: Loss,
+        target: Array | None = None,
+        *,
+        start: int = 0,
+        out: Array | None = None,
     ) -> tuple[Array, Array]:
         """Return losses and ∂L/∂(input of layer `start`) for the logits that `run` has just returned."""
-        losses, grad = evaluate(loss, logits, y, target)
-        scale = self.backend.loss_scale
-        if scale != 1:
-            with np.errstate(all="ignore"):
-                scaled = self.back(grad * scale, start)
-                if math.isfinite(self.backend.to_numpy(scaled.sum())):
-                    return losses, scaled * (1 / scale)
-        return losses, self.back(grad, start)  # without the scale, or where it made the gradient overflow
+        losses, grad = evaluate(loss, self.backend, logits, y, target)
+        grad, scale = grad.astype(self.dtype, copy=False), self.loss_scale
+        with np.errstate(all="ignore"):
+            gradient = self.back(grad * scale, start)
+            if scale != 1 and not math.isfinite(self.backend.to_numpy(gradient.sum())):
+                scale, gradient = 1, self.back(grad, start)  # the scale made it overflow, or it is not finite anyway
+            return losses, self.xp.multiply(gradient, 1 / scale, out=out)
 
     def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """Return the output of layers `start` to `stop` for any number of samples."""

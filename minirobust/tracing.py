@@ -83,6 +83,7 @@ class Trace:
             raise RuntimeError("trace: this network is being traced already")
         for layer in self.network.layers:
             layer.__class__ = _recording(type(layer), self)
+        self.network.loss_scale = 1.0  # so that the true gradients are recorded
         return self
 
     def __exit__(
@@ -93,6 +94,7 @@ class Trace:
     ) -> None:
         for layer in self.network.layers:
             layer.__class__ = type(layer).__bases__[0]
+        self.network.loss_scale = self.network.backend.loss_scale
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """Return an array of the network's backend on the host."""

@@ -1,4 +1,4 @@
-"""Training: `fit` does all of it, `epochs` is the loop under it, and `batches` serves a custom loop.
+"""Training: `fit` does all of it, and `epochs` is the loop under it.
 
 The loop watches for NaN and infinity, and saves what it has after every epoch.
 """
@@ -19,8 +19,9 @@ from minirobust.checkpoint import check_saveable, save
 from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
 from minirobust.network import Network, NonFiniteError
 from minirobust.optimizers import Optimizer
+from minirobust.samples import Samples
 from minirobust.tracing import trace
-from minirobust.validation import check_batch, check_labels, check_seed, own_array, positive_int
+from minirobust.validation import check_seed, positive_int
 
 WATCH = 100  # steps between two looks at the loss: each look stops the device
 
@@ -107,8 +108,7 @@ def epochs(
         raise ValueError(f"fit: expected start from 0 to epochs = {epochs}, got {start}")
     if checkpoint is not None:
         check_saveable(network, optimizer, checkpoint)
-    scale = network.backend.loss_scale
-    run = _Run(network, optimizer, Samples(network, data), loss, check_seed(seed), batch_size, scale, checkpoint)
+    run = _Run(network, optimizer, Samples(network, data), loss, check_seed(seed), batch_size, checkpoint)
     return run.epochs(start, epochs, progress)
 
 
@@ -153,81 +153,6 @@ def fit(
     return list(_epochs(*arguments, loss=loss, start=start, progress=progress))
 
 
-def batches(
-    network: Network, data: Any, batch_size: int = 64, seed: int = 0, epoch: int = 1
-) -> Iterator[tuple[Array, Array]]:
-    """Yield the minibatches of one epoch, for a custom training loop.
-
-    The loop computes ``logits = network.forward(x)``, a loss and its gradient, ``network.backward(gradient / len(x))``,
-    and calls ``optimizer.step()``.  Set ``network.training = True`` around it for layers that differ in training.
-
-    Parameters
-    ----------
-    network : Network
-    data : Dataset, Split or (x, y)
-        See `minirobust.epochs`.
-    batch_size : int, default 64
-    seed, epoch : int, default 0 and 1
-        Of the shuffling: the batches are those of `fit` in this epoch.
-
-    Yields
-    ------
-    x : ndarray of shape (n, *input_shape), in the network's dtype and on its backend
-    y : ndarray of int, shape (n,)
-
-    Raises
-    ------
-    ValueError, TypeError
-        At once, if an argument is wrong.
-    """
-    samples = Samples(network, data)
-    positive_int("batches", "batch_size", batch_size)
-    positive_int("batches", "epoch", epoch)
-    return map(samples.batch, samples.shuffled(batch_size, check_seed(seed), epoch))
-
-
-class Samples:
-    """Training data, moved once to the network's backend; bytes stay bytes and become floats batch by batch.
-
-    Parameters
-    ----------
-    network : Network
-    data : Dataset, Split or (x, y)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the data does not fit the network.
-    """
-
-    def __init__(self, network: Network, data: Any) -> None:
-        data = getattr(data, "train", data)
-        if hasattr(data, "images") and hasattr(data, "labels"):
-            if data.images.shape[1:] != network.input_shape:
-                raise ValueError(f"fit: expected images of shape {network.input_shape}, got {data.images.shape[1:]}")
-            if not len(data.labels):
-                raise ValueError("fit: expected at least one sample, got an empty split")
-            x, y = network.backend.asarray(own_array(data.images, "fit: images", network.backend)), data.labels
-        else:
-            if not isinstance(data, tuple | list) or len(data) != 2:
-                raise TypeError(f"fit: expected a Dataset, a Split or (x, y), got {type(data).__name__}")
-            x, y = data
-            x = check_batch(x, network.input_shape, network.dtype, "fit: x", network.backend)
-        network.check_states()
-        self.x, self.y = x, check_labels(y, (len(x), *network.output_shape), network.backend)
-        self.network = network
-
-    def shuffled(self, batch_size: int, seed: int, epoch: int) -> list[Array]:
-        """Return the rows of each batch of an epoch."""
-        order = self.network.backend.asarray(np.random.default_rng((seed, epoch)).permutation(len(self.y)))
-        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-    def batch(self, rows: Array) -> tuple[Array, Array]:
-        """Return the samples of some rows and their labels."""
-        x = self.x[rows]
-        return (x if x.dtype.kind == "f" else x.astype(self.network.dtype) / 255), self.y[rows]
-
-
 @dataclass(frozen=True)
 class _Snapshot:
     """Everything that a step changes, before step number `step` of an epoch."""
@@ -250,8 +175,13 @@ class _Run:
     loss: Loss
     seed: int
     batch_size: int
-    scale: float
     checkpoint: str | Path | None
+    overflowed: bool = False  # whether the scale made a gradient overflow
+
+    @property
+    def scale(self) -> float:
+        """By how much the loss gradient is multiplied on its way back."""
+        return 1.0 if self.overflowed else self.network.loss_scale
 
     def epochs(self, start: int, stop: int, progress: bool) -> Iterator[Epoch]:
         for epoch in range(start + 1, stop + 1):
@@ -280,22 +210,23 @@ class _Run:
                 if not self._is_finite(total):
                     total = self._repeat(epoch, batches[:step], before)
                 before = self._snapshot(step, total)
+        if self.scale != 1 and self.optimizer.divides_by_scale:
+            self.network.gradients *= 1 / self.scale  # the true ones are for everyone to see
         return float(self.network.backend.to_numpy(total)) / len(self.samples.y)
 
     def _step(self, rows: Array) -> Array:
         """Learn from one batch: forward, loss, backward, update.  Return the summed loss, which stays on the device."""
         x, y = self.samples.batch(rows)
         logits = self.network.run(x)
-        value, gradient = evaluate(self.loss, logits, y)
+        value, gradient = evaluate(self.loss, self.network.backend, logits, y)
         self.network.backward(gradient / (len(x) / self.scale), input_gradient=False)
-        if self.scale != 1:
-            self.network.gradients *= 1 / self.scale
-        self.optimizer.step()
+        self.optimizer.step(self.scale)
         return value.sum()
 
     def _is_finite(self, total: Array) -> bool:
-        """Return whether losses and parameters are all finite, in a single look: 0 · NaN and 0 · inf are NaN."""
-        look = total + 0 * self.network.parameters.sum(dtype="float64")
+        """Return whether all that a step changes is finite, in a single look: 0 · NaN and 0 · inf are NaN."""
+        arrays = self.network.parameters, *self.optimizer.averages.values()
+        look = total + 0 * sum(array.sum(dtype="float64") for array in arrays)
         return math.isfinite(self.network.backend.to_numpy(look))
 
     # If something is not finite, the steps since the last look are repeated one by one under `trace`, and without the
@@ -303,7 +234,7 @@ class _Run:
 
     def _repeat(self, epoch: int, batches: list[Array], before: _Snapshot) -> Array:
         """Repeat the steps since a snapshot; return the summed loss, or raise NonFiniteError at the step at fault."""
-        self.scale, total = 1.0, before.total.copy()
+        self.overflowed, total = True, before.total.copy()
         self._restore(before)
         for step, rows in enumerate(batches[before.step :], start=before.step):
             begin = self._snapshot(step, total)

@@ -149,6 +149,18 @@ def number(
     return value.item() if isinstance(value, np.generic) else value
 
 
+def check_members(owner: str, name: str, values: Sequence[Any], kind: type[T]) -> tuple[T, ...]:
+    """Return a sequence of at least one object of a class as a tuple."""
+    members = tuple(values)
+    if not members:
+        raise ValueError(f"{owner}: expected at least one {kind.__name__.lower()}, got none")
+    for index, value in enumerate(members):
+        if not isinstance(value, kind):
+            hint = f": write {value.__name__}(...)" if isinstance(value, type) else ""
+            raise TypeError(f"{owner}: expected {name}[{index}] to be a {kind.__name__}, got {value!r}{hint}")
+    return members
+
+
 def check_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     """Return the shape of one sample: at least one axis, every size a whole number from 1 upwards."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -239,6 +251,29 @@ def check_labels(y: object, shape: tuple[int, ...], backend: Backend, owner: str
         wrong = labels[(labels < 0) | (labels >= shape[1])][0]
         raise ValueError(f"{owner}: expected classes 0 to {shape[1] - 1}, got {wrong}")
     return backend.asarray(labels)
+
+
+def check_gradient(grad: Any, shape: tuple[int, ...] | None, dtype: str, owner: object, backend: Backend) -> Array:
+    """Return `grad` on `backend` and in `dtype`, if it is a gradient of an output of that shape.
+
+    Raises
+    ------
+    RuntimeError
+        If there was no output yet, and `shape` is None.
+    ValueError, TypeError
+        If the gradient is of another shape or kind, or from another library.
+    """
+    if shape is None:
+        raise RuntimeError(f"{owner}: backward before forward, there are no activations to go back through")
+    grad = backend.asarray(own_array(grad, owner, backend))
+    if tuple(grad.shape) != shape:
+        raise ValueError(
+            f"{owner}: expected a gradient of shape {shape}, like the output of the last forward pass, "
+            f"got {tuple(grad.shape)}"
+        )
+    if grad.dtype.kind != "f":
+        raise TypeError(f"{owner}: expected a gradient of float numbers, got {grad.dtype}")
+    return grad.astype(dtype)
 
 
 def own_array(array: Any, owner: object, backend: Backend) -> Array:

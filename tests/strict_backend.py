@@ -26,6 +26,7 @@ FUNCTIONS = (
     "matmul",
     "maximum",
     "minimum",
+    "multiply",
     "sign",
     "sqrt",
     "tanh",

@@ -1,4 +1,4 @@
-"""Every example runs to its end on the shipped data and leaves what it promises."""
+"""Every example runs on the shipped data, and prints and draws what it promises."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ def is_png(path):
 
 @pytest.fixture
 def nowhere(monkeypatch, tmp_path):
-    """A machine that has no data and no network."""
+    """A machine without data and without a network."""
     monkeypatch.delenv("MINIROBUST_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
@@ -65,7 +65,7 @@ def test_cifar10_cnn_without_cifar_trains_on_coloured_digits(nowhere, tmp_path):
     assert is_png(tmp_path / "cifar10_cnn.png")
 
 
-def test_cifar10_cnn_on_a_file_of_ones_own(tmp_path):
+def test_cifar10_cnn_on_a_custom_file(tmp_path):
     from data_loaders import Dataset, load_colour_digits, save_hdf5
 
     digits = load_colour_digits()
@@ -77,7 +77,7 @@ def test_cifar10_cnn_on_a_file_of_ones_own(tmp_path):
     assert mr.load(tmp_path / "cifar10_cnn.h5").epoch == 1
 
 
-def test_a_folder_without_the_data_is_named_and_nothing_else_is_trained(tmp_path):
+def test_a_folder_without_the_data_is_named_and_nothing_is_trained(tmp_path):
     for name, data_set in (("mnist_mlp.py", "MNIST"), ("cifar10_cnn.py", "CIFAR-10")):
         command = [sys.executable, ROOT / "examples" / name, "--data", tmp_path / "nowhere", "--output", tmp_path]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -145,7 +145,7 @@ LABORATORY = (
 
 
 @pytest.mark.parametrize("name", LABORATORY)
-def test_all_of_mnist_where_it_is_not_is_one_message_and_no_picture(name, nowhere, tmp_path):
+def test_missing_mnist_is_one_message_and_no_picture(name, nowhere, tmp_path):
     command = [sys.executable, ROOT / "examples" / name, "--full"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
@@ -168,7 +168,7 @@ def test_ctrl_c_is_one_sentence(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_audit_low_temperature_shows_the_trend_and_what_is_left_of_it():
+def test_audit_low_temperature_shows_that_only_fgsm_finds_it_robust():
     output = run("audit_low_temperature.py", "--temperatures", "1/64", "1", "--samples", "200", "--backend", "numpy")
     rows = {T: [float(rate) for rate in rates.split()] for T, rates in re.findall(r"^ +(1|1/64) +(0.*)$", output, re.M)}
     clean, fgsm, pgd, transfer, square, worst, _, _ = np.array([rows["1/64"], rows["1"]]).T

@@ -151,6 +151,25 @@ def test_a_custom_loss_trains_and_attacks(rng):
     mr.attacks.pgd(net, x, y, loss=loss)
 
 
+def test_a_custom_loss_in_float64_does_not_widen_a_float32_network(rng):
+    class Wide(mr.SoftmaxCrossEntropy):
+        def value_and_gradient(self, logits, y, target=None):
+            return tuple(array.astype("float64") for array in super().value_and_gradient(logits, y))
+
+    dtypes = set()
+
+    class Watch(mr.Tanh):
+        def input_gradient(self, grad_y):
+            dtypes.add(str(grad_y.dtype))
+            return super().input_gradient(grad_y)
+
+    net = mr.Network([mr.Dense(4), Watch(), mr.Dense(3)], (2,))
+    x, y = rng.random((6, 2)), rng.integers(0, 3, 6)
+    assert net.input_gradient(x, y, Wide()).dtype == "float32"
+    mr.fit(net, mr.Adam(net), (x, y), epochs=1, loss=Wide(), progress=False)
+    assert dtypes == {"float32"}
+
+
 def test_a_loss_may_ask_the_network_that_is_trained(rng):
     """As TRADES does: predictions run on their own activations."""
     net = mr.Network([mr.Dense(5), mr.Tanh(), mr.Dense(3)], (2,))

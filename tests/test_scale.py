@@ -133,11 +133,49 @@ def test_training_whose_scaled_gradient_overflows_continues_without_the_scale(un
     assert scaled == plain
 
 
-def test_gradients_between_epochs_are_the_true_ones(digits):
+@pytest.mark.parametrize("gradient", [1e9, 1e15])
+def test_adam_whose_squared_gradient_overflows_continues_without_the_scale(gradient, unscaled):
+    """The gradient itself stays finite: only the average of its square, and an infinite one would stop all learning."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((120, 4)).astype("float32"), rng.integers(0, 2, 120)
+
+    class Amplify(mr.Layer):
+        def forward(self, x):
+            return x
+
+        def input_gradient(self, grad_y):
+            return grad_y * np.float32(gradient)
+
+    def train():
+        net = mr.Network([mr.Dense(6), Amplify(), mr.Tanh(), mr.Dense(2)], (4,))
+        before = net.parameters.copy()
+        mr.fit(net, mr.Adam(net), (x, y), epochs=2, batch_size=1, progress=False)
+        assert (net.parameters != before).all()
+        return net.parameters.tobytes()
+
+    scaled, plain = unscaled(train)
+    assert scaled == plain
+
+
+@pytest.mark.parametrize("optimizer", [mr.SGD, mr.Momentum, lambda net, lr: mr.Adam(net, lr, weight_decay=0.01)])
+def test_a_step_along_scaled_gradients_is_the_step_along_the_true_ones(optimizer, backend, rng):
+    steps = []
+    for scale in (1.0, 2.0**40):
+        net = mr.Network([mr.Dense(3)], (4,), backend=backend)
+        step = optimizer(net, lr=0.01)
+        for gradient in np.random.default_rng(0).standard_normal((5, 15)).astype("float32"):
+            net.gradients = gradient * np.float32(scale)
+            step.step(scale)
+        steps.append(backend.to_numpy(net.parameters))
+    np.testing.assert_array_equal(*steps)
+
+
+@pytest.mark.parametrize("kind", [mr.Adam, mr.SGD])
+def test_gradients_between_epochs_are_the_true_ones(kind, digits):
     x, y = digits.train.pixels(slice(50)), digits.train.labels[:50]
     net = mr.models.mlp(1.0, hidden=16, dtype="float64")
     before = net.copy()
-    mr.fit(net, mr.SGD(net), (x, y), epochs=1, batch_size=50, progress=False)
+    mr.fit(net, kind(net), (x, y), epochs=1, batch_size=50, progress=False)
     order = np.random.default_rng((0, 1)).permutation(50)
     _, gradient = mr.SoftmaxCrossEntropy().value_and_gradient(before.forward(x[order]), y[order])
     before.backward(gradient / 50)

@@ -51,6 +51,7 @@ def stops(name, *commands):
         capture_output=True,
         encoding="utf-8",
         env=environment,
+        cwd=EXAMPLES,
         timeout=120,
     )
     replies = ran.stdout.split("(Pdb) ")[1:]  # what each command printed

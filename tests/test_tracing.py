@@ -70,6 +70,24 @@ def test_nothing_is_left_of_it(net, rng):
     assert len(record.rows) == seen
 
 
+def test_gradients_in_training_and_attacks_are_the_true_ones(rng):
+    """Not those multiplied by the scale of the way back."""
+    net = mr.Network([mr.Dense(5), mr.ReLU(), mr.Dense(3)], input_shape=(4,))
+    x, y = rng.random((6, 4)), rng.integers(0, 3, 6)
+    expected = abs(net.input_gradient(x, y)).max()
+    with mr.trace(net) as record:
+        mr.attacks.fgsm(net, x, y)
+    assert max(abs(row.maximum) for row in record.rows if row.what == "∂L/∂output") <= 1
+    row = next(row for row in record.rows if row.what == "∂L/∂input")
+    assert max(abs(row.minimum), abs(row.maximum)) == pytest.approx(expected)
+    twin = net.copy()
+    with mr.trace(net) as record:
+        mr.fit(net, mr.Adam(net), (x, y), epochs=2, progress=False)
+    assert max(abs(row.maximum) for row in record.rows if row.what.startswith("∂L/∂")) < 10
+    mr.fit(twin, mr.Adam(twin), (x, y), epochs=2, progress=False)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_a_nan_in_a_parameter_is_named(net, rng):
     net.layers[2].weight.value[1, 1] = np.nan
     with mr.trace(net) as record:

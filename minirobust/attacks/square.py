@@ -99,7 +99,7 @@ def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int,
                 model, images[standing], x[standing], model.backend.asarray(u)[standing], epsilon, size
             )
         logits = model.logits(candidates)
-        value, _ = evaluate(loss, logits, y[standing])
+        value, _ = evaluate(loss, model.backend, logits, y[standing])
         better = (value > best[standing]) | (most_likely(model.backend, logits) != y[standing])
         best[standing] = xp.where(better, value, best[standing])
         images[standing] = xp.where(better[:, None, None, None], candidates, images[standing])

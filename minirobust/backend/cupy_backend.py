@@ -37,11 +37,12 @@ ELEMENTWISE = {
         """,
     ),
     "adam_step": (
-        "T grad, T rate, T beta1, T beta2, T epsilon",
+        "T grad, T rate, T beta1, T beta2, T epsilon, T scale",
         "T value, T m, T v",
         """
-        m = beta1 * m + (1 - beta1) * grad;
-        v = beta2 * v + (1 - beta2) * grad * grad;
+        T g = grad / scale;
+        m = beta1 * m + (1 - beta1) * g;
+        v = beta2 * v + (1 - beta2) * g * g;
         value -= rate * m / (sqrt(v) + epsilon);
         """,
     ),
@@ -197,7 +198,16 @@ class CupyBackend(NumpyBackend):
         return grad_x
 
     def adam_step(
-        self, value: Array, grad: Array, m: Array, v: Array, rate: Array, beta1: float, beta2: float, epsilon: Array
+        self,
+        value: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        rate: Array,
+        beta1: float,
+        beta2: float,
+        epsilon: Array,
+        scale: float,
     ) -> None:
         """Update `value`, `m` and `v` in place as `minirobust.optimizers.adam_step` does, in one launch."""
-        self._elementwise["adam_step"](grad, rate, beta1, beta2, epsilon, value, m, v)
+        self._elementwise["adam_step"](grad, rate, beta1, beta2, epsilon, scale, value, m, v)

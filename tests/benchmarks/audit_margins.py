@@ -1,13 +1,14 @@
-"""How far every check of the audit is from its threshold, on networks of which one knows what it should say.
+"""Print how far every check of the audit is from its threshold, on networks for which the right answer is known.
 
 python tests/benchmarks/audit_margins.py
 python tests/benchmarks/audit_margins.py --full --seeds 3
 
-Each column is the figure that a check's condition is about, the smallest and the largest over the seeds: of check 1 the
-samples without a gradient and the share of flipped signs, of 2 the rise, of 3 what is left at ε = 1, of 4 the lower end
-of the gap's interval, of 5 the fall, of 6 and 7 how much more is left than by the white box (flagged below -0.01), of 8
-noise's samples over the white box's, of 9 how much more search finds.  Networks are named with the epochs they were
-trained for, and kept in a folder, so that a second run measures at once.
+Each column shows, over the seeds, the smallest and the largest value of the figure in a check's condition: for check 1
+the samples without a gradient and the share of flipped signs, for 2 the rise, for 3 the robustness at ε = 1, for 4 the
+lower end of the gap's interval, for 5 the fall, for 6 and 7 the robustness minus that against the white box (flagged
+below -0.01), for 8 the samples that noise fools over those that the white box fools, for 9 the gap between the pixel of
+largest gain and the best of all pixels.  The number in a network's name is its number of epochs.  Networks are kept in
+a folder, so a second run does not train them again.
 """
 
 import argparse
@@ -22,7 +23,7 @@ COLUMNS = ("zero", "flips", "rise", "ε = 1", "gap", "fall", "transfer", "Square
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--full", action="store_true", help="MNIST; else the 5,000 digits that are shipped")
+    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
     parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=3)
@@ -32,7 +33,8 @@ def main():
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
     from data_loaders import load_mnist
 
-    sys.path.append(str(Path(__file__).parents[1]))  # where audited_networks is, and a folder data_loaders of tests
+    # For audited_networks.  At the end, because the tests have a folder data_loaders, too.
+    sys.path.append(str(Path(__file__).parents[1]))
 
     data = load_mnist(options.data, mini=not options.full)
     options.networks.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ def main():
 
 
 def reports(data, seed, options):
-    """Every network of one seed and what the audit says of it."""
+    """Yield the name and the audit's report of every network of one seed."""
     import audited_networks as make
 
     import minirobust as mr
@@ -79,7 +81,7 @@ def reports(data, seed, options):
 
 
 def trained(name, network, data, seed, options, adversarially=False):
-    """A network as it is after some numbers of epochs, out of the folder if it is there."""
+    """Return (epochs, network) for some numbers of epochs: loaded from the folder, or trained and saved there."""
     import audited_networks as make
 
     import minirobust as mr

@@ -1,11 +1,12 @@
-"""Where float32 loses the sign of the input gradient, by temperature and margin: ours, the textbook's, PyTorch's.
+"""Count wrong signs of the float32 input gradient by temperature and margin: ours, the textbook's and PyTorch's.
 
     python tests/benchmarks/gradient_signs.py --data DIR
 
-Trains the 784-256-10 network on MNIST at each temperature.  A test image's margin is the lead of its label's logit over
-the strongest other one, below 0 where the network is wrong.  For each stretch of margins it prints the share of pixels
-at which the sign of the float32 gradient is not that of the same network's float64 gradient, and last their number over
-all images.  PyTorch, where it is installed, differentiates the same weights by itself.  Not collected as a test.
+Trains the 784-256-10 network on MNIST at each temperature.  The margin of a test image is the logit of its label minus
+the largest other logit, below 0 where the network is wrong.  For each range of margins the script prints the share of
+pixels at which the float32 gradient and the same network's float64 gradient differ in sign, and in the last column
+their number over all images.  PyTorch, if it is installed, differentiates a model with the same weights.  Not collected
+as a test.
 """
 
 import argparse
@@ -17,14 +18,15 @@ import minirobust as mr
 from data_loaders import load_mnist
 
 TEMPERATURES = (1 / 64, 1 / 8, 1, 16)
-MARGINS = (5, 10, 17, 30)  # between the stretches
+MARGINS = (5, 10, 17, 30)  # between the ranges
 
 
 class Textbook:
-    """The gradient as most books have it: p - onehot(y)."""
+    """Cross entropy with the gradient found in most books: p - onehot(y)."""
 
-    def gradient(self, logits, y):
-        return mr.backend.of(logits).softmax(logits) - np.eye(logits.shape[1], dtype=logits.dtype)[y]
+    def value_and_gradient(self, logits, y, target=None):
+        value, _ = mr.SoftmaxCrossEntropy().value_and_gradient(logits, y)
+        return value, mr.backend.of(logits).softmax(logits) - np.eye(logits.shape[1], dtype=logits.dtype)[y]
 
 
 def stable(net, x, y):
@@ -52,7 +54,7 @@ def pytorch(net, x, y):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
-    parser.add_argument("--mini", action="store_true", help="take the 5,000 digits that are shipped")
+    parser.add_argument("--mini", action="store_true", help="train on the 5,000 shipped digits")
     parser.add_argument("--epochs", type=int, default=30, metavar="N", help="default 30")
     options = parser.parse_args()
 
@@ -67,13 +69,13 @@ def main():
         net = trained(temperature, data, options.epochs)
         exact = net.to("numpy", dtype="float64")
         reference = np.sign(exact.input_gradient(x.astype("float64"), y))
-        stretch = np.digitize(-mr.Margin().value_and_gradient(exact.logits(x.astype("float64")), y)[0], MARGINS)
-        images = np.bincount(stretch, minlength=len(MARGINS) + 1)
+        bin = np.digitize(-mr.Margin().value_and_gradient(exact.logits(x.astype("float64")), y)[0], MARGINS)
+        images = np.bincount(bin, minlength=len(MARGINS) + 1)
         label = f"T = {mr.plots.temperature_label(temperature)}"
         print(f"{label:<10}{'images':<10}" + "".join(f"{count:>9}" for count in images), flush=True)
         for name, gradient in contenders.items():
             wrong = np.sign(gradient(net, x, y)) != reference
-            shares = (f"{wrong[stretch == s].mean():.3%}" if n else "–" for s, n in enumerate(images))
+            shares = (f"{wrong[bin == s].mean():.3%}" if n else "–" for s, n in enumerate(images))
             cells = "".join(f"{share:>9}" for share in shares)
             print(f"{'':<10}{name:<10}{cells}{wrong.sum():>14,}", flush=True)
 

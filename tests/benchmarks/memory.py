@@ -1,8 +1,8 @@
-"""Runs a command and prints its peak resident memory.
+"""Run a command and print its peak resident memory.
 
     python tests/benchmarks/memory.py -- python examples/mnist_mlp.py --epochs 1
 
-With --limit it fails if the peak is above.  A process's children count only as the largest of them, not as their sum.
+With --limit, fail if the peak is higher.  Of a process's children only the largest counts, not their sum.
 Not collected as a test.
 """
 
@@ -13,12 +13,12 @@ import subprocess
 import sys
 from time import perf_counter
 
-# What ru_maxrss counts in: bytes on macOS, units of 1024 bytes elsewhere.
+# The unit of ru_maxrss: bytes on macOS, 1024 bytes elsewhere.
 UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def run(command):
-    """(exit status, peak resident bytes, seconds) of a command whose output goes where ours does."""
+    """Run a command with this script's output streams; return its exit status, peak resident bytes and seconds."""
     begin = perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
@@ -28,7 +28,7 @@ def run(command):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--limit", type=float, metavar="MB", help="exit with status 1 if the peak is above")
+    parser.add_argument("--limit", type=float, metavar="MB", help="exit with status 1 if the peak is higher")
     parser.add_argument("command", nargs="+", help="after --")
     arguments = parser.parse_args()
     status, peak, seconds = run(arguments.command)

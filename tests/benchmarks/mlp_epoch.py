@@ -1,13 +1,13 @@
-"""How long an epoch of the MLP takes: minirobust against PyTorch, and against autograd and mygrad where installed.
+"""Time an epoch of the MLP: minirobust against PyTorch, and against autograd and mygrad if they are installed.
 
     python tests/benchmarks/mlp_epoch.py --rounds 5
 
-784 - 256 sigmoid - 10, batch 64, Adam at 1e-3, float32, on MNIST, or on random data of its shape if there is none.  All
-contenders run in this one process with the same number of threads, an epoch each, in turn, round after round, so that
-whatever else the machine does meets all of them.  A ratio is the median over the rounds of (contender / minirobust).
+784 - 256 sigmoid - 10, batch 64, Adam at 1e-3, float32, on MNIST, or on random data of its shape if MNIST is not found.
+All contenders run in one process with the same number of threads and take turns, one epoch each per round, so that
+other load on the machine slows all of them.  A ratio is the median over the rounds of (contender / minirobust).
 
-Each contender is a generator of mean losses that trains one epoch at every `next`, written the way a competent user of
-that library would, and imports it only when it starts.  Not collected as a test.
+Each contender is a generator of mean losses that trains one epoch at every `next`.  It is written as a competent user
+of that library would write it, and imports the library only when it starts.  Not collected as a test.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def batches(order):
 
 
 def initial_parameters(seed=0):
-    """The weights that all contenders start from, as four arrays: those of `minirobust.models.mlp`."""
+    """Return the four arrays that all contenders start from, those of `minirobust.models.mlp`."""
     import minirobust as mr
 
     network = mr.models.mlp(1, seed=seed)
@@ -83,7 +83,7 @@ def pytorch_fused(x, y, temperature):
 
 
 def autograd_loss(temperature):
-    """Mean cross entropy as a function of the four arrays, a batch and its one-hot labels."""
+    """Return the mean cross entropy as a function of the four arrays, a batch and its one-hot labels."""
     import autograd.numpy as anp
     from autograd.scipy.special import expit, logsumexp
 
@@ -97,7 +97,7 @@ def autograd_loss(temperature):
 
 
 def autograd(x, y, temperature):
-    """With the Adam that comes with it, which starts its averages anew in every epoch."""
+    """Train with autograd's own Adam, which resets its averages in every epoch."""
     import numpy as np
     from autograd import value_and_grad
     from autograd.misc.optimizers import adam
@@ -151,7 +151,7 @@ def mygrad_with(optimizer, x, y, temperature):
     from mygrad.nnet.activations import sigmoid
     from mygrad.nnet.losses import softmax_crossentropy
 
-    mg.turn_memory_guarding_off()  # a safety net that costs time in every operation
+    mg.turn_memory_guarding_off()  # a safety check that costs time in every operation
     adam = optimizer(initial_parameters())
     weight1, bias1, weight2, bias2 = tensors = [mg.tensor(value, copy=False) for value in adam.parameters]
     rng = np.random.default_rng(0)
@@ -168,7 +168,7 @@ def mygrad_with(optimizer, x, y, temperature):
 
 
 class TextbookAdam:
-    """Adam in NumPy, array by array and as the paper has it: mygrad brings none, so its users write this."""
+    """Adam in NumPy, array by array as in the paper: mygrad has no Adam, so its users write this."""
 
     def __init__(self, values):
         self.parameters = values
@@ -187,9 +187,9 @@ class TextbookAdam:
 
 
 class FlatAdam:
-    """Adam in NumPy, as in minirobust on one flat array, of which `parameters` are views.
+    """Adam in NumPy on one flat array, as in minirobust; `parameters` are views of it.
 
-    With this one, only the gradients are autograd's and mygrad's.
+    With this optimizer, only the gradients are computed by autograd and mygrad.
     """
 
     def __init__(self, values):
@@ -215,9 +215,9 @@ class FlatAdam:
         self.flat -= (LR / (1 - BETA1**self.t)) * self.m / denominator
 
 
-# Name, contender, and the package it needs.
+# Name, contender, and the package that it needs.
 CONTENDERS = [
-    ("minirobust (fit)", minirobust, "minirobust"),
+    ("minirobust", minirobust, "minirobust"),
     ("PyTorch, Adam", pytorch, "torch"),
     ("PyTorch, fused Adam", pytorch_fused, "torch"),
     ("autograd, its Adam", autograd, "autograd"),
@@ -228,7 +228,7 @@ CONTENDERS = [
 
 
 def load(folder, samples):
-    """(x, y, what they are): MNIST's training images if it lies somewhere, else random numbers."""
+    """Return x, y and a description of them: MNIST's training images if they are found, else random numbers."""
     import numpy as np
 
     from data_loaders import DataNotFoundError, load_mnist
@@ -243,7 +243,7 @@ def load(folder, samples):
 
 
 def measure(x, y, temperature, rounds):
-    """Seconds per epoch, and the last epoch's mean loss, of every contender that is installed."""
+    """Return the seconds of each epoch and the last mean loss of every contender that is installed."""
     running = {}
     for name, contender, package in CONTENDERS:
         if importlib.util.find_spec(package) is None:
@@ -271,7 +271,7 @@ def show(seconds, losses, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", metavar="DIR", help="where MNIST's files lie")
+    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
     parser.add_argument("--samples", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender; all cores by default")

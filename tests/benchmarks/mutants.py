@@ -41,51 +41,39 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The tests that should notice a fault in a module, the likeliest first.  Patterns that match no file are ignored; the
 # first key that matches counts, and a module that no key matches is tested by the whole suite.
+CORE = [
+    "tests/test_network.py",
+    "tests/test_state.py",
+    "tests/test_misuse.py",
+    "tests/test_evaluation.py",
+    "tests/test_losses.py",
+    "tests/test_optimizers.py",
+    "tests/test_scale.py",
+    "tests/test_tracing.py",
+    "tests/test_training.py",
+]
 TESTS = {
-    "network.py": [
-        "tests/test_network*.py",
-        "tests/test_misuse.py",
-        "tests/test_stepping.py",
-        "tests/test_threads.py",
-        "tests/test_training.py",
-        "tests/layers",
-        "tests/attacks/test_fgsm.py",
-    ],
+    "network.py": [*CORE, "tests/test_stepping.py", "tests/test_checkpoint.py", "tests/test_robustness.py"],
+    "stack.py": [*CORE, "tests/test_stepping.py", "tests/attacks/test_fgsm.py", "tests/attacks/test_pixel.py"],
     "layers/*.py": [
+        *CORE,
         "tests/layers",
-        "tests/test_network*.py",
-        "tests/test_misuse.py",
         "tests/test_gradient_check.py",
-        "tests/peers/test_torch_layers.py",
+        "tests/test_checkpoint.py",
         "tests/test_temperature_equivalence.py",
-        "tests/test_checkpoint.py",
+        "tests/peers/test_torch_layers.py",
     ],
-    "losses.py": [
-        "tests/test_losses.py",
-        "tests/peers/test_torch_losses.py",
-        "tests/test_misuse.py",
-        "tests/test_training.py",
-        "tests/attacks/test_fgsm.py",
-        "tests/attacks/test_pgd.py",
-    ],
-    "optimizers.py": [
-        "tests/test_optimizers.py",
-        "tests/peers/test_torch_optimizers.py",
-        "tests/test_misuse.py",
-        "tests/test_training.py",
-        "tests/test_checkpoint.py",
-    ],
-    "training.py": [
-        "tests/test_training.py",
-        "tests/test_misuse.py",
-        "tests/test_stepping.py",
-        "tests/test_checkpoint.py",
-        "tests/peers/test_torch_training.py",
-    ],
+    "losses.py": [*CORE, "tests/peers/test_torch_losses.py", "tests/attacks/test_fgsm.py"],
+    "optimizers.py": [*CORE, "tests/test_checkpoint.py", "tests/peers/test_torch_optimizers.py"],
+    "training.py": [*CORE, "tests/test_checkpoint.py", "tests/peers/test_torch_training.py"],
+    "samples.py": CORE,
+    "validation.py": [*CORE, "tests/layers", "tests/attacks/test_fgsm.py", "tests/test_checkpoint.py"],
+    "floating_point.py": ["tests/test_evaluation.py"],
     "checkpoint.py": ["tests/test_checkpoint.py", "tests/test_training.py", "tests/study/test_store.py"],
-    "sealed.py": ["tests/test_sealed.py", "tests/test_checkpoint.py", "tests/study/test_store.py"],
+    "sealed.py": ["tests/test_checkpoint.py", "tests/study/test_store.py"],
     "atomic.py": ["tests/test_atomic.py", "tests/test_checkpoint.py", "tests/study/test_store.py"],
     "tracing.py": ["tests/test_tracing.py", "tests/test_training.py"],
+    "gradient_c*.py": ["tests/test_gradient_check.py"],
 }
 WHOLE_SUITE = ("tests",)
 

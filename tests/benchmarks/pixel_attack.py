@@ -1,15 +1,15 @@
-"""How long attacks take: minirobust against the same written in PyTorch.
+"""Time attacks: minirobust against the same attacks written in PyTorch.
 
     python tests/benchmarks/pixel_attack.py --threads 1
 
 The pixel attack on 1, 2 and 3 pixels, and FGSM with its evaluation, on 10,000 MNIST test images (without MNIST, on the
-shipped digits) and the 784 - 256 sigmoid - 10 network after an epoch of training.  Both libraries run in this one
-process with the same weights and number of threads, in turn, round after round, so that whatever else the machine does
-meets both.  A ratio is the median over the rounds of (PyTorch / minirobust): above 1, minirobust is faster.
+shipped digits) and the 784 - 256 sigmoid - 10 network after one epoch of training.  Both libraries run in one process
+with the same weights and number of threads and take turns in every round, so that other load on the machine slows both.
+A ratio is the median over the rounds of (PyTorch / minirobust): above 1, minirobust is faster.
 
-The PyTorch attacks are what a competent user would write: batches, one gradient per image, parameters that ask for
-none, `topk`, and images already fooled left out at once; each candidate takes a full forward pass.  Both must agree on
-whom they fool, but for images on the very border between two classes.  Not collected as a test.
+The PyTorch attacks are what a competent user would write: batches, one gradient per image, parameters without
+gradients, `topk`, and no further candidates for images that are already fooled; each candidate takes a full forward
+pass.  Both must fool the same images, except for images on the border between two classes.  Not collected as a test.
 """
 
 import argparse
@@ -23,7 +23,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class PyTorchAttacks:
-    """The network with minirobust's weights, and the two attacks on it."""
+    """A network with minirobust's weights, and two attacks on it."""
 
     def __init__(self, network, x, y, batch):
         import torch
@@ -51,7 +51,7 @@ class PyTorchAttacks:
         return logits.detach(), torch.autograd.grad(loss, x)[0]
 
     def pixel(self, pixels):
-        """Which images are fooled with 1, 2, ... pixels."""
+        """Return which images are fooled with 1, 2, ... pixels."""
         import torch
 
         fooled_at = []
@@ -68,16 +68,18 @@ class PyTorchAttacks:
         fooled_at = []
         for n in range(1, pixels + 1):
             for values in product((0.0, 1.0), repeat=n):
-                left = (~fooled).nonzero()[:, 0]
-                candidates = images[left].scatter_(1, best[left, :n], torch.tensor(values).expand(len(left), n))
-                hits = self.model(candidates).argmax(1) != y[left]
-                images[left[hits]] = candidates[hits]
-                fooled[left[hits]] = True
+                standing = (~fooled).nonzero()[:, 0]
+                candidates = images[standing].scatter_(
+                    1, best[standing, :n], torch.tensor(values).expand(len(standing), n)
+                )
+                hits = self.model(candidates).argmax(1) != y[standing]
+                images[standing[hits]] = candidates[hits]
+                fooled[standing[hits]] = True
             fooled_at.append(fooled.clone())
         return torch.stack(fooled_at)
 
     def fgsm(self, epsilon):
-        """Which images are fooled."""
+        """Return which images are fooled."""
         import torch
 
         fooled = []
@@ -90,7 +92,7 @@ class PyTorchAttacks:
 
 
 def load(folder, samples):
-    """Training and test images and labels, and what they are."""
+    """Return training and test images and labels, and a description of them."""
     from data_loaders import DataNotFoundError, load_mnist
 
     try:
@@ -102,7 +104,7 @@ def load(folder, samples):
 
 
 def measure(contestants, rounds):
-    """Seconds of every round of each of two contestants, and the last answers."""
+    """Return the seconds of each contestant's rounds, and the last answers."""
     seconds = {name: [] for name in contestants}
     answers = {name: run() for name, run in contestants.items()}  # warms up
     for _ in range(rounds):
@@ -122,7 +124,7 @@ def show(title, seconds, answers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", metavar="DIR", help="where MNIST's files lie; else where MINIROBUST_DATA says")
+    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files (default MINIROBUST_DATA)")
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)

@@ -1,9 +1,9 @@
-"""Whether the tests of the attacks notice faults: each is planted in a copy of the code, and the tests run on it.
+"""Plant faults in a copy of the attacks, one at a time, and print which test notices each first.
 
     python tests/benchmarks/planted_faults.py
     python tests/benchmarks/planted_faults.py pgd pixel
 
-A fault is a line that a tired author might write.  The copy lies in a temporary folder.  Not collected as a test: it
+A fault is a line that a tired author might write.  The copy is in a temporary folder.  Not collected as a test: it
 takes minutes.
 """
 
@@ -18,57 +18,62 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# By the test file that should notice: what the fault is, the file in minirobust/attacks, the text there, the fault.
+# For each test file: the fault in words, its file in minirobust/attacks, the text there, and the text that replaces it.
 FAULTS = {
     "fgsm": [
-        ("sign dropped", "fgsm.py", "network.xp.sign(gradient)", "gradient"),
-        ("downhill", "fgsm.py", "x + epsilon * network.xp.sign", "x - epsilon * network.xp.sign"),
+        ("sign dropped", "fgsm.py", "epsilon * sign(model, gradient)", "epsilon * gradient"),
+        ("downhill", "fgsm.py", "x + epsilon * sign", "x - epsilon * sign"),
         (
-            "clipped to [0, 1], whatever the range",
+            "clipped to [0, 1] for every range",
             "fgsm.py",
-            "sign(gradient), *network.input_range)",
-            "sign(gradient), 0, 1)",
+            "sign(model, gradient), *model.input_range)",
+            "sign(model, gradient), 0, 1)",
         ),
         (
-            "predicted for true label",
+            "predicted label in place of the true one",
             "fgsm.py",
-            "input_gradient(x[chunk], y[chunk], loss)\n        clean",
-            "input_gradient(x[chunk], network.predict(x[chunk]), loss)\n        clean",
+            "logits, _, gradient = model.gradient(x[chunk], y[chunk], loss)",
+            "logits, _, gradient = model.gradient(x[chunk], model.predict(x[chunk]), loss)",
         ),
-        ("FGVM: the batch's largest for the sample's", "fgsm.py", ".max(axis=pixels, keepdims=True)", ".max()"),
-        ("FGVM: largest without its sign", "fgsm.py", "xp.abs(g).max", "g.max"),
+        ("FGVM: the chunk's largest, not the sample's", "fgsm.py", ".max(axis=pixels, keepdims=True)", ".max()"),
+        ("FGVM: largest g, not largest |g|", "fgsm.py", "xp.abs(g).max", "g.max"),
         ("FGVM: not divided", "fgsm.py", "g / (largest + (largest == 0))", "g"),
     ],
     "pgd": [
-        ("sign dropped", "pgd.py", "network.xp.sign(gradient[right])", "gradient[right]"),
+        ("sign dropped", "pgd.py", "sign(model, gradient[right])", "gradient[right]"),
         (
-            "last for any iterate",
+            "last iterate, not the first that fools",
             "pgd.py",
-            "            left = left[right]\n",
-            "            right = network.xp.arange(len(left))\n",
+            "            standing = standing[right]\n",
+            "            right = model.xp.arange(len(standing))\n",
         ),
-        ("not within ε", "pgd.py", "network.xp.clip(images, x - epsilon, x + epsilon)", "images"),
-        ("not within the range", "pgd.py", ", x + epsilon), *network.input_range)", ", x + epsilon), -1e9, 1e9)"),
-        ("every start the same", "pgd.py", "uniform((seed, start)", "uniform((seed, 1)"),
-        ("another loss", "pgd.py", "y[left], loss)", "y[left])"),
+        ("not within ε", "pgd.py", "model.xp.clip(images, x - epsilon, x + epsilon)", "images"),
+        ("not within the range", "pgd.py", ", x + epsilon), *model.input_range)", ", x + epsilon), -1e9, 1e9)"),
+        ("all starts the same", "pgd.py", "uniform((seed, start)", "uniform((seed, 1)"),
+        (
+            "default loss, whatever is given",
+            "pgd.py",
+            "under_attack(network, x, y, loss)",
+            "under_attack(network, x, y)",
+        ),
     ],
     "noise": [
         (
             "no clip",
             "noise.py",
-            "network.xp.clip(x[left] + epsilon * signs(network, u), *network.input_range)",
-            "x[left] + epsilon * signs(network, u)",
+            "model.xp.clip(x[standing] + epsilon * signs(model, u), *model.input_range)",
+            "x[standing] + epsilon * signs(model, u)",
         ),
-        ("last for any draw", "noise.py", "left = left[where_right", "left[where_right"),
-        ("every draw the same", "noise.py", "(seed, draw)", "(seed, 0)"),
-        ("numbers by the place in the chunk", "attack.py", "advance(samples.start * math.prod(shape))", "advance(0)"),
+        ("last draw, not the first that fools", "noise.py", "standing = standing[where_right", "standing[where_right"),
+        ("all draws the same", "noise.py", "(seed, draw)", "(seed, 0)"),
+        ("numbers by position in the chunk", "attack.py", "advance(samples.start * math.prod(shape))", "advance(0)"),
     ],
     "square": [
-        ("worse for better", "square.py", "value > best[left]", "value < best[left]"),
+        ("worse, not better", "square.py", "value > best[standing]", "value < best[standing]"),
         (
             "no clip",
             "square.py",
-            "xp.where(inside, xp.clip(x + epsilon * sign, *network.input_range), images)\n    unchanged",
+            "xp.where(inside, xp.clip(x + epsilon * sign, *model.input_range), images)\n    unchanged",
             "xp.where(inside, x + epsilon * sign, images)\n    unchanged",
         ),
         ("channels forgotten", "square.py", "u[:, None, None, 2:]", "u[:, None, None, 2:3]"),
@@ -77,38 +82,38 @@ FAULTS = {
     ],
     "transfer": [
         ("made on the target", "transfer.py", "attack(source, x, y)\n    images", "attack(target, x, y)\n    images"),
-        ("judged by the source", "transfer.py", "judge(target,", "judge(source,"),
-        ("images as they came", "transfer.py", "target.check_input(images)", "x_target"),
-        ("seed lost", "transfer.py", "made.epsilon, made.seed", "made.epsilon"),
+        ("judged by the source", "transfer.py", "judge(model,", "judge(under_attack(source, x, y)[0],"),
+        ("source's images dropped", "transfer.py", "target.check_input(images)", "x_target"),
+        ("seed not passed on", "transfer.py", "made.epsilon, made.seed", "made.epsilon"),
     ],
     "pixel": [
         ("sign kept in the score", "pixel.py", "abs(gradient).reshape", "gradient.reshape"),
         ("channels forgotten", "pixel.py", ".mean(axis=2)", "[:, :, 0]"),
         (
-            "of equal scores the last",
+            "the last of equal scores",
             "pixel.py",
             "score.argmax(axis=1)",
             "score.shape[1] - 1 - score[:, ::-1].argmax(axis=1)",
         ),
         ("wrong label", "pixel.py", "change.before, y[chunk], loss", "change.before, 0 * y[chunk], loss"),
-        ("all pixels at once only", "pixel.py", "for n in range(1, best", "for n in range(best.shape[1], best"),
-        ("a colour skipped for one channel", "pixel.py", "!= own).any(axis=2)", "!= own).all(axis=2)"),
+        ("only all pixels at once", "pixel.py", "for n in range(1, best", "for n in range(best.shape[1], best"),
+        ("colour skipped if one channel is equal", "pixel.py", "!= own).any(axis=2)", "!= own).all(axis=2)"),
         (
-            "the shortcut believed",
+            "shortcut not confirmed",
             "pixel.py",
             "sure = predictions != labels[found.images]",
             "sure = predictions == predictions",
         ),
         ("padding forgotten", "pixel_change.py", "rows + top - u", "rows - u"),
-        ("brute force: the last pixel left out", "pixel.py", "product(range(pixels)", "product(range(pixels - 1)"),
+        ("brute force: last pixel left out", "pixel.py", "product(range(pixels)", "product(range(pixels - 1)"),
         (
             "brute force: all channels alike",
             "pixel.py",
-            "product(change.network.input_range, repeat=channels)",
-            "[(v,) * channels for v in change.network.input_range]",
+            "product(change.model.input_range, repeat=channels)",
+            "[(v,) * channels for v in change.model.input_range]",
         ),
         (
-            "brute force: what was wrong is attacked",
+            "wrong images attacked, too",
             "pixel.py",
             "self.clean[chunk] == self.labels[chunk]",
             "self.clean[chunk] >= 0",
@@ -134,7 +139,7 @@ def main():
 
 
 def by_which_test(copy, name, file, text, fault):
-    """The first test that fails on the copy with the fault in it; None if none does."""
+    """Return the first test that fails on the copy with the fault in it, or None."""
     path = copy / "minirobust" / "attacks" / file
     whole = path.read_text(encoding="utf-8")
     if whole.count(text) != 1:

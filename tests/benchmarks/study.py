@@ -1,9 +1,9 @@
-"""How much a study gains from two processes, and where the time of finished studies went.
+"""Time a study with and without two processes, and show how finished studies spent their time.
 
 python tests/benchmarks/study.py                 # the same tasks one after another, and in two processes
 python tests/benchmarks/study.py DIR [DIR ...]   # seconds of training, measuring, attacks and audits, as stored
 OPENBLAS_NUM_THREADS=1 python tests/benchmarks/study.py --preset svhn --full-size cifar10-25k.h5
-                                                 # the same at the preset's size, foretold from a few epochs
+                                                 # the same for the preset's full size, extrapolated from a few epochs
 """
 
 import argparse
@@ -85,7 +85,7 @@ def speed_up(options):
 
 
 def full_size(options):
-    """Of one network, and another that is a source for its audit; all epochs cost as much as the few that are run."""
+    """Extrapolate for one network, and one more as the source for its audit, from the few epochs that are run."""
     entry, preset = CATALOGUE[PRESETS[options.preset].dataset], PRESETS[options.preset]
     with tempfile.TemporaryDirectory() as folder:
         data = load_hdf5(options.full_size)
