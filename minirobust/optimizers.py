@@ -11,7 +11,7 @@ from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.network import Network
 from minirobust.validation import Argument, Rate, number
 
-BLOCK = 1 << 15  # parameters that Adam updates at a time on the CPU: temporaries of this size stay in a core's cache
+BLOCK = 40_960  # parameters that Adam updates at a time on the CPU: temporaries of this size stay in a core's cache
 
 
 class Optimizer:

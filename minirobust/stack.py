@@ -118,8 +118,9 @@ class Evaluation(Stack):
         grad, scale = grad.astype(self.dtype, copy=False), self.loss_scale
         with np.errstate(all="ignore"):
             gradient = self.back(grad * scale, start)
-            if scale != 1 and not math.isfinite(self.backend.to_numpy(gradient.sum())):
-                scale, gradient = 1, self.back(grad, start)  # the scale made it overflow, or it is not finite anyway
+            flat = gradient.reshape(-1)
+            if scale != 1 and not math.isfinite(self.backend.to_numpy(flat @ flat)):
+                scale, gradient = 1, self.back(grad, start)  # the scale may have made it overflow
             return losses, self.xp.multiply(gradient, 1 / scale, out=out)
 
     def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
