@@ -137,7 +137,8 @@ def pack(network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -
         description["optimizer"], averages = _optimizer_entries(optimizer)
         arrays |= averages
     # Load it before it is written: what cannot be built again, or comes back changed, must not get into a file.
-    classes = _by_reference({type(part) for part in (*network.layers, optimizer) if part is not None})
+    layers = {type(layer.fresh()) for layer in network.layers}  # inside `trace`, a layer's own class is another
+    classes = _by_reference(layers if optimizer is None else layers | {type(optimizer)})
     try:
         twin = _rebuild(json.loads(json.dumps(description)), arrays, network.backend, None, classes)
     except CheckpointError as error:
@@ -173,7 +174,7 @@ def _network_entries(network: Network) -> tuple[dict[str, Any], Arrays]:
     layers = []
     for layer in network.layers:
         plain, large = _split(layer, layer.arguments())
-        layers.append([_reference(type(layer)), plain])
+        layers.append([_reference(type(layer.fresh())), plain])
         arrays |= {f"layers/{layer.index}/{name}": array for name, array in large.items()}
     description = {
         "version": sealed.VERSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -195,27 +196,17 @@ class Adam(Optimizer):
         rate = self.rates["lr"] * (root / (1 - self.beta1**self.t)).astype(value.dtype)
         epsilon = self.rates["epsilon"] * root.astype(value.dtype)
         step = self.network.backend.adam_step or adam_step
-        step(value, grad, self.m, self.v, rate, self.beta1, self.beta2, epsilon, self.scale)
+        step((value, grad, self.m, self.v), rate, epsilon, self.beta1, self.beta2, self.scale)
 
 
-def adam_step(
-    value: Array,
-    grad: Array,
-    m: Array,
-    v: Array,
-    rate: Array,
-    beta1: float,
-    beta2: float,
-    epsilon: Array,
-    scale: float,
-) -> None:
-    """Update `value`, `m` and `v` in place, block by block, with the corrections 1 - βᵗ in `rate` and `epsilon`."""
-    for start in range(0, value.size, BLOCK):
+def adam_step(arrays: Sequence[Array], rate: Array, epsilon: Array, beta1: float, beta2: float, scale: float) -> None:
+    """Update θ, m and v of `arrays` = (θ, g, m, v) in place, with the corrections 1 - βᵗ in `rate` and `epsilon`."""
+    for start in range(0, arrays[0].size, BLOCK):
         block = slice(start, start + BLOCK)
-        θ, g, m_, v_ = value[block], grad[block], m[block], v[block]
+        θ, g, m, v = (array[block] for array in arrays)
         lr, ε = (number[block] if number.ndim else number for number in (rate, epsilon))
-        m_ *= beta1
-        m_ += (1 - beta1) / scale * g
-        v_ *= beta2
-        v_ += (1 - beta2) / scale**2 * (g * g)
-        θ -= lr * m_ / (v_**0.5 + ε)
+        m *= beta1
+        m += (1 - beta1) / scale * g
+        v *= beta2
+        v += (1 - beta2) / scale**2 * (g * g)
+        θ -= lr * m / (v**0.5 + ε)

@@ -88,6 +88,15 @@ def test_gradients_in_training_and_attacks_are_the_true_ones(rng):
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
+def test_a_network_saved_inside_a_trace_loads_as_any_other(net, rng, tmp_path):
+    x = rng.standard_normal((6, 4))
+    with mr.trace(net):
+        mr.save(tmp_path / "net.h5", net)
+    loaded = mr.load(tmp_path / "net.h5").network
+    assert [type(layer) for layer in loaded.layers] == [mr.Dense, mr.ReLU, mr.Dense]
+    np.testing.assert_array_equal(loaded.logits(x), net.backend.to_numpy(net.logits(x)))
+
+
 def test_a_nan_in_a_parameter_is_named(net, rng):
     net.layers[2].weight.value[1, 1] = np.nan
     with mr.trace(net) as record:

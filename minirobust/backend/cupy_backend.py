@@ -198,16 +198,8 @@ class CupyBackend(NumpyBackend):
         return grad_x
 
     def adam_step(
-        self,
-        value: Array,
-        grad: Array,
-        m: Array,
-        v: Array,
-        rate: Array,
-        beta1: float,
-        beta2: float,
-        epsilon: Array,
-        scale: float,
+        self, arrays: Sequence[Array], rate: Array, epsilon: Array, beta1: float, beta2: float, scale: float
     ) -> None:
-        """Update `value`, `m` and `v` in place as `minirobust.optimizers.adam_step` does, in one launch."""
+        """Update θ, m and v of (θ, g, m, v) in place as `minirobust.optimizers.adam_step` does, in one launch."""
+        value, grad, m, v = arrays
         self._elementwise["adam_step"](grad, rate, beta1, beta2, epsilon, scale, value, m, v)

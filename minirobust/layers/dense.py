@@ -49,4 +49,5 @@ class Dense(Layer):
 
     def parameter_gradients(self, grad_y: Array) -> None:
         self.xp.matmul(self.x.T, grad_y, out=self.weight.grad)
+        # A sum over the samples.  `grad_y.sum` would do the same by way of Python code of NumPy's.
         self.xp.add.reduce(grad_y, axis=0, out=self.bias.grad)

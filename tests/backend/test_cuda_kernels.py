@@ -213,7 +213,7 @@ def test_adam_is_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
         for home, (value, m, v) in zip((cuda, reference), states, strict=True):
             rate, epsilon = (home.asarray(np.asarray(rate, dtype) / t) for rate in rates)
             step = home.adam_step or adam_step
-            step(value, home.asarray(grad), m, v, rate, 0.8, 0.95, epsilon, 4.0)
+            step((value, home.asarray(grad), m, v), rate, epsilon, 0.8, 0.95, 4.0)
     tolerance = 200 * np.finfo(dtype).eps
     for got, expected in zip(*states, strict=True):
         np.testing.assert_allclose(cuda.to_numpy(got), expected, rtol=tolerance, atol=tolerance)
