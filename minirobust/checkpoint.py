@@ -137,8 +137,7 @@ def pack(network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -
         description["optimizer"], averages = _optimizer_entries(optimizer)
         arrays |= averages
     # Load it before it is written: what cannot be built again, or comes back changed, must not get into a file.
-    layers = {type(layer.fresh()) for layer in network.layers}  # inside `trace`, a layer's own class is another
-    classes = _by_reference(layers if optimizer is None else layers | {type(optimizer)})
+    classes = _by_reference({_class(part) for part in (*network.layers, optimizer) if part is not None})
     try:
         twin = _rebuild(json.loads(json.dumps(description)), arrays, network.backend, None, classes)
     except CheckpointError as error:
@@ -174,7 +173,7 @@ def _network_entries(network: Network) -> tuple[dict[str, Any], Arrays]:
     layers = []
     for layer in network.layers:
         plain, large = _split(layer, layer.arguments())
-        layers.append([_reference(type(layer.fresh())), plain])
+        layers.append([_reference(_class(layer)), plain])
         arrays |= {f"layers/{layer.index}/{name}": array for name, array in large.items()}
     description = {
         "version": sealed.VERSION,
@@ -364,6 +363,11 @@ def _count(name: str, value: object) -> int:
 
 
 # Names of classes
+
+
+def _class(part: Layer | Optimizer) -> type:
+    """Return the class of a layer or an optimizer; inside `trace`, that of a layer is a subclass of it."""
+    return getattr(type(part), "recorded_class", type(part))
 
 
 def _reference(kind: type) -> str:

@@ -187,7 +187,7 @@ def _recording(kind: type[Layer], record: Trace) -> type[Layer]:
 
     Recording.__name__ = kind.__name__
     Recording.__module__, Recording.__qualname__ = kind.__module__, kind.__qualname__
-    Recording.record = record
+    Recording.record, Recording.recorded_class = record, kind
     return Recording
 
 
