@@ -225,8 +225,10 @@ def check_batch(x: object, shape: tuple[int, ...], dtype: str, owner: object, ba
     if batch.dtype != dtype:
         with np.errstate(over="ignore", under="ignore"):  # a number too large for float32 becomes infinity: see below
             batch = batch.astype(dtype)
-    if isinstance(batch, np.ndarray) and not np.isfinite(batch).all():
-        raise ValueError(f"{owner}: expected finite numbers in {dtype}, got NaN or infinity")
+    if isinstance(batch, np.ndarray):
+        if not np.isfinite(batch).all():
+            raise ValueError(f"{owner}: expected finite numbers in {dtype}, got NaN or infinity")
+        batch = np.ascontiguousarray(batch)  # a matrix product rounds differently for another memory layout
     return backend.asarray(batch)
 
 
