@@ -275,6 +275,18 @@ def test_of_several_activations_the_last_one_counts(backend, rng):
     assert net.last_activation is layers[3]
 
 
+@pytest.mark.parametrize("activation", [mr.TemperatureSigmoid(0.5), mr.ReLU(), mr.Tanh()], ids=repr)
+def test_every_activation_is_one(activation):
+    net = mr.Network([mr.Dense(4), activation.fresh(), mr.Dense(2)], (3,))
+    assert net.last_activation is net.layers[1]
+    assert net.hidden(np.ones((1, 3))).shape == (1, 4)
+
+
+@pytest.mark.parametrize("layer", [mr.Flatten(), mr.Dropout(0.5), mr.Softmax(), mr.Dense(2)], ids=repr)
+def test_no_other_layer_is_an_activation(layer):
+    assert not layer.is_activation
+
+
 def test_hidden_needs_an_activation():
     net = mr.Network([mr.Dense(2)], input_shape=(3,))
     with pytest.raises(ValueError, match="expected a network with an activation layer"):

@@ -85,6 +85,47 @@ def test_gradients_are_the_true_ones(loss, digits, unscaled):
     np.testing.assert_allclose(scaled, plain, rtol=1e-3, atol=1e-37)
 
 
+class Factor(mr.Layer):
+    """The identity forward; multiplies the gradient on the way back."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, x):
+        return x
+
+    def input_gradient(self, grad_y):
+        return grad_y * self.factor
+
+
+def through_subnormals(dtype):
+    """On the way back, gradients go down to 1e-43, where float32 has a digit or two, and up again."""
+    layers = [mr.Dense(4), Factor(1e30), Factor(1e-13), Factor(1e-30), mr.Dense(3)]
+    return mr.Network(layers, (5,), dtype=dtype)
+
+
+def test_digits_that_subnormal_products_would_lose_are_kept(rng, unscaled):
+    x, y = rng.random((8, 5)).astype("float32"), rng.integers(0, 3, 8)
+    scaled, plain = unscaled(lambda: through_subnormals("float32").input_gradient(x, y))
+    truth = through_subnormals("float64").input_gradient(x.astype("float64"), y)
+    np.testing.assert_allclose(scaled, truth, rtol=1e-4, atol=1e-6 * abs(truth).max())
+    assert abs(plain - truth).max() > 1e-3 * abs(truth).max()
+
+
+def test_training_keeps_them_too(rng, unscaled):
+    x, y = rng.random((8, 5)).astype("float32"), rng.integers(0, 3, 8)
+
+    def gradients(dtype):
+        net = through_subnormals(dtype)
+        mr.fit(net, mr.SGD(net, lr=0), (x.astype(dtype), y), epochs=1, batch_size=8, progress=False)
+        return net.layers[0].weight.grad.copy()
+
+    scaled, plain = unscaled(lambda: gradients("float32"))
+    truth = gradients("float64")
+    np.testing.assert_allclose(scaled, truth, rtol=1e-4, atol=1e-6 * abs(truth).max())
+    assert abs(plain - truth).max() > 1e-3 * abs(truth).max()
+
+
 def linear(slope):
     """A network whose input gradient is `slope` in size."""
     net = mr.Network([mr.Dense(2)], (1,))
@@ -116,15 +157,8 @@ def test_training_whose_scaled_gradient_overflows_continues_without_the_scale(un
     rng = np.random.default_rng(0)
     x, y = rng.random((350, 4)).astype("float32"), rng.integers(0, 2, 350)
 
-    class Amplify(mr.Layer):
-        def forward(self, x):
-            return x
-
-        def input_gradient(self, grad_y):
-            return grad_y * np.float32(1e32)
-
     def train():
-        layers = [mr.Dense(6), mr.Dropout(0.25), Amplify(), mr.Tanh(), mr.Dense(2)]
+        layers = [mr.Dense(6), mr.Dropout(0.25), Factor(1e32), mr.Tanh(), mr.Dense(2)]
         net = mr.Network(layers, (4,))
         history = mr.fit(net, mr.SGD(net, lr=1e-34), (x, y), epochs=2, batch_size=1, progress=False)
         return net.parameters.tobytes(), [record.loss for record in history], net.layers[1].draws
@@ -139,15 +173,8 @@ def test_adam_whose_squared_gradient_overflows_continues_without_the_scale(gradi
     rng = np.random.default_rng(0)
     x, y = rng.random((120, 4)).astype("float32"), rng.integers(0, 2, 120)
 
-    class Amplify(mr.Layer):
-        def forward(self, x):
-            return x
-
-        def input_gradient(self, grad_y):
-            return grad_y * np.float32(gradient)
-
     def train():
-        net = mr.Network([mr.Dense(6), Amplify(), mr.Tanh(), mr.Dense(2)], (4,))
+        net = mr.Network([mr.Dense(6), Factor(gradient), mr.Tanh(), mr.Dense(2)], (4,))
         before = net.parameters.copy()
         mr.fit(net, mr.Adam(net), (x, y), epochs=2, batch_size=1, progress=False)
         assert (net.parameters != before).all()
