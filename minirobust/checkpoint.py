@@ -18,12 +18,13 @@ import numpy as np
 from minirobust import atomic, sealed
 from minirobust import backend as backends
 from minirobust import layers as built_in_layers
+from minirobust.arguments import normalized, same, shown
 from minirobust.backend import Backend
 from minirobust.layers import Layer
 from minirobust.network import Network
 from minirobust.optimizers import SGD, Adam, Momentum, Optimizer
 from minirobust.sealed import CheckpointError
-from minirobust.validation import check_dtype, normalized, same, shown
+from minirobust.validation import check_dtype
 
 Arrays = dict[str, np.ndarray]
 Class = type[Layer] | type[Optimizer]

@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
 from minirobust.floating_point import ERROR_MODE, IGNORE
-from minirobust.validation import check_labels
+from minirobust.validation import check_labels, check_loss, check_per_sample
 
 
 class Loss(Protocol):
@@ -108,18 +108,6 @@ class Margin(LossOfLogits):
         return value, (classes == runner_up[:, None]).astype(logits.dtype) - label.astype(logits.dtype)
 
 
-def check_loss(loss: Loss, classes: int) -> None:
-    """Raise TypeError or ValueError unless `loss` is an object with `value_and_gradient` for that many classes."""
-    if isinstance(loss, type):
-        raise TypeError(f"loss: expected an object, got the class {loss.__name__}: write {loss.__name__}()")
-    if not callable(getattr(loss, "value_and_gradient", None)):
-        raise TypeError(
-            f"loss: expected an object with value_and_gradient(logits, y, target=None), got {loss!r}, which has none"
-        )
-    if classes < getattr(loss, "least_classes", 1):
-        raise ValueError(f"{loss!r}: expected at least two classes, got logits of shape (N, {classes})")
-
-
 def evaluate(loss: Loss, backend: Backend, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
     """Return losses and gradients for labels that were checked at the door; only a custom loss' results are checked.
 
@@ -136,11 +124,4 @@ def evaluate(loss: Loss, backend: Backend, logits: Array, y: Array, target: Arra
         result = loss.value_and_gradient(*((logits, y) if target is None else (logits, y, target)))
     finally:
         ERROR_MODE.reset(mode)
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise ValueError(f"{loss!r}: expected (losses, gradients), got {type(result).__name__}")
-    value, gradient = result
-    for name, array, shape in (("losses", value, logits.shape[:1]), ("gradients", gradient, logits.shape)):
-        if getattr(array, "shape", None) != tuple(shape):
-            got = f"shape {tuple(array.shape)}" if hasattr(array, "shape") else type(array).__name__
-            raise ValueError(f"{loss!r}: expected {name} of shape {tuple(shape)}, one for each sample, got {got}")
-    return value, gradient
+    return check_per_sample(loss, result, tuple(logits.shape))

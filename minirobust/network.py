@@ -8,51 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from minirobust import backend as backends
+from minirobust import validation
+from minirobust.arguments import FlatArray
 from minirobust.backend import Array, Backend
 from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Buffer, Layer, Parameter, Softmax
 from minirobust.layers.layer import Shape, State
-from minirobust.losses import Loss, SoftmaxCrossEntropy, check_loss
+from minirobust.losses import Loss, SoftmaxCrossEntropy
 from minirobust.stack import Evaluation, Stack, most_likely
-from minirobust.validation import (
-    check_batch,
-    check_dtype,
-    check_gradient,
-    check_labels,
-    check_members,
-    check_range,
-    check_seed,
-    check_shape,
-)
 
 
 class NonFiniteError(ArithmeticError):
     """NaN or infinity where training or a prediction needs numbers; the message says where it arose."""
-
-
-class FlatArray:
-    """An attribute of a network that holds a flat array; assigning to it writes into it, so that views stay views."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __set__(self, network: Network, values: Any) -> None:
-        flat = network.__dict__.setdefault(self.name, values)
-        if flat is values:
-            return
-        values = network.backend.asarray(values)
-        if values.shape != flat.shape:
-            raise ValueError(f"{self.name}: expected an array of shape {flat.shape}, got shape {values.shape}")
-        flat[...] = values
-
-    if TYPE_CHECKING:
-
-        def __get__(self, network: object, kind: type) -> Array: ...
 
 
 class Network(Stack):
@@ -113,11 +85,11 @@ class Network(Stack):
         seed: int = 0,
         input_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        self.layers: tuple[Layer, ...] = check_members("Network", "layers", layers, Layer)
-        self.input_shape = check_shape(input_shape)
-        self.dtype = check_dtype(dtype)
-        self.seed = check_seed(seed)
-        self.input_range = check_range(input_range)
+        self.layers: tuple[Layer, ...] = validation.check_members("Network", "layers", layers, Layer)
+        self.input_shape = validation.check_shape(input_shape)
+        self.dtype = validation.check_dtype(dtype)
+        self.seed = validation.check_seed(seed)
+        self.input_range = validation.check_range(input_range)
         self.backend = backends.get(backend)
         self.xp = self.backend.xp
         self.loss_scale = self.backend.loss_scale
@@ -214,7 +186,7 @@ class Network(Stack):
             If `grad` does not fit the batch of that forward pass.
         """
         if type(grad) is not self.xp.ndarray or grad.shape != self.passed or grad.dtype != self.dtype:
-            grad = check_gradient(grad, self.passed, self.dtype, self.layers[-1], self.backend)
+            grad = validation.check_gradient(grad, self.passed, self.dtype, self.layers[-1], self.backend)
         mode = ERROR_MODE.set(IGNORE)
         try:
             for layer in reversed(self.layers):
@@ -269,9 +241,9 @@ class Network(Stack):
         loss = SoftmaxCrossEntropy() if loss is None else loss
         self.expect_logits(loss)
         x = self.check_input(x, start)
-        y = check_labels(y, (len(x), *self.output_shape), self.backend)
+        y = validation.check_labels(y, (len(x), *self.output_shape), self.backend)
         if target is not None:
-            target = check_labels(target, (len(x), *self.output_shape), self.backend, "target")
+            target = validation.check_labels(target, (len(x), *self.output_shape), self.backend, "target")
         model = Evaluation(self)
         logits = self.xp.empty((len(x), *self.output_shape), dtype=self.dtype)
         gradient = self.xp.empty(x.shape, dtype=self.dtype)
@@ -382,7 +354,7 @@ class Network(Stack):
         self.check_states()
         twin = self._rebuilt(self.backend, self.dtype)
         self.expect_declared(twin)
-        backend, dtype = backends.get(backend), check_dtype(dtype or self.dtype)
+        backend, dtype = backends.get(backend), validation.check_dtype(dtype or self.dtype)
         if backend is not self.backend or dtype != self.dtype:
             twin = self._rebuilt(backend, dtype)
         for ours, theirs in ((self.parameters, twin.parameters), (self.buffers, twin.buffers)):
@@ -439,16 +411,11 @@ class Network(Stack):
             raise ValueError(f"start: expected the index of a layer, 0 to {len(self.layers) - 1}, got {start}")
         self.check_states()
         layer = self.layers[start]
-        return check_batch(x, layer.input_shape, self.dtype, layer, self.backend)
+        return validation.check_batch(x, layer.input_shape, self.dtype, layer, self.backend)
 
     def check_states(self) -> None:
         """Raise AttributeError if a layer's parameter or buffer was replaced: the network would not notice."""
-        for layer, name, state in self._declared:
-            if vars(layer).get(name) is not state:
-                raise AttributeError(
-                    f"{layer}: expected {name} to be the {type(state).__name__} that build declared, found "
-                    f"{type(vars(layer).get(name)).__name__}: write into its array, .{name}.value[...] = new"
-                )
+        validation.check_states(self._declared)
 
     def expect_logits(self, loss: Loss | None = None) -> None:
         """Raise ValueError unless the network ends in logits, and TypeError or ValueError if `loss` cannot use them."""
@@ -461,4 +428,4 @@ class Network(Stack):
             shape = ", ".join(map(str, ("N", *self.output_shape)))
             raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
         if loss is not None:
-            check_loss(loss, *self.output_shape)
+            validation.check_loss(loss, *self.output_shape)

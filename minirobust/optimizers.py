@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minirobust.arguments import Argument, Rate
 from minirobust.backend import Array
 from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.network import Network
-from minirobust.validation import Argument, Rate, number
+from minirobust.validation import number
 
 BLOCK = 40_960  # parameters that Adam updates at a time on the CPU: temporaries of this size stay in a core's cache
 

@@ -16,6 +16,7 @@ from minirobust.backend import Array, Backend
 from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Layer
 from minirobust.losses import Loss, evaluate
+from minirobust.validation import unlike_promise
 
 if TYPE_CHECKING:
     from minirobust.network import Network
@@ -39,7 +40,7 @@ class Stack:
                 if not layer.training:
                     layer.draws = draws  # evaluation asks the same question again and gets the same answer
                 if getattr(x, "shape", None) != (samples, *layer.output_shape) or x.dtype != self.dtype:
-                    raise layer.broken_promise(x)
+                    raise unlike_promise(layer, x, layer.output_shape, self.dtype)
         finally:
             ERROR_MODE.reset(mode)
         self.passed = x.shape if start == 0 and stop is None else None

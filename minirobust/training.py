@@ -5,7 +5,6 @@ The loop watches for NaN and infinity, and saves what it has after every epoch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +16,11 @@ import numpy as np
 from minirobust.backend import Array
 from minirobust.checkpoint import check_saveable, save
 from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
-from minirobust.network import Network, NonFiniteError
+from minirobust.network import Network
 from minirobust.optimizers import Optimizer
 from minirobust.samples import Samples
-from minirobust.tracing import trace
 from minirobust.validation import check_seed, positive_int
+from minirobust.watch import Snapshot, is_finite, repeat
 
 WATCH = 100  # steps between two looks at the loss: each look stops the device
 
@@ -153,21 +152,9 @@ def fit(
     return list(_epochs(*arguments, loss=loss, start=start, progress=progress))
 
 
-@dataclass(frozen=True)
-class _Snapshot:
-    """Everything that a step changes, before step number `step` of an epoch."""
-
-    step: int
-    total: Array
-    parameters: Array
-    buffers: Array
-    optimizer: dict[str, Any]
-    draws: list[int]
-
-
 @dataclass
 class _Run:
-    """A training run: what a step needs, and how to find the step at fault."""
+    """A training run: all that a step needs."""
 
     network: Network
     optimizer: Optimizer
@@ -201,20 +188,21 @@ class _Run:
         """Run all steps of an epoch; return the mean loss over its samples."""
         batches = self.samples.shuffled(self.batch_size, self.seed, epoch)
         total = self.network.xp.zeros((), dtype="float64")
-        before = self._snapshot(0, total)
+        before = Snapshot.of(self.network, self.optimizer, 0, total)
         for step, rows in enumerate(_with_bar(batches, epoch) if progress else batches, start=1):
-            total += self._step(rows)
+            total += self.step(rows)
             if step == 1 and self.checkpoint is not None:
                 check_saveable(self.network, self.optimizer, self.checkpoint)  # a layer may only now show stray state
             if step % WATCH == 0 or step == len(batches):
-                if not self._is_finite(total):
-                    total = self._repeat(epoch, batches[:step], before)
-                before = self._snapshot(step, total)
+                if not is_finite(self.network, self.optimizer, total):
+                    self.overflowed = True
+                    total = repeat(self.step, batches[:step], before, epoch)
+                before = Snapshot.of(self.network, self.optimizer, step, total)
         if self.scale != 1 and self.optimizer.divides_by_scale:
             self.network.gradients *= 1 / self.scale  # the true ones are for everyone to see
         return float(self.network.backend.to_numpy(total)) / len(self.samples.y)
 
-    def _step(self, rows: Array) -> Array:
+    def step(self, rows: Array) -> Array:
         """Learn from one batch: forward, loss, backward, update.  Return the summed loss, which stays on the device."""
         x, y = self.samples.batch(rows)
         logits = self.network.run(x)
@@ -222,43 +210,6 @@ class _Run:
         self.network.backward(gradient / (len(x) / self.scale), input_gradient=False)
         self.optimizer.step(self.scale)
         return value.sum()
-
-    def _is_finite(self, total: Array) -> bool:
-        """Return whether all that a step changes is finite, in a single look: 0 · NaN and 0 · inf are NaN."""
-        arrays = self.network.parameters, *self.optimizer.averages.values()
-        look = total + 0 * sum(array.sum(dtype="float64") for array in arrays)
-        return math.isfinite(self.network.backend.to_numpy(look))
-
-    # If something is not finite, the steps since the last look are repeated one by one under `trace`, and without the
-    # scale, which may have made a large gradient overflow.
-
-    def _repeat(self, epoch: int, batches: list[Array], before: _Snapshot) -> Array:
-        """Repeat the steps since a snapshot; return the summed loss, or raise NonFiniteError at the step at fault."""
-        self.overflowed, total = True, before.total.copy()
-        self._restore(before)
-        for step, rows in enumerate(batches[before.step :], start=before.step):
-            begin = self._snapshot(step, total)
-            with trace(self.network) as record:
-                loss = self._step(rows)
-            total += loss
-            if not self._is_finite(total):
-                self._restore(begin)
-                loss = float(self.network.backend.to_numpy(loss))
-                broken = "the optimizer's step overflowed" if math.isfinite(loss) else f"the loss is {loss}"
-                raise NonFiniteError(f"epoch {epoch}, batch {step + 1}: {record.origin() or broken}")
-        return total
-
-    def _snapshot(self, step: int, total: Array) -> _Snapshot:
-        network = self.network
-        state = {"t": self.optimizer.t.copy()} | {name: a.copy() for name, a in self.optimizer.averages.items()}
-        draws = [layer.draws for layer in network.layers]
-        return _Snapshot(step, total.copy(), network.parameters.copy(), network.buffers.copy(), state, draws)
-
-    def _restore(self, snapshot: _Snapshot) -> None:
-        self.network.parameters, self.network.buffers = snapshot.parameters, snapshot.buffers
-        self.optimizer.load_state(snapshot.optimizer)
-        for layer, draws in zip(self.network.layers, snapshot.draws, strict=True):
-            layer.draws = draws
 
 
 def _with_bar(batches: list[Array], epoch: int) -> Any:

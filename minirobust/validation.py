@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,104 +14,6 @@ from minirobust.backend import Array, Backend
 
 Size = int | tuple[int, int]
 T = TypeVar("T")
-
-
-class Argument(Generic[T]):
-    """A constructor argument that is checked and normalized whenever it is assigned.
-
-    Reading it is an ordinary look-up on the instance: no code runs between a layer and its numbers.
-
-    Parameters
-    ----------
-    check : callable
-        ``check(owner's class name, argument's name, value, **limits)`` returns the normalized value or raises.
-    fixed : bool, default False
-        Whether the argument determines the shapes of arrays, and cannot change once they exist.
-    limits
-        Passed on to `check`.
-    """
-
-    def __init__(self, check: Callable[..., T], *, fixed: bool = False, **limits: Any) -> None:
-        self.check, self.fixed, self.limits = check, fixed, limits
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __set__(self, owner: object, value: Any) -> None:
-        value = self.check(type(owner).__name__, self.name, value, **self.limits)
-        if self.fixed and "index" in vars(owner) and not same(value, vars(owner)[self.name]):
-            raise AttributeError(
-                f"{owner}: {self.name} determines the shapes of the layer's arrays, which exist already: "
-                f"make a new network to change it to {value!r}"
-            )
-        vars(owner)[self.name] = value
-
-    if TYPE_CHECKING:
-
-        def __get__(self, owner: object, kind: type) -> T: ...
-
-
-class Rate(Argument[Any]):
-    """An optimizer's argument: a number, or an array with one for each of the network's parameters.
-
-    Besides, `Optimizer.rates` holds it as an array on the network's backend, which the arithmetic uses.  Assigning a
-    number writes into that array, so that a step that a device has recorded sees it.
-    """
-
-    def __set__(self, owner: Any, value: Any) -> None:
-        network, kind = owner.network, type(owner).__name__
-        if getattr(value, "shape", ()) == ():
-            value = self.check(kind, self.name, value[()] if isinstance(value, np.ndarray) else value, **self.limits)
-            array = np.asarray(value, dtype=network.dtype)
-        else:
-            array = network.backend.to_numpy(value).astype(network.dtype)
-            least = "from 0 upwards" if self.limits.get("include_low") else "above 0"
-            inside = array >= 0 if self.limits.get("include_low") else array > 0
-            if array.shape != network.parameters.shape or not (inside & np.isfinite(array)).all():
-                raise ValueError(
-                    f"{kind}: expected {self.name} to be a number {least}, or an array of them of shape "
-                    f"{network.parameters.shape}, got an array of shape {array.shape}"
-                )
-        moved = network.backend.asarray(array)
-        held = owner.rates.get(self.name)
-        if held is not None and held.shape == moved.shape:
-            held[...] = moved
-        else:
-            held = owner.rates[self.name] = moved
-        vars(owner)[self.name] = held if moved.shape else value
-
-
-def normalized(value: Any) -> Any:
-    """Return `value` with NumPy scalars as Python numbers, lists as tuples, and arrays copied and made read-only."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return tuple(normalized(item) for item in value)
-    if type(value) is np.ndarray and value.flags.writeable:
-        value = value.copy()
-        value.setflags(write=False)
-    return value
-
-
-def same(a: Any, b: Any) -> bool:
-    """Return whether two values are equal: numbers, text, arrays, or tuples, lists and dictionaries of them."""
-    if hasattr(a, "dtype") and hasattr(b, "dtype") and hasattr(a, "shape") and hasattr(b, "shape"):
-        a, b = (backends.of(array).to_numpy(array) for array in (a, b))
-        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
-    if type(a) is not type(b):
-        return isinstance(a, Real) and isinstance(b, Real) and a == b
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    return a is b or bool(a == b) or (isinstance(a, float) and a != a and b != b)
-
-
-def shown(value: Any) -> str:
-    """Return `repr`, but an array of more than a few numbers as its dtype and shape."""
-    if isinstance(value, np.ndarray) and value.size > 4:
-        return f"<{value.dtype} array of shape {value.shape}>"
-    return repr(value)
 
 
 def positive_int(owner: str, name: str, value: int) -> int:
@@ -130,6 +32,20 @@ def size(owner: str, name: str, value: Size, least: int = 1) -> Size:
             f"{owner}: expected {name} to be a whole number of at least {least} or a pair of them, got {value!r}"
         )
     return pair(value) if isinstance(value, tuple | list) else int(value)
+
+
+def size_or_none(owner: str, name: str, value: Size | None) -> Size | None:
+    """Return a whole number from 1 upwards, a pair of them, or None."""
+    return None if value is None else size(owner, name, value)
+
+
+def check_padding(owner: str, name: str, padding: str | Size) -> str | Size:
+    """Return "valid", "same", or a whole number from 0 upwards or a pair of them."""
+    if not isinstance(padding, str):
+        return size(owner, name, padding, least=0)
+    if padding not in ("valid", "same"):
+        raise ValueError(f"{owner}: expected {name} 'valid', 'same', a whole number or a pair of them, got {padding!r}")
+    return padding
 
 
 def pair(value: Size) -> tuple[int, int]:
@@ -299,3 +215,46 @@ def own_array(array: Any, owner: object, backend: Backend) -> Array:
         return array if backend.owns(array) else backends.get("numpy").asarray(array)
     except TypeError as error:
         raise TypeError(f"{owner}: {error}") from None
+
+
+def check_loss(loss: Any, classes: int) -> None:
+    """Raise TypeError or ValueError unless `loss` is an object with `value_and_gradient` for that many classes."""
+    if isinstance(loss, type):
+        raise TypeError(f"loss: expected an object, got the class {loss.__name__}: write {loss.__name__}()")
+    if not callable(getattr(loss, "value_and_gradient", None)):
+        raise TypeError(
+            f"loss: expected an object with value_and_gradient(logits, y, target=None), got {loss!r}, which has none"
+        )
+    if classes < getattr(loss, "least_classes", 1):
+        raise ValueError(f"{loss!r}: expected at least two classes, got logits of shape (N, {classes})")
+
+
+def check_per_sample(loss: object, result: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return what a loss returned for logits of that shape, if it is (losses, gradients), one for each sample."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ValueError(f"{loss!r}: expected (losses, gradients), got {type(result).__name__}")
+    for name, array, expected in zip(("losses", "gradients"), result, (shape[:1], shape), strict=True):
+        if getattr(array, "shape", None) != expected:
+            got = f"shape {tuple(array.shape)}" if hasattr(array, "shape") else type(array).__name__
+            raise ValueError(f"{loss!r}: expected {name} of shape {expected}, one for each sample, got {got}")
+    return result
+
+
+def unlike_promise(owner: object, y: Any, shape: tuple[int, ...], dtype: str) -> Exception:
+    """Return the error for a layer's output that is not of the shape that `build` promised, or not in `dtype`."""
+    expected = f"({', '.join(map(str, ('N', *shape)))}) in {dtype}"
+    if not hasattr(y, "shape"):
+        return TypeError(f"{owner}: expected forward to return an array {expected}, got {type(y).__name__}")
+    got = f"{tuple(y.shape)} in {y.dtype}"
+    return ValueError(f"{owner}: expected forward to return an array {expected}, as build promised, got {got}")
+
+
+def check_states(declared: Sequence[tuple[object, str, object]]) -> None:
+    """Raise AttributeError if the attribute `name` of a layer, for (layer, name, state), is not that state any more."""
+    for layer, name, state in declared:
+        found = vars(layer).get(name)
+        if found is not state:
+            raise AttributeError(
+                f"{layer}: expected {name} to be the {type(state).__name__} that build declared, found "
+                f"{type(found).__name__}: write into its array, .{name}.value[...] = new"
+            )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minirobust as mr
+from minirobust import training
 from minirobust.backend import NumpyBackend
 
 LARGEST = float(np.finfo("float32").max)
@@ -152,8 +153,9 @@ def test_what_is_infinite_anyway_stays_infinite(unscaled):
     np.testing.assert_array_equal(scaled, plain)
 
 
-def test_training_whose_scaled_gradient_overflows_continues_without_the_scale(unscaled):
-    """The steps since the last look are repeated, from the parameters, averages and random streams of then."""
+def test_training_whose_scaled_gradient_overflows_continues_without_the_scale(unscaled, monkeypatch):
+    """The steps since the last look are repeated once, from the parameters, averages and random streams of then."""
+    repeats, whole = [], training.repeat
     rng = np.random.default_rng(0)
     x, y = rng.random((350, 4)).astype("float32"), rng.integers(0, 2, 350)
 
@@ -163,8 +165,14 @@ def test_training_whose_scaled_gradient_overflows_continues_without_the_scale(un
         history = mr.fit(net, mr.SGD(net, lr=1e-34), (x, y), epochs=2, batch_size=1, progress=False)
         return net.parameters.tobytes(), [record.loss for record in history], net.layers[1].draws
 
-    scaled, plain = unscaled(train)
+    def watched():
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "repeat", lambda *args: repeats.append(1) or whole(*args))
+            return train()
+
+    scaled, plain = unscaled(watched)
     assert scaled == plain
+    assert len(repeats) == 1
 
 
 @pytest.mark.parametrize("gradient", [1e9, 1e15])

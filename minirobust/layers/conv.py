@@ -5,20 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from minirobust.arguments import Argument
 from minirobust.backend import Array
 from minirobust.backend.numpy_backend import Padding, Pair, output_size
 from minirobust.layers.initializers import Initializer, check_initializer
 from minirobust.layers.layer import Layer, Parameter, Shape
-from minirobust.validation import Argument, Size, pair, positive_int, size
-
-
-def check_padding(owner: str, name: str, padding: str | Size) -> str | Size:
-    """Return "valid", "same", or a whole number from 0 upwards or a pair of them."""
-    if not isinstance(padding, str):
-        return size(owner, name, padding, least=0)
-    if padding not in ("valid", "same"):
-        raise ValueError(f"{owner}: expected {name} 'valid', 'same', a whole number or a pair of them, got {padding!r}")
-    return padding
+from minirobust.validation import Size, check_padding, pair, positive_int, size
 
 
 def borders(image: Pair, kernel: Pair, stride: Pair, padding: str | Size) -> Padding:

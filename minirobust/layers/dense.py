@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from minirobust.arguments import Argument
 from minirobust.backend import Array
 from minirobust.layers.initializers import Initializer, check_initializer
 from minirobust.layers.layer import Layer, Parameter, Shape
-from minirobust.validation import Argument, positive_int
+from minirobust.validation import positive_int
 
 
 class Dense(Layer):

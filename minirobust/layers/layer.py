@@ -5,7 +5,6 @@ The arithmetic is in the layers' own files.
 
 from __future__ import annotations
 
-import inspect
 import math
 import operator
 from collections.abc import Sequence
@@ -13,9 +12,9 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from minirobust.arguments import constructor_arguments, constructor_call, normalized, same
 from minirobust.backend import Array, Backend
 from minirobust.layers.initializers import Initializer, find_initializer
-from minirobust.validation import normalized, same, shown
 
 Shape = tuple[int, ...]
 
@@ -192,19 +191,7 @@ class Layer:
         TypeError
             If the constructor takes ``*args`` or ``**kwargs``, or an argument is not stored under its own name.
         """
-        parameters = inspect.signature(type(self)).parameters
-        for name, parameter in parameters.items():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise TypeError(
-                    f"{type(self).__name__}: expected a constructor with named arguments, got {parameter}: "
-                    "copies and checkpoints pass every argument by its name"
-                )
-            if not hasattr(self, name):
-                raise TypeError(
-                    f"{type(self).__name__}: expected the constructor to store its argument {name!r} as self.{name}, "
-                    "found no such attribute"
-                )
-        return {name: getattr(self, name) for name in parameters}
+        return constructor_arguments(self)
 
     def states(self, kind: type[Kind]) -> list[Kind]:
         """Return the layer's parameters or buffers, in the order in which `build` declared them."""
@@ -221,13 +208,7 @@ class Layer:
             raise ValueError(f"{self}: expected {expected}, got {got}")
 
     def __repr__(self) -> str:
-        parameters = inspect.signature(type(self)).parameters
-        texts = [
-            shown(value) if parameters[name].default is inspect.Parameter.empty else f"{name}={shown(value)}"
-            for name, value in self.arguments().items()
-            if not same(value, parameters[name].default)
-        ]
-        return f"{type(self).__name__}({', '.join(texts)})"
+        return constructor_call(self)
 
     def __str__(self) -> str:
         place = f"layer {self.index}" if hasattr(self, "index") else "unbuilt layer"
@@ -284,16 +265,6 @@ class Layer:
 
     def _is_declared(self, name: str, value: object) -> bool:
         return name in self.saved or name in SET_BY_NETWORK or isinstance(value, State)
-
-    def broken_promise(self, y: Any) -> Exception:
-        """Return the error for an output that is not what `build` promised."""
-        expected = f"({', '.join(map(str, ('N', *self.output_shape)))}) in {self.dtype}"
-        if not hasattr(y, "shape"):
-            return TypeError(f"{self}: expected forward to return an array {expected}, got {type(y).__name__}")
-        return ValueError(
-            f"{self}: expected forward to return an array {expected}, as build promised, got {tuple(y.shape)} in "
-            f"{y.dtype}"
-        )
 
 
 SET_BY_NETWORK = ("backend", "draws", "dtype", "has_parameters", "index", "seed", "training", "xp")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from minirobust.arguments import Argument
 from minirobust.backend import Array
 from minirobust.backend.numpy_backend import output_size, window_positions
 from minirobust.layers.layer import Layer, Shape
-from minirobust.validation import Argument, Size, pair, size
-
-
-def size_or_none(owner: str, name: str, value: Size | None) -> Size | None:
-    """Return a whole number from 1 upwards, a pair of them, or None."""
-    return None if value is None else size(owner, name, value)
+from minirobust.validation import Size, pair, size, size_or_none
 
 
 class MaxPool2D(Layer):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from minirobust.arguments import Argument
 from minirobust.backend import Array
 from minirobust.layers.layer import Layer
-from minirobust.validation import Argument, number
+from minirobust.validation import number
 
 
 class TemperatureSigmoid(Layer):
