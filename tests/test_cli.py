@@ -124,7 +124,7 @@ def test_an_error_of_the_system_names_the_file(tmp_path):
         (KeyboardInterrupt("interrupted: two of three"), 130, "interrupted: two of three"),
         (backend.BackendError("backend 'cupy': no device"), 2, "backend 'cupy': no device"),
         (ModuleNotFoundError("No module named 'dask'"), 2, "No module named 'dask'"),
-        (mr.training.NonFiniteError("epoch 1, batch 2"), 1, "epoch 1, batch 2"),
+        (mr.NonFiniteError("epoch 1, batch 2"), 1, "epoch 1, batch 2"),
         (OSError(28, "No space left on device", "/x/net.h5"), 2, "/x/net.h5: No space left on device"),
     ],
 )

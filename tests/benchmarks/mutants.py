@@ -67,6 +67,8 @@ TESTS = {
     "optimizers.py": [*CORE, "tests/test_checkpoint.py", "tests/peers/test_torch_optimizers.py"],
     "training.py": [*CORE, "tests/test_checkpoint.py", "tests/peers/test_torch_training.py"],
     "samples.py": CORE,
+    "watch.py": CORE,
+    "arguments.py": [*CORE, "tests/layers", "tests/test_checkpoint.py"],
     "validation.py": [*CORE, "tests/layers", "tests/attacks/test_fgsm.py", "tests/test_checkpoint.py"],
     "floating_point.py": ["tests/test_evaluation.py"],
     "checkpoint.py": ["tests/test_checkpoint.py", "tests/test_training.py", "tests/study/test_store.py"],
