@@ -188,6 +188,25 @@ def test_a_step_that_overflows_is_named(rng):
     assert np.isfinite(net.parameters).all()
 
 
+def test_parameters_that_overflow_though_the_loss_is_finite_are_named(rng):
+    net = mr.Network([mr.Dense(3)], input_shape=(4,))
+    x, y = blobs(rng)
+    with pytest.raises(NonFiniteError, match=r"epoch 1, batch 1: the optimizer's step overflowed"):
+        mr.fit(net, mr.SGD(net, lr=1e38), (100 * x, y), epochs=1, batch_size=len(x), progress=False)
+    assert np.isfinite(net.parameters).all()
+
+
+def test_a_loss_that_overflows_is_named(rng):
+    class Infinite(mr.SoftmaxCrossEntropy):
+        def value_and_gradient(self, logits, y, target=None):
+            value, gradient = super().value_and_gradient(logits, y)
+            return value * np.float32(np.inf), gradient
+
+    net = mr.Network([mr.Dense(3)], input_shape=(4,))
+    with pytest.raises(NonFiniteError, match="epoch 1, batch 1: the loss is inf"):
+        mr.fit(net, mr.SGD(net), blobs(rng), epochs=1, loss=Infinite(), progress=False)
+
+
 def test_watching_does_not_stop_the_device_at_every_step(rng):
     x, y = blobs(rng, 2000)
     strict = mr.backend.get("strict")
