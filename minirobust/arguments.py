@@ -6,7 +6,7 @@ Copies and checkpoints build a layer anew from its arguments, so every argument 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -168,3 +168,15 @@ def constructor_call(owner: object) -> str:
         if not same(value, parameters[name].default)
     ]
     return f"{type(owner).__name__}({', '.join(texts)})"
+
+
+def expect_rebuilt(layer: object, twin: object, names: Iterable[str]) -> None:
+    """Raise TypeError if one of a layer's attributes is missing or different in `twin`, built from its arguments."""
+    for name in names:
+        if name not in vars(twin) or not same(vars(layer)[name], vars(twin)[name]):
+            raise TypeError(
+                f"{layer}: the attribute {name!r} would be lost, because a new {type(layer).__name__} built from the "
+                f"same arguments {'has another value' if name in vars(twin) else 'does not have it'}: make it a "
+                f"constructor argument, a Parameter or a Buffer, or list it in `saved` if forward stores it for the "
+                f"backward pass"
+            )

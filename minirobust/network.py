@@ -419,13 +419,6 @@ class Network(Stack):
 
     def expect_logits(self, loss: Loss | None = None) -> None:
         """Raise ValueError unless the network ends in logits, and TypeError or ValueError if `loss` cannot use them."""
-        last = self.layers[-1]
-        if isinstance(last, Softmax):
-            raise ValueError(
-                f"{last}: expected a network that ends in logits: remove this layer, the loss contains the softmax"
-            )
-        if len(self.output_shape) != 1:
-            shape = ", ".join(map(str, ("N", *self.output_shape)))
-            raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
+        validation.check_logits(self.layers[-1], self.output_shape, isinstance(self.layers[-1], Softmax))
         if loss is not None:
             validation.check_loss(loss, *self.output_shape)

@@ -258,3 +258,14 @@ def check_states(declared: Sequence[tuple[object, str, object]]) -> None:
                 f"{layer}: expected {name} to be the {type(state).__name__} that build declared, found "
                 f"{type(found).__name__}: write into its array, .{name}.value[...] = new"
             )
+
+
+def check_logits(last: object, output_shape: tuple[int, ...], is_softmax: bool) -> None:
+    """Raise ValueError if the last layer of a network does not return logits (N, classes)."""
+    if is_softmax:
+        raise ValueError(
+            f"{last}: expected a network that ends in logits: remove this layer, the loss contains the softmax"
+        )
+    if len(output_shape) != 1:
+        shape = ", ".join(map(str, ("N", *output_shape)))
+        raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")

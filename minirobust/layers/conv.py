@@ -7,24 +7,10 @@ from collections.abc import Iterator
 
 from minirobust.arguments import Argument
 from minirobust.backend import Array
-from minirobust.backend.numpy_backend import Padding, Pair, output_size
 from minirobust.layers.initializers import Initializer, check_initializer
 from minirobust.layers.layer import Layer, Parameter, Shape
-from minirobust.validation import Size, check_padding, pair, positive_int, size
-
-
-def borders(image: Pair, kernel: Pair, stride: Pair, padding: str | Size) -> Padding:
-    """Return the widths (before, after) of the border of zeros that `padding` asks for, down and across."""
-    if padding == "valid":
-        return (0, 0), (0, 0)
-    if padding == "same":
-        down, across = (
-            max(0, (math.ceil(n / s) - 1) * s + k - n) for n, k, s in zip(image, kernel, stride, strict=True)
-        )
-        return (down // 2, down - down // 2), (across // 2, across - across // 2)
-    assert not isinstance(padding, str)
-    down, across = pair(padding)
-    return (down, down), (across, across)
+from minirobust.layers.windows import place_windows
+from minirobust.validation import Size, check_padding, positive_int, size
 
 
 class Conv2D(Layer):
@@ -79,20 +65,10 @@ class Conv2D(Layer):
         self.initializer = initializer
 
     def build(self, input_shape: Shape) -> Shape:
-        self.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)
-        height, width, channels = input_shape
-        kernel, stride = pair(self.kernel_size), pair(self.stride)
-        padding = borders((height, width), kernel, stride, self.padding)
-        padded = (height + sum(padding[0]), width + sum(padding[1]))
-        self.expect(
-            kernel[0] <= padded[0] and kernel[1] <= padded[1],
-            f"images of at least {kernel}",
-            input_shape,
-        )
-        self.weight = Parameter((*kernel, channels, self.filters), self.initializer)
+        self.geometry, out = place_windows(self, input_shape, self.kernel_size, self.stride, self.padding)
+        self.weight = Parameter((*self.geometry[0], input_shape[2], self.filters), self.initializer)
         self.bias = Parameter((self.filters,), "zeros")
-        self.geometry = kernel, stride, padding
-        return (*output_size(padded, kernel, stride), self.filters)
+        return (*out, self.filters)
 
     def forward(self, x: Array) -> Array:
         self.x = x

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from minirobust.arguments import constructor_arguments, constructor_call, normalized, same
+from minirobust.arguments import constructor_arguments, constructor_call, expect_rebuilt, normalized
 from minirobust.backend import Array, Backend
 from minirobust.layers.initializers import Initializer, find_initializer
 
@@ -253,15 +253,7 @@ class Layer:
 
     def expect_declared(self, twin: Layer) -> None:
         """Raise TypeError if the layer has an attribute that `twin`, built from the same arguments, does not share."""
-        ours = {name: value for name, value in vars(self).items() if not self._is_declared(name, value)}
-        for name, value in ours.items():
-            if name not in vars(twin) or not same(value, vars(twin)[name]):
-                raise TypeError(
-                    f"{self}: the attribute {name!r} would be lost, because a new {type(self).__name__} built from the "
-                    f"same arguments {'has another value' if name in vars(twin) else 'does not have it'}: make it a "
-                    f"constructor argument, a Parameter or a Buffer, or list it in `saved` if forward stores it for "
-                    f"the backward pass"
-                )
+        expect_rebuilt(self, twin, [name for name, value in vars(self).items() if not self._is_declared(name, value)])
 
     def _is_declared(self, name: str, value: object) -> bool:
         return name in self.saved or name in SET_BY_NETWORK or isinstance(value, State)

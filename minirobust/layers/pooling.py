@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from minirobust.arguments import Argument
 from minirobust.backend import Array
-from minirobust.backend.numpy_backend import output_size, window_positions
+from minirobust.backend.numpy_backend import window_positions
 from minirobust.layers.layer import Layer, Shape
+from minirobust.layers.windows import place_windows
 from minirobust.validation import Size, pair, size, size_or_none
 
 
@@ -45,18 +46,9 @@ class MaxPool2D(Layer):
             raise ValueError(f"MaxPool2D: expected padding of at most half the window {window}, got {padding}")
 
     def build(self, input_shape: Shape) -> Shape:
-        self.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)
-        height, width, channels = input_shape
-        down, across = pair(self.padding)
-        window = pair(self.window)
-        self.geometry = window, pair(self.stride or self.window), ((down, down), (across, across))
-        padded = (height + 2 * down, width + 2 * across)
-        self.expect(
-            window[0] <= padded[0] and window[1] <= padded[1],
-            f"images of at least {window}",
-            input_shape,
-        )
-        return (*output_size(padded, window, self.geometry[1]), channels)
+        stride = self.stride or self.window
+        self.geometry, out = place_windows(self, input_shape, self.window, stride, self.padding)
+        return (*out, input_shape[2])
 
     def forward(self, x: Array) -> Array:
         y, self.winner = self.backend.max_pool(x, *self.geometry)
@@ -86,13 +78,9 @@ class AvgPool2D(Layer):
         self.stride = stride
 
     def build(self, input_shape: Shape) -> Shape:
-        self.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)
-        height, width, channels = input_shape
-        window, stride = pair(self.window), pair(self.stride or self.window)
-        self.expect(window[0] <= height and window[1] <= width, f"images of at least {window}", input_shape)
-        out = output_size((height, width), window, stride)
+        (window, stride, _), out = place_windows(self, input_shape, self.window, self.stride or self.window, 0)
         self._positions = [slices for _, slices in window_positions(window, stride, out)]
-        return (*out, channels)
+        return (*out, input_shape[2])
 
     def forward(self, x: Array) -> Array:
         total = self.xp.zeros((len(x), *self.output_shape), dtype=x.dtype)
