@@ -20,7 +20,8 @@ from minirobust.layers import (
 )
 from minirobust.losses import Margin, SoftmaxCrossEntropy
 from minirobust.masking import audit
-from minirobust.network import Network, NonFiniteError
+from minirobust.network import Network
+from minirobust.nonfinite import NonFiniteError
 from minirobust.optimizers import SGD, Adam, Momentum
 from minirobust.samples import batches
 from minirobust.tracing import trace

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy
 
 from minirobust.intervals import ClassEstimates, Estimate
+from minirobust.tables import table
 
 Finding = Literal["masked", "FGSM too weak here", "PGD not converged"]
 WIDTH = 120  # columns of the printed report
@@ -151,7 +152,13 @@ class AuditReport:
             (f"{check.number}", _outcome(check), check.name, check.text, _interval(check.estimate), check.condition)
             for check in self.checks
         ]
-        blocks = [head, _table(rates), _table(rows), *map(_advice, self.flagged), f"verdict: {self.verdict}"]
+        blocks = [
+            head,
+            table(rates, 4, (1,)),
+            table(rows, 6, (1,)),
+            *map(_advice, self.flagged),
+            f"verdict: {self.verdict}",
+        ]
         return "\n\n".join(blocks)
 
     __repr__ = __str__
@@ -179,13 +186,6 @@ def _outcome(check: Check) -> str:
 def _advice(check: Check) -> str:
     text = f"check {check.number}, {check.finding}: {check.meaning}  What to do: {check.remedy}"
     return textwrap.fill(text, WIDTH, subsequent_indent="  ")
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join(lines)
 
 
 def _plain(value: Any) -> Any:

@@ -31,8 +31,8 @@ Class = type[Layer] | type[Optimizer]
 
 BUILT_IN: dict[str, Class] = {
     kind.__name__: kind
-    for kind in (*(getattr(built_in_layers, name) for name in built_in_layers.__all__), SGD, Momentum, Adam)
-    if issubclass(kind, Layer | Optimizer) and kind is not Layer
+    for kind in (*vars(built_in_layers).values(), SGD, Momentum, Adam)
+    if isinstance(kind, type) and issubclass(kind, Layer | Optimizer) and kind is not Layer
 }
 
 

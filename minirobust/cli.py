@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from minirobust.backend import BackendError
 from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE
-from minirobust.network import NonFiniteError
+from minirobust.nonfinite import NonFiniteError
 
 try:
     from minirobust.commands import data, study

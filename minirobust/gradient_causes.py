@@ -35,7 +35,7 @@ class Circumstances:
 def numbers(network: Network) -> list[tuple[str, float]]:
     """Return name and value of every argument that is a plain number and of every parameter that is a single number."""
     named = [item for layer in network.layers for item in layer.arguments().items()]
-    scalars = [p for layer in network.layers for p in layer.parameters if p.size == 1]
+    scalars = [p for layer in network.layers for p in layer.parameters if p.value.size == 1]
     named += [(p.name, network.backend.to_numpy(p.value).item()) for p in scalars]
     return [(name, float(value)) for name, value in named if isinstance(value, int | float)]
 

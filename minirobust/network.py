@@ -20,11 +20,9 @@ from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Buffer, Layer, Parameter, Softmax
 from minirobust.layers.layer import Shape, State
 from minirobust.losses import Loss, SoftmaxCrossEntropy
+from minirobust.nonfinite import check_predictions
 from minirobust.stack import Evaluation, Stack, most_likely
-
-
-class NonFiniteError(ArithmeticError):
-    """NaN or infinity where training or a prediction needs numbers; the message says where it arose."""
+from minirobust.tables import table
 
 
 class Network(Stack):
@@ -126,7 +124,7 @@ class Network(Stack):
 
     def _bind(self, kind: type[State], arrays: int) -> list[Array]:
         states = [(name, state) for _, name, state in self._declared if isinstance(state, kind)]
-        ends = list(accumulate((state.size for _, state in states), initial=0))
+        ends = list(accumulate((int(np.prod(state.shape)) for _, state in states), initial=0))
         flat = [self.xp.zeros(ends[-1], dtype=self.dtype) for _ in range(arrays)]
         for (name, state), start, end in zip(states, ends[:-1], ends[1:], strict=True):
             state.bind(name, *(array[start:end] for array in flat))
@@ -265,12 +263,7 @@ class Network(Stack):
             If `x` is wrong, as for `forward`.
         """
         classes = most_likely(self.backend, self.logits(x))
-        without = np.flatnonzero(self.backend.to_numpy(classes) < 0)
-        if len(without):
-            raise NonFiniteError(
-                f"{self!r}: expected finite logits, got NaN or infinity for {len(without)} of {len(classes)} samples, "
-                f"the first of them sample {without[0]}: `minirobust.trace` shows where they arise"
-            )
+        check_predictions(self, self.backend.to_numpy(classes))
         return classes
 
     def predict_proba(self, x: Array) -> Array:
@@ -386,14 +379,10 @@ class Network(Stack):
         """Return a table of the layers, their output shapes and their numbers of parameters."""
         rows = [("layer", "output shape", "parameters"), ("input", f"{self.input_shape}", "")]
         for layer in self.layers:
-            size = sum(parameter.size for parameter in layer.parameters)
+            size = sum(parameter.value.size for parameter in layer.parameters)
             rows.append((f"{layer.index} {layer!r}", f"{layer.output_shape}", f"{size:,}"))
         rows.append(("total", "", f"{self.parameters.size:,}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-        lines.insert(1, "-" * len(lines[0]))
-        lines.insert(-1, "-" * len(lines[0]))
-        return "\n".join(lines)
+        return table(rows, left=2, rules=(1, len(rows) - 1))
 
     # The checks at the door
 

@@ -11,6 +11,7 @@ import numpy as np
 from minirobust.backend import Array
 from minirobust.layers import Layer
 from minirobust.network import Network
+from minirobust.tables import table
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,7 @@ class Trace:
             numbers = [f"{n:.3g}" for n in (row.minimum, row.maximum, row.mean, row.std)]
             shares = [f"{share:.1%}" for share in (row.zeros, row.nonfinite)]
             cells.append((row.label, row.what, str(row.shape), *numbers, *shares))
-        widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
-        lines = [
-            "  ".join(
-                f"{cell:<{w}}" if c < 3 else f"{cell:>{w}}"
-                for c, (cell, w) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in cells
-        ]
-        lines.insert(1, "-" * len(lines[0]))
-        return "\n".join(lines)
+        return table(cells, left=3, rules=(1,))
 
     def __str__(self) -> str:
         origin = self.origin()

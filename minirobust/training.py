@@ -19,7 +19,8 @@ from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
 from minirobust.samples import Samples
-from minirobust.validation import check_seed, positive_int
+from minirobust.tables import with_bar
+from minirobust.validation import check_run, check_seed
 from minirobust.watch import Snapshot, is_finite, repeat
 
 WATCH = 100  # steps between two looks at the loss: each look stops the device
@@ -95,16 +96,9 @@ def epochs(
     NonFiniteError
         In the loop, if the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
     """
-    if optimizer.network is not network:
-        raise ValueError(
-            "fit: expected an optimizer made for this network, got another network's (a moved or copied one is another)"
-        )
+    check_run(network, optimizer, epochs, batch_size, start)
     loss = SoftmaxCrossEntropy() if loss is None else loss
     network.expect_logits(loss)
-    positive_int("fit", "epochs", epochs)
-    positive_int("fit", "batch_size", batch_size)
-    if not 0 <= start <= epochs:
-        raise ValueError(f"fit: expected start from 0 to epochs = {epochs}, got {start}")
     if checkpoint is not None:
         check_saveable(network, optimizer, checkpoint)
     run = _Run(network, optimizer, Samples(network, data), loss, check_seed(seed), batch_size, checkpoint)
@@ -189,7 +183,7 @@ class _Run:
         batches = self.samples.shuffled(self.batch_size, self.seed, epoch)
         total = self.network.xp.zeros((), dtype="float64")
         before = Snapshot.of(self.network, self.optimizer, 0, total)
-        for step, rows in enumerate(_with_bar(batches, epoch) if progress else batches, start=1):
+        for step, rows in enumerate(with_bar(batches, f"epoch {epoch}", "batch", progress), start=1):
             total += self.step(rows)
             if step == 1 and self.checkpoint is not None:
                 check_saveable(self.network, self.optimizer, self.checkpoint)  # a layer may only now show stray state
@@ -210,10 +204,3 @@ class _Run:
         self.network.backward(gradient / (len(x) / self.scale), input_gradient=False)
         self.optimizer.step(self.scale)
         return value.sum()
-
-
-def _with_bar(batches: list[Array], epoch: int) -> Any:
-    """Return the batches behind a progress bar, which only a terminal shows."""
-    from tqdm import tqdm
-
-    return tqdm(batches, desc=f"epoch {epoch}", unit="batch", leave=False, disable=None)

@@ -269,3 +269,15 @@ def check_logits(last: object, output_shape: tuple[int, ...], is_softmax: bool) 
     if len(output_shape) != 1:
         shape = ", ".join(map(str, ("N", *output_shape)))
         raise ValueError(f"{last}: expected an output of logits (N, classes), got ({shape})")
+
+
+def check_run(network: object, optimizer: Any, epochs: int, batch_size: int, start: int) -> None:
+    """Raise ValueError unless an optimizer can train this network for these epochs."""
+    if optimizer.network is not network:
+        raise ValueError(
+            "fit: expected an optimizer made for this network, got another network's (a moved or copied one is another)"
+        )
+    positive_int("fit", "epochs", epochs)
+    positive_int("fit", "batch_size", batch_size)
+    if not 0 <= start <= epochs:
+        raise ValueError(f"fit: expected start from 0 to epochs = {epochs}, got {start}")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from minirobust.backend import Array
-from minirobust.network import Network, NonFiniteError
+from minirobust.network import Network
+from minirobust.nonfinite import NonFiniteError
 from minirobust.optimizers import Optimizer
 from minirobust.tracing import trace
 

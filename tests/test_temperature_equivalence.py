@@ -20,7 +20,7 @@ def before_sigmoids(network):
     mask = np.zeros(network.parameters.size, dtype=bool)
     start = 0
     for layer, above in zip(network.layers, network.layers[1:], strict=False):
-        size = sum(parameter.size for parameter in layer.parameters)
+        size = sum(parameter.value.size for parameter in layer.parameters)
         mask[start : start + size] = isinstance(above, mr.TemperatureSigmoid)
         start += size
     return mask

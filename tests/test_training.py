@@ -8,7 +8,7 @@ import pytest
 import minirobust as mr
 from data_loaders import Split
 from minirobust import training
-from minirobust.network import NonFiniteError
+from minirobust.nonfinite import NonFiniteError
 
 
 def mlp(backend="numpy", hidden=16, seed=0):

@@ -17,6 +17,7 @@ from minirobust.backend import Array
 from minirobust.losses import Loss, SoftmaxCrossEntropy
 from minirobust.network import Network
 from minirobust.stack import Evaluation, most_likely
+from minirobust.tables import with_bar
 from minirobust.validation import check_labels
 
 
@@ -133,12 +134,7 @@ def rounding(network: Network) -> float:
 
 def in_chunks(model: Evaluation, samples: int, name: str, progress: bool) -> Iterable[slice]:
     """Return `Evaluation.chunks`, on request behind a progress bar that only a terminal shows."""
-    chunks = list(model.chunks(samples))
-    if not progress:
-        return chunks
-    from tqdm import tqdm
-
-    return tqdm(chunks, desc=name, unit="chunk", leave=False, disable=None)
+    return with_bar(list(model.chunks(samples)), name, "chunk", progress)
 
 
 def where_right(model: Evaluation, logits: Array, y: Array) -> Array:

@@ -23,8 +23,9 @@ from minirobust.commands.arguments import (
     first_images,
     open_checkpoint,
 )
-from minirobust.commands.terminal import is_quiet, say, table
+from minirobust.commands.terminal import is_quiet, say
 from minirobust.network import Network
+from minirobust.tables import table
 
 AttackName = Literal["fgsm", "fgvm", "pgd", "noise", "square", "pixel", "brute-force-pixel", "transfer"]
 ATTACK = "The attack's own"  # panel of --help

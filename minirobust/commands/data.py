@@ -8,9 +8,10 @@ import typer
 
 from minirobust import backend
 from minirobust.commands.arguments import DATASETS, dataset_names
-from minirobust.commands.terminal import NO, say, table
+from minirobust.commands.terminal import NO, say
 from minirobust.data import CATALOGUE, DataError, DataNotFoundError
 from minirobust.data import verify as examine
+from minirobust.tables import table
 
 
 def info() -> None:

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from minirobust.commands.arguments import DATASETS, check_output, located
-from minirobust.commands.terminal import NO, is_debug, is_quiet, say, table
+from minirobust.commands.terminal import NO, is_debug, is_quiet, say
 from minirobust.data import CATALOGUE
 from minirobust.sealed import CheckpointError
 from minirobust.study.config import PRESETS, StudyConfig, parse
 from minirobust.study.store import StudyError, read_config, read_study
+from minirobust.tables import table
 
 
 def preset_names() -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import typer
 
 NO = 1  # it ran, and the answer is no
@@ -26,17 +24,3 @@ def say(context: typer.Context, text: str) -> None:
     """Prints what is no result: progress, and remarks."""
     if not is_quiet(context):
         typer.echo(text)
-
-
-def table(rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Columns side by side, the first `left` of them flush left, the others flush right."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)

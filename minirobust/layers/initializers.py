@@ -50,13 +50,7 @@ def lecun_normal(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
     return generator.normal(0, math.sqrt(1 / fans(shape)[0]), shape)
 
 
-INITIALIZERS: dict[str, Initializer] = {
-    "zeros": zeros,
-    "ones": ones,
-    "glorot_uniform": glorot_uniform,
-    "he_normal": he_normal,
-    "lecun_normal": lecun_normal,
-}
+INITIALIZERS: dict[str, Initializer] = {f.__name__: f for f in (zeros, ones, glorot_uniform, he_normal, lecun_normal)}
 
 
 def find_initializer(initializer: str | Initializer) -> Initializer:

@@ -5,7 +5,6 @@ The arithmetic is in the layers' own files.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
@@ -56,11 +55,6 @@ class State:
                 f"write into it with .{name}[...] = new"
             )
         object.__setattr__(self, name, new)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
 
     def bind(self, name: str, *flat: Array) -> None:
         """Take the layer's attribute `name`, and the state's part of the network's flat array."""
