@@ -242,6 +242,23 @@ def test_a_layer_of_ones_own_says_what_it_lacks():
         net.forward(np.ones((1, 2)))
 
 
+def test_a_custom_layer_without_gradients_says_which_one_it_lacks():
+    class Scale(mr.Layer):
+        def build(self, input_shape):
+            self.factor = mr.Parameter(input_shape, "ones")
+            return input_shape
+
+        def forward(self, x):
+            return x * self.factor.value
+
+    net = mr.Network([Scale()], input_shape=(2,))
+    net.forward(np.ones((1, 2)))
+    with pytest.raises(NotImplementedError, match=r"Scale has no parameter_gradients\(grad_y\)"):
+        net.backward(np.ones((1, 2)))
+    with pytest.raises(NotImplementedError, match=r"Scale has no input_gradient\(grad_y\)"):
+        net.input_gradient(np.ones((1, 2)), [0])
+
+
 def test_a_layer_that_loses_its_arguments_is_told_so():
     class Scale(mr.Layer):
         def __init__(self, factor):

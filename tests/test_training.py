@@ -1,6 +1,7 @@
 """`fit`: it learns, it repeats itself bit for bit, it names the step at which a number went wrong."""
 
 from itertools import islice
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -223,12 +224,14 @@ def test_watching_does_not_stop_the_device_at_every_step(rng):
 def test_fit_trains_and_returns_the_history(rng):
     x, y = blobs(rng)
     net, twin = dropout_network(), dropout_network()
+    begin = perf_counter()
     history = mr.fit(net, mr.Adam(net), (x, y), epochs=3)
     by_hand = list(mr.epochs(twin, mr.Adam(twin), (x, y), epochs=3))
     np.testing.assert_array_equal(net.parameters, twin.parameters)
     assert [record.epoch for record in history] == [1, 2, 3]
     assert [record.loss for record in history] == [record.loss for record in by_hand]
     assert history[0].to_dict() == {"epoch": 1, "loss": history[0].loss, "seconds": history[0].seconds}
+    assert all(0 < record.seconds < perf_counter() - begin for record in history)
 
 
 def test_a_history_is_a_table_for_pandas(rng):
