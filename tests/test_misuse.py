@@ -155,6 +155,13 @@ def test_a_layer_in_two_networks():
         mr.Network([twice, twice], input_shape=(2,))
 
 
+def test_a_layer_names_its_place():
+    dense = mr.Dense(3)
+    assert str(dense) == "unbuilt layer, Dense(3)"
+    mr.Network([mr.Flatten(), dense], input_shape=(2, 2, 1))
+    assert str(dense) == "layer 1, Dense(3)"
+
+
 def test_layers_that_do_not_fit_leave_the_others_usable():
     layers = [mr.Conv2D(2, 3), mr.Dense(3)]
     with pytest.raises(ValueError, match=r"layer 1, Dense\(3\): expected a flat input .*Flatten.*got \(2, 2, 2\)"):
