@@ -246,7 +246,9 @@ def unlike_promise(owner: object, y: Any, shape: tuple[int, ...], dtype: str) ->
     if not hasattr(y, "shape"):
         return TypeError(f"{owner}: expected forward to return an array {expected}, got {type(y).__name__}")
     got = f"{tuple(y.shape)} in {y.dtype}"
-    return ValueError(f"{owner}: expected forward to return an array {expected}, as build promised, got {got}")
+    # The usual cause of another dtype is an array in float64 among the layer's arguments or constants.
+    hint = "" if y.dtype == dtype else ": convert the arrays it computes with, .astype(x.dtype)"
+    return ValueError(f"{owner}: expected forward to return an array {expected}, as build promised, got {got}{hint}")
 
 
 def check_states(declared: Sequence[tuple[object, str, object]]) -> None:
