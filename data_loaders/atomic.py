@@ -51,7 +51,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     target, permissions = _target(path)
-    # Nobody else may read the new contents of a private file while they are written.
+    # Only the owner may read the new contents of a private file while they are written.
     with _temporary_file(path, target, 0o666 if permissions is None else 0o600) as temporary:
         yield temporary
         with temporary.open("r+b") as file:

@@ -77,7 +77,7 @@ def load_hdf5(path: str | Path) -> Dataset:
 def save_hdf5(path: str | Path, dataset: Dataset) -> None:
     """Save a data set as an HDF5 file in the project's layout.
 
-    Whoever reads `path` finds the old file or the new one, never a part. Any number of threads and
+    A reader of `path` finds the old file or the new one, never a part. Any number of threads and
     processes may save to one path.
 
     Parameters

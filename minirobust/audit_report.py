@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy
+import numpy as np
 
 from minirobust.intervals import ClassEstimates, Estimate
 from minirobust.tables import table
@@ -94,9 +94,9 @@ class AuditReport:
     checks: tuple[Check, ...]
     robustness: Mapping[str, Estimate]
     by_class: Mapping[str, ClassEstimates]
-    fooled: Mapping[str, numpy.ndarray]
-    pixel_samples: numpy.ndarray
-    labels: numpy.ndarray
+    fooled: Mapping[str, np.ndarray]
+    pixel_samples: np.ndarray
+    labels: np.ndarray
     epsilon: float
     budget: str
     seed: int
@@ -194,8 +194,8 @@ def _plain(value: Any) -> Any:
         value = value._asdict()
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | numpy.ndarray):
+    if isinstance(value, list | tuple | np.ndarray):
         return [_plain(item) for item in value]
-    if isinstance(value, numpy.generic):
+    if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and math.isnan(value) else value

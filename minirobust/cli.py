@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     if error.name != "data_loaders":
         raise
-    # The installed script imports this module before it calls `main`, so nobody else can catch this error.
+    # The installed script imports this module before it calls `main`, so the error is caught here.
     print(f"minirobust: {error}", file=sys.stderr)
     sys.exit(UNUSABLE)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 
 from minirobust import backend, robustness
 from minirobust.backend import Array
@@ -27,9 +27,9 @@ class Estimate(NamedTuple):
 class ClassEstimates(NamedTuple):
     """An estimate for every class: arrays of shape (classes,), NaN for a class without a sample."""
 
-    value: numpy.ndarray
-    low: numpy.ndarray
-    high: numpy.ndarray
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
@@ -56,10 +56,10 @@ def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
         If shapes differ, there is no sample, or a label is out of range.
     """
     p = robustness.by_class(fooled, y, classes)
-    n = numpy.where(numpy.isnan(p), numpy.nan, _samples(y, classes))
+    n = np.where(np.isnan(p), np.nan, _samples(y, classes))
     centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * numpy.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return ClassEstimates(p, numpy.maximum(centre - half, 0), numpy.minimum(centre + half, 1))
+    half = Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return ClassEstimates(p, np.maximum(centre - half, 0), np.minimum(centre + half, 1))
 
 
 def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
@@ -74,12 +74,12 @@ def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
     return mean_of_rates(robustness.by_class(fooled, y, classes), _samples(y, classes))
 
 
-def mean_of_rates(rates: numpy.ndarray, samples: numpy.ndarray) -> Estimate:
+def mean_of_rates(rates: np.ndarray, samples: np.ndarray) -> Estimate:
     """`network` of what each class's rate is, and of how many samples: both (classes,), NaN for a class with none."""
-    present = ~numpy.isnan(rates)
+    present = ~np.isnan(rates)
     p, n, share = rates[present], samples[present], Z**2 / present.sum()
     smoothed = (n * p + share / 2) / (n + share)
-    half = Z * numpy.sqrt((smoothed * (1 - smoothed) / (n + share)).sum()) / len(p)
+    half = Z * np.sqrt((smoothed * (1 - smoothed) / (n + share)).sum()) / len(p)
     centre = smoothed.mean()
     return Estimate(float(p.mean()), float(max(centre - half, 0)), float(min(centre + half, 1)))
 
@@ -106,22 +106,20 @@ def difference(fooled: Array, other: Array, y: Array, classes: int = 10) -> Esti
         From -1 to 1; above 0 if `other` is the stronger attack.
     """
     p = robustness.by_class(fooled, y, classes) - robustness.by_class(other, y, classes)
-    present = ~numpy.isnan(p)
+    present = ~np.isnan(p)
     y, d = _home(y), _home(other).astype(int) - _home(fooled)
-    n, total, nonzero = (
-        numpy.bincount(y, weights=weights, minlength=classes)[present] for weights in (None, d, abs(d))
-    )
+    n, total, nonzero = (np.bincount(y, weights=weights, minlength=classes)[present] for weights in (None, d, abs(d)))
     share = 1 / (2 * len(n))
     n, nonzero = n + 4 * share, nonzero + 2 * share
     variance = nonzero / n - (total / n) ** 2
-    half = Z * numpy.sqrt((variance / n).sum()) / len(n)
+    half = Z * np.sqrt((variance / n).sum()) / len(n)
     centre = (total / n).mean()
     return Estimate(float(p[present].mean()), float(max(centre - half, -1)), float(min(centre + half, 1)))
 
 
-def _samples(y: Array, classes: int) -> numpy.ndarray:
-    return numpy.bincount(_home(y), minlength=classes)
+def _samples(y: Array, classes: int) -> np.ndarray:
+    return np.bincount(_home(y), minlength=classes)
 
 
-def _home(array: Array) -> numpy.ndarray:
+def _home(array: Array) -> np.ndarray:
     return backend.of(array).to_numpy(array)

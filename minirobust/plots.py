@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy
+import numpy as np
 
 from minirobust.validation import number
 
@@ -34,7 +34,7 @@ def learning_curve(axes: Axes, loss: Sequence[float], accuracy: Sequence[float],
         Drawn against an axis of its own on the right.
     accuracy, robustness : sequences of float in [0, 1], one for each epoch
     """
-    epochs = numpy.arange(1, len(loss) + 1)
+    epochs = np.arange(1, len(loss) + 1)
     lines = axes.plot(epochs, accuracy, color=BLUE, marker=".", label="test accuracy")
     lines += axes.plot(epochs, robustness, color=ORANGE, marker=".", linestyle="--", label="FGSM robustness")
     axes.set(xlabel="epoch", ylabel="share of test images", ylim=(0, 1.02), title="Learning curve")
@@ -56,8 +56,8 @@ def regimes_over_epochs(
     linear, nonlinear, saturated : sequences of float in [0, 1], one for each epoch
     """
     # A single epoch is a stack without width: let it reach halfway to its neighbours.
-    epochs = numpy.arange(1, len(linear) + 1) if len(linear) > 1 else numpy.array([0.5, 1.5])
-    shares = [numpy.broadcast_to(values, epochs.shape) for values in (linear, nonlinear, saturated)]
+    epochs = np.arange(1, len(linear) + 1) if len(linear) > 1 else np.array([0.5, 1.5])
+    shares = [np.broadcast_to(values, epochs.shape) for values in (linear, nonlinear, saturated)]
     axes.stackplot(
         epochs, *shares, labels=("linear", "nonlinear", "saturated"), colors=(BLUE, GREY, ORANGE), alpha=0.85
     )
@@ -99,8 +99,8 @@ def robustness_over_epsilon(
     bands = bands or {}
     if strangers := sorted(set(bands) - set(curves)):
         raise ValueError(f"bands: expected labels of curves, {list(curves)}, got {strangers}")
-    order = numpy.argsort(epsilons)
-    x = numpy.asarray(epsilons)[order]
+    order = np.argsort(epsilons)
+    x = np.asarray(epsilons)[order]
     for index, (label, values) in enumerate(curves.items()):
         colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
         robustness = _fitting(f"curve {label!r}", values, (len(x),))
@@ -131,7 +131,7 @@ def temperature_label(temperature: float) -> str:
 
 def class_temperature_map(
     axes: Axes,
-    values: numpy.ndarray,
+    values: np.ndarray,
     temperatures: Sequence[float],
     class_names: Sequence[str],
     *,
@@ -182,10 +182,10 @@ def class_temperature_map(
     low, high = _limits(values, limits, log)
     norm = LogNorm(low, high, clip=True) if log else Normalize(low, high, clip=True)
     colours = matplotlib.colormaps["viridis"].with_extremes(bad=UNKNOWN)
-    cells = axes.imshow(numpy.ma.masked_invalid(values), colours, norm, aspect="auto", interpolation="nearest")
-    for (row, column), value in numpy.ndenumerate(values):
-        text = "–" if numpy.isnan(value) else f"{value:{form}}".replace("-", "−")
-        ink = _legible_on(UNKNOWN if numpy.isnan(value) else colours(norm(value)))
+    cells = axes.imshow(np.ma.masked_invalid(values), colours, norm, aspect="auto", interpolation="nearest")
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:{form}}".replace("-", "−")
+        ink = _legible_on(UNKNOWN if np.isnan(value) else colours(norm(value)))
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color=ink)
     axes.set_xticks(range(len(temperatures)), [temperature_label(T) for T in temperatures], fontsize=8)
     axes.set_yticks(range(len(class_names)), class_names, fontsize=8)
@@ -197,7 +197,7 @@ def class_temperature_map(
 
 def class_temperature_maps(
     figure: Figure,
-    maps: Mapping[str, numpy.ndarray],
+    maps: Mapping[str, np.ndarray],
     temperatures: Sequence[float],
     class_names: Sequence[str],
     *,
@@ -226,7 +226,7 @@ def class_temperature_maps(
         raise ValueError("maps: expected at least one, got none")
     figure.set_layout_engine("constrained")
     shape = (len(class_names), len(temperatures))
-    limits = _limits(numpy.stack([_fitting(title, values, shape) for title, values in maps.items()]), limits, log)
+    limits = _limits(np.stack([_fitting(title, values, shape) for title, values in maps.items()]), limits, log)
     grid = figure.subplots(1, len(maps), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, values) in zip(grid, maps.items(), strict=True):
         class_temperature_map(
@@ -236,7 +236,7 @@ def class_temperature_maps(
     figure.colorbar(grid[0].images[0], ax=grid, label=unit, pad=0.01)
 
 
-def image_row(axes: Sequence[Axes], images: numpy.ndarray, captions: Sequence[str], colour: str = BLUE) -> None:
+def image_row(axes: Sequence[Axes], images: np.ndarray, captions: Sequence[str], colour: str = BLUE) -> None:
     """Images side by side, each with a caption above it.
 
     Parameters
@@ -256,9 +256,9 @@ def image_row(axes: Sequence[Axes], images: numpy.ndarray, captions: Sequence[st
 
 
 def adversarial_rows(
-    axes: numpy.ndarray,
-    images: numpy.ndarray,
-    adversarials: numpy.ndarray,
+    axes: np.ndarray,
+    images: np.ndarray,
+    adversarials: np.ndarray,
     before: Sequence[str],
     after: Sequence[str],
 ) -> None:
@@ -280,9 +280,9 @@ def adversarial_rows(
     ValueError
         If images and adversarials differ in shape, or axes or captions do not fit them.
     """
-    adversarials = _fitting("adversarials", adversarials, numpy.shape(images))
-    if numpy.shape(axes) != (3, len(images)):
-        raise ValueError(f"axes: expected shape {(3, len(images))}, got {numpy.shape(axes)}")
+    adversarials = _fitting("adversarials", adversarials, np.shape(images))
+    if np.shape(axes) != (3, len(images)):
+        raise ValueError(f"axes: expected shape {(3, len(images))}, got {np.shape(axes)}")
     image_row(axes[0], images, before, BLUE)
     _difference_row(axes[1], adversarials - images)
     image_row(axes[2], adversarials, after, ORANGE)
@@ -302,16 +302,16 @@ def circle_pixels(axes: Axes, pixels: Sequence[int], width: int, colour: str = O
         Of the image.
     colour : str, optional
     """
-    places = numpy.asarray(pixels)
-    rows, columns = numpy.divmod(places[places >= 0], width)
+    places = np.asarray(pixels)
+    rows, columns = np.divmod(places[places >= 0], width)
     axes.scatter(columns, rows, s=40, facecolors="none", edgecolors=colour, linewidths=1.2, clip_on=False)
 
 
 def training_story(
     figure: Figure,
     history: Sequence[dict[str, float]],
-    images: numpy.ndarray,
-    adversarials: numpy.ndarray,
+    images: np.ndarray,
+    adversarials: np.ndarray,
     before: Sequence[str],
     after: Sequence[str],
     title: str = "",
@@ -349,12 +349,12 @@ def _whole_epochs(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _difference_row(axes: Sequence[Axes], differences: numpy.ndarray) -> None:
+def _difference_row(axes: Sequence[Axes], differences: np.ndarray) -> None:
     """Signed differences on one scale, with a colour bar beside the last."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    most = float(numpy.abs(differences).max()) or 1.0
+    most = float(np.abs(differences).max()) or 1.0
     scale = Normalize(-most, most)
     grey = differences.shape[-1] == 1
     for axis, difference in zip(axes, differences, strict=True):
@@ -373,19 +373,19 @@ def _bare(axes: Axes) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _fitting(name: str, numbers: Any, shape: tuple[int, ...]) -> numpy.ndarray:
+def _fitting(name: str, numbers: Any, shape: tuple[int, ...]) -> np.ndarray:
     """`numbers` as an array of float, if it has that shape."""
-    if numpy.shape(numbers) != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {numpy.shape(numbers)}")
-    return numpy.asarray(numbers, dtype="float64")
+    if np.shape(numbers) != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {np.shape(numbers)}")
+    return np.asarray(numbers, dtype="float64")
 
 
-def _limits(values: numpy.ndarray, limits: tuple[float, float] | None, log: bool) -> tuple[float, float]:
+def _limits(values: np.ndarray, limits: tuple[float, float] | None, log: bool) -> tuple[float, float]:
     """The ends of a scale: those asked for, else the least and the greatest value that it can show."""
-    if numpy.isinf(values).any():
+    if np.isinf(values).any():
         raise ValueError("values: expected finite numbers or NaN, got infinity")
     if limits is None:
-        shown = values[values > 0] if log else values[~numpy.isnan(values)]
+        shown = values[values > 0] if log else values[~np.isnan(values)]
         limits = (float(shown.min()), float(shown.max())) if shown.size else (0.1, 1.0)
     low, high = limits
     if not (low <= high and math.isfinite(high - low) and (low > 0 or not log)):
@@ -397,7 +397,7 @@ def _legible_on(colour: Any) -> str:
     """Black or white, whichever has the higher contrast (WCAG 2.1) to one of matplotlib's colours."""
     from matplotlib.colors import to_rgb
 
-    rgb = numpy.array(to_rgb(colour))
-    linear = numpy.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)  # sRGB's gamma undone
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)  # sRGB's gamma undone
     luminance = linear @ (0.2126, 0.7152, 0.0722)
     return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"

@@ -146,7 +146,7 @@ def ranking(home: Backend, score: Array, count: int) -> np.ndarray:
     score = score.copy()
     samples = home.xp.arange(len(score))
     for place in range(count):
-        # Of equal scores argmax takes the first: the order of a stable sort, without sorting what nobody asks for.
+        # Of equal scores argmax takes the first, as a stable sort would, without sorting all of them.
         leader = score.argmax(axis=1)
         best[:, place] = home.to_numpy(leader)
         score[samples, leader] = -1

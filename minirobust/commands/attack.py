@@ -8,7 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy
+import numpy as np
 import typer
 
 from minirobust import atomic, attacks
@@ -125,15 +125,15 @@ def _robustness_table(names: Sequence[str], fooled: Any, correct: Any, labels: A
 
 
 def _save_attack(path: Path, name: str, made: Attack, correct: Any, labels: Any, network: Network) -> None:
-    """Everything as plain arrays: ``numpy.load(path)["images"]``."""
-    home = network.backend.to_numpy
+    """Everything as plain arrays: ``np.load(path)["images"]``."""
+    to_numpy = network.backend.to_numpy
     with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-        numpy.savez(
+        np.savez(
             file,
-            attack=numpy.array(name),
-            epsilon=numpy.array(made.epsilon),
-            images=home(made.images),
-            predictions=home(made.predictions),
+            attack=np.array(name),
+            epsilon=np.array(made.epsilon),
+            images=to_numpy(made.images),
+            predictions=to_numpy(made.predictions),
             clean_correct=correct,
             labels=labels,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy
+import numpy as np
 import typer
 
 from minirobust.commands.arguments import (
@@ -54,7 +54,7 @@ def gradcheck(
         shape = SHAPES[model] if images is None else images.shape[1:]
         network = fresh_model(model, temperature, shape, backend=backend, dtype="float64", seed=seed)
     if images is None:
-        images = numpy.random.default_rng(seed).uniform(*network.input_range, (samples, *network.input_shape))
+        images = np.random.default_rng(seed).uniform(*network.input_range, (samples, *network.input_shape))
     # Of thousands of pooling windows some are nearly tied.  A step too small to change the winner costs digits.
     kinked = any(isinstance(layer, MaxPool2D | ReLU) for layer in network.layers)
     if step is None and kinked:

@@ -200,7 +200,7 @@ def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Waits until nobody else works on a file, and lets nobody else until the block ends.
+    """Hold an exclusive lock on a task's file; wait for it if another process holds it.
 
     The lock is the kernel's, on an empty file beside `path`: whichever way a process ends, its locks end with it.  It
     holds between machines if the file system that they share has locks, as NFS 4 does.
