@@ -106,7 +106,7 @@ def normalized(value: Any) -> Any:
     """Return `value` with NumPy scalars as Python numbers, lists as tuples, and arrays copied and made read-only."""
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+    if type(value) in (list, tuple):  # not a named tuple, which has a constructor of its own
         return tuple(normalized(item) for item in value)
     if type(value) is np.ndarray and value.flags.writeable:
         value = value.copy()

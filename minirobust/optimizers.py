@@ -163,8 +163,8 @@ class Adam(Optimizer):
     """
 
     arguments = ("lr", "beta1", "beta2", "epsilon", "weight_decay")
-    lr = Rate(number, low=0, include_low=True)
     divides_by_scale = True
+    lr = Rate(number, low=0, include_low=True)
     beta1 = Argument(number, low=0, high=1, include_low=True)
     beta2 = Argument(number, low=0, high=1, include_low=True)
     epsilon = Rate(number, low=0)

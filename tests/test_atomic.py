@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all, whoever else writes to the same path."""
+"""Files are replaced whole or not at all, even if several programs write to the same path."""
 
 import errno
 import os

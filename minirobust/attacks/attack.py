@@ -148,8 +148,8 @@ def where_right(model: Evaluation, logits: Array, y: Array) -> Array:
 
 def sign(model: Evaluation, gradient: Array) -> Array:
     """Return the sign of a gradient, 0 where it is 0 or NaN: an attack writes no NaN into an image."""
-    sign = model.xp.sign(gradient)
-    return model.xp.where(sign == sign, sign, 0)
+    direction = model.xp.sign(gradient)
+    return model.xp.where(direction == direction, direction, 0)  # NaN is not equal to itself
 
 
 def uniform(key: Sequence[int], samples: slice, shape: Sequence[int]) -> np.ndarray:
