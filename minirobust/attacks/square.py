@@ -80,30 +80,38 @@ def side(query: int, queries: int, height: int, width: int) -> int:
 
 
 def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int, seed: int, chunk: slice) -> Array:
-    """Return for every sample of one chunk the first image that fools, else the one of the largest margin loss."""
-    xp, loss = model.xp, Margin()
-    _, height, width, channels = x.shape
+    """Return for every sample of one chunk the first image that fools, else the one of the largest margin loss.
+
+    A query writes its squares into the images, and puts back the old pixels of those that are no better.
+    """
+    xp, backend, loss = model.xp, model.backend, Margin()
+    height, width, channels = model.input_shape
     images = x.copy()
-    best = xp.full(len(x), -math.inf, dtype=x.dtype)
     standing = where_right(model, model.logits(x), y)  # the samples that nothing has fooled so far
+    x, y, current = x[standing], y[standing], x[standing]  # of these alone
+    best = xp.full(len(standing), -math.inf, dtype=x.dtype)
     for query in range(queries):
         if not len(standing):
             break
+        shape = (1, width, channels) if query == 0 else (2 + channels,)
+        u = backend.asarray(uniform((seed, query), chunk, shape))[standing]
         if query == 0:
-            u = uniform((seed, query), chunk, (1, width, channels))
-            candidates = _stripes(model, x[standing], model.backend.asarray(u)[standing], epsilon)
+            place, before, after = xp.arange(len(x)), x, _stripes(model, x, u, epsilon)
         else:
-            u = uniform((seed, query), chunk, (2 + channels,))
-            size = side(query, queries, height, width)
-            candidates = _squares(
-                model, images[standing], x[standing], model.backend.asarray(u)[standing], epsilon, size
-            )
-        logits = model.logits(candidates)
-        value, _ = evaluate(loss, model.backend, logits, y[standing])
-        better = (value > best[standing]) | (most_likely(model.backend, logits) != y[standing])
-        best[standing] = xp.where(better, value, best[standing])
-        images[standing] = xp.where(better[:, None, None, None], candidates, images[standing])
-        standing = standing[where_right(model, logits, y[standing])]
+            place = _squares(model, u[:, :2], side(query, queries, height, width))
+            before = current[place]
+            after = _repainted(model, x[place], before, u[:, None, None, 2:], epsilon)
+        current[place] = after
+        logits = model.logits(current)
+        value, _ = evaluate(loss, backend, logits, y)
+        better = (value > best) | (most_likely(backend, logits) != y)
+        right = where_right(model, logits, y)
+        best = xp.where(better, value, best)
+        current[place] = xp.where(better[:, None, None, None], after, before)
+        if len(right) < len(standing):
+            images[standing] = current
+            standing, x, y, current, best = (array[right] for array in (standing, x, y, current, best))
+    images[standing] = current
     return images
 
 
@@ -112,16 +120,18 @@ def _stripes(model: Evaluation, x: Array, u: Array, epsilon: float) -> Array:
     return model.xp.clip(x + epsilon * signs(model, u), *model.input_range)
 
 
-def _squares(model: Evaluation, images: Array, x: Array, u: Array, epsilon: float, size: int) -> Array:
-    """Return `images` with clip(x ± ε) inside one square each; `u`, (N, 2 + C), gives its place and its signs."""
-    xp = model.xp
-    _, height, width, _ = x.shape
-    top = (u[:, 0] * (height - size + 1)).astype("int64")[:, None, None, None]
-    start = (u[:, 1] * (width - size + 1)).astype("int64")[:, None, None, None]
-    row, column = xp.arange(height)[:, None, None], xp.arange(width)[:, None]
-    inside = (row >= top) & (row < top + size) & (column >= start) & (column < start + size)
-    sign = signs(model, u[:, None, None, 2:])
-    squares = xp.where(inside, xp.clip(x + epsilon * sign, *model.input_range), images)
-    unchanged = (squares == images).all(axis=(1, 2, 3), keepdims=True)
-    sign = sign * (1 - 2 * unchanged.astype(x.dtype))
-    return xp.where(inside, xp.clip(x + epsilon * sign, *model.input_range), images)
+def _squares(model: Evaluation, u: Array, size: int) -> tuple[Array, Array, Array]:
+    """Return indices (n, i, j) of the pixels of one square per image; `u`, (N, 2), gives its first row and column."""
+    height, width, _ = model.input_shape
+    steps = model.xp.arange(size)
+    rows = (u[:, :1] * (height - size + 1)).astype("int64") + steps
+    columns = (u[:, 1:] * (width - size + 1)).astype("int64") + steps
+    return model.xp.arange(len(u))[:, None, None], rows[:, :, None], columns[:, None, :]
+
+
+def _repainted(model: Evaluation, x: Array, before: Array, u: Array, epsilon: float) -> Array:
+    """Return clip(x ± ε) in every square; one that this would not change gets the opposite signs."""
+    xp, change = model.xp, epsilon * signs(model, u)
+    after = xp.clip(x + change, *model.input_range)
+    unchanged = (after == before).all(axis=(1, 2, 3), keepdims=True)
+    return xp.where(unchanged, xp.clip(x - change, *model.input_range), after)

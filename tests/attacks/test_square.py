@@ -25,14 +25,15 @@ def one_sample(net, x, y, epsilon, queries, seed, position):
     height, width, channels = x.shape
     place = slice(position, position + 1)
 
-    def margin(image):
+    def shown(image):
         logits = net.backend.to_numpy(net.logits(image[None]))[0]
-        return np.delete(logits, y).max() - logits[y]
+        return np.delete(logits, y).max() - logits[y], logits.argmax() != y
 
     best, image = -np.inf, x
-    if margin(x) > 0:
-        return x
+    _, fooled = shown(x)
     for query in range(queries):
+        if fooled:
+            break
         if query == 0:
             sign = np.where(uniform((seed, 0), place, (1, width, channels))[0] < 0.5, 1, -1)
             candidate = np.clip(x + epsilon * sign, 0, 1)
@@ -49,10 +50,9 @@ def one_sample(net, x, y, epsilon, queries, seed, position):
                         candidate[i, j] = np.clip(x[i, j] + epsilon * sign, 0, 1)
                 if (candidate != image).any():
                     break
-        if margin(candidate) > best:
-            best, image = margin(candidate), candidate
-        if best > 0:
-            break
+        margin, fooled = shown(candidate)
+        if margin > best or fooled:
+            best, image = margin, candidate
     return image
 
 
@@ -67,6 +67,27 @@ def test_it_is_its_twin_sample_by_sample(shape, epsilon, backend, rng):
     twins = [one_sample(net, x[i], y[i], epsilon, 60, 9, i) for i in range(len(x))]
     np.testing.assert_allclose(images, twins, atol=1e-12)
     np.testing.assert_array_equal(images[0], x[0])
+
+
+def test_a_tie_with_a_lower_class_fools(backend, rng):
+    """The logits of this network are its pixels, and clipping makes several of them 1."""
+    net = mr.Network([mr.Flatten()], (1, 1, 3), backend=backend, dtype="float64")
+    x = rng.random((30, 1, 1, 3))
+    y = x.reshape(30, 3).argmax(axis=1)
+    images = backend.to_numpy(mr.attacks.square(net, x, y, 0.2, queries=10, seed=2).images)
+    np.testing.assert_allclose(images, [one_sample(net, x[i], y[i], 0.2, 10, 2, i) for i in range(30)], atol=1e-12)
+
+
+class NaNAboveNineTenths(mr.Layer):
+    def forward(self, x):
+        return self.xp.where(x > 0.9, float("nan"), x)
+
+
+def test_an_image_whose_logits_are_nan_is_kept(backend):
+    net = mr.Network([NaNAboveNineTenths(), mr.Flatten()], (1, 1, 2), backend=backend)
+    x = np.tile([0.85, 0.2], (10, 1, 1, 1))
+    result = mr.attacks.square(net, x, np.zeros(10, int), 0.1, queries=20)
+    np.testing.assert_array_equal(backend.to_numpy(result.predictions), -1)
 
 
 @pytest.fixture
