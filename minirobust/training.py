@@ -15,6 +15,7 @@ import numpy as np
 
 from minirobust.backend import Array
 from minirobust.checkpoint import check_saveable, save
+from minirobust.cores import warn_of_busy_cores
 from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
@@ -101,6 +102,7 @@ def epochs(
     network.expect_logits(loss)
     if checkpoint is not None:
         check_saveable(network, optimizer, checkpoint)
+    warn_of_busy_cores(network.backend)
     run = _Run(network, optimizer, Samples(network, data), loss, check_seed(seed), batch_size, checkpoint)
     return run.epochs(start, epochs, progress)
 

@@ -7,7 +7,8 @@ import pytest
 
 import minirobust as mr
 
-HEAVY = ("scipy", "h5py", "matplotlib", "pooch", "requests", "typer", "numba", "cupy", "dask", "torch", "tqdm")
+HEAVY = ("scipy", "h5py", "matplotlib", "pooch", "requests", "typer", "tqdm", "threadpoolctl")
+HEAVY += ("numba", "cupy", "dask", "torch")
 
 
 def test_importing_loads_numpy_and_little_else():

@@ -14,6 +14,7 @@ import numpy as np
 
 from minirobust import backend
 from minirobust.backend import Array
+from minirobust.cores import warn_of_busy_cores
 from minirobust.losses import Loss, SoftmaxCrossEntropy
 from minirobust.network import Network
 from minirobust.stack import Evaluation, most_likely
@@ -124,6 +125,7 @@ def under_attack(
         raise ValueError(f"attack: expected pixels in [{low:.9g}, {high:.9g}], got {least:.9g} to {most:.9g}")
     if least < low or most > high:
         x = network.xp.clip(x, low, high)
+    warn_of_busy_cores(network.backend)
     return Evaluation(network), x, y, loss
 
 
