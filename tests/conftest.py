@@ -4,6 +4,11 @@ import os
 import signal
 from pathlib import Path
 
+# For the tests and the processes that they start: the same rounding everywhere, and no warning on a busy machine.
+# BLAS reads it when NumPy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import hypothesis
 import numpy as np
 import pytest
 import strict_backend  # registers the backend "strict"  # noqa: F401
@@ -11,26 +16,52 @@ import strict_backend  # registers the backend "strict"  # noqa: F401
 import minirobust as mr
 from data_loaders import load_mnist
 from minirobust.backend import BackendError
+from minirobust.stack import Evaluation
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So a shell script starts what it puts in the background; children would inherit it, and tests interrupt some.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _present():
-    """The backends that run here: always the reference and the strict stand-in, CuPy where a GPU answers."""
-    names = ["numpy", "strict"]
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m leaves any out
+def pytest_collection_modifyitems(items):
+    """Refuse ids with memory addresses: they differ between the processes of pytest-xdist."""
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(f"{unstable[0]}: expected an id without a memory address: name the case with ids=")
+
+
+def _runs(name):
     try:
-        mr.backend.get("cupy")
+        mr.backend.get(name)
     except BackendError:
-        return names
-    return [*names, "cupy"]
+        return False
+    return True
 
 
-@pytest.fixture(params=_present())
+# The reference and the strict stand-in always; Numba where it is installed, CuPy where a GPU answers.
+PRESENT = ["numpy", "strict", *filter(_runs, ("numba", "cupy"))]
+
+
+@pytest.fixture(params=PRESENT)
 def backend(request):
     """Each backend present, in turn."""
     return mr.backend.get(request.param)
+
+
+@pytest.fixture
+def pass_together(monkeypatch):
+    """Lets a number of samples, given with their network, pass through it in one chunk."""
+
+    def allow(network, samples):
+        monkeypatch.setattr(network.backend, "chunk_bytes", samples * Evaluation(network).sample_bytes)
+
+    return allow
 
 
 @pytest.fixture

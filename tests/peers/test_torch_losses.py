@@ -22,7 +22,9 @@ def margin(logits, y):
 
 
 @pytest.mark.parametrize(
-    ("loss", "in_torch"), [(mr.SoftmaxCrossEntropy(), cross_entropy), (mr.Margin(), margin)], ids=repr
+    ("loss", "in_torch"),
+    [(mr.SoftmaxCrossEntropy(), cross_entropy), (mr.Margin(), margin)],
+    ids=["cross entropy", "margin"],
 )
 @pytest.mark.parametrize("shape", [(50, 10), (1, 2), (7, 3)])
 @pytest.mark.parametrize("largest", [0.01, 3, 60, 1000])

@@ -1,0 +1,1 @@
+"""What `all.py` measures, with which contenders, and how its tables get into the documentation."""
