@@ -77,7 +77,7 @@ def parse_options():
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
     parser.add_argument("--budget", choices=("quick", "full"), default="quick", help="how hard to try (default quick)")
     parser.add_argument("--report", action="store_true", help="also print the full report of every audit")
-    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     return parser.parse_args()
 

@@ -95,7 +95,7 @@ def parse_options():
     parser.add_argument("--temperature", type=float, default=0.25, metavar="T", help="of the sigmoids (default 0.25)")
     parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default 5")
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
-    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
     parser.add_argument("--data", metavar="PATH", help="an .h5 file, or a folder with CIFAR-10")
     parser.add_argument("--evaluate", type=int, default=1000, metavar="N", help="test images to attack (default 1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="S")

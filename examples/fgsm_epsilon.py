@@ -72,7 +72,7 @@ def parse_options():
     )
     parser.add_argument("--epochs", type=int, default=20, metavar="N", help="default 20")
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of the drawn images (default 0.1)")
-    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
     parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")

@@ -30,9 +30,8 @@ def main():
     history = []
     for record in mr.epochs(net, optimizer, data, options.epochs, seed=options.seed, checkpoint=saved, progress=True):
         regimes = mr.regimes.fractions(net.hidden(x), options.temperature)
-        attack = mr.attacks.fgsm(net, x, y, options.epsilon)
-        accuracy = float(net.backend.to_numpy(attack.clean_correct).mean())
-        robustness = mr.robustness.network_robustness(attack.fooled, y)
+        accuracy = float((net.backend.to_numpy(net.predict(x)) == y).mean())
+        (robustness,) = mr.robustness.epsilon_curve(net, x, y, [options.epsilon])
         history.append({"loss": record.loss, "accuracy": accuracy, "robustness": robustness, **regimes._asdict()})
         print(
             f"epoch {record.epoch:3}  loss {record.loss:.4f}  test accuracy {accuracy:.4f}  "
@@ -41,6 +40,7 @@ def main():
             flush=True,
         )
 
+    attack = mr.attacks.fgsm(net, x, y, options.epsilon)
     print(f"\nrobustness against FGSM at epsilon = {options.epsilon:g}")
     for digit, share in enumerate(mr.robustness.by_class(attack.fooled, y)):
         print(f"  digit {digit}  {share:6.3f}")
@@ -80,7 +80,7 @@ def parse_options():
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the sigmoid (default 1)")
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help="default 10")
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
-    parser.add_argument("--backend", choices=("auto", "numpy", "cupy"), default="auto")
+    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
     parser.add_argument("--mini", action="store_true", help="train on the 5,000 shipped digits")
     parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
     parser.add_argument("--seed", type=int, default=0, metavar="S")

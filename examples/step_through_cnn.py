@@ -5,7 +5,7 @@ python -m pdb examples/step_through_cnn.py
 (Pdb) continue
 (Pdb) step              repeat: through `Network.backward` into each layer's gradients, from the last layer to the first
 (Pdb) p winner[..., 0]  in `max_pool_gradient`: the position of each maximum in its window; the gradient goes there
-(Pdb) p columns         in `Conv2D`: one patch per row, those of both images; on these rows a convolution is Dense
+(Pdb) p columns         in `conv2d_...`: one patch per row, those of both images; on these rows a convolution is Dense
 (Pdb) p self.x[..., 0]  what a layer stored in its forward pass, without the channel axis
 
 To step through the forward pass, break at line 34, continue, break mr.Conv2D.forward, continue, and step from there.

@@ -38,7 +38,7 @@ class Network(Stack):
     input_shape : tuple of int
         Of one sample: (height, width, channels) or (features,).
     backend : str or Backend, default "numpy"
-        "numpy", "cupy" or "auto"; see `minirobust.backend.get`.
+        "numpy", "numba", "cupy" or "auto"; see `minirobust.backend.get`.
     dtype : {"float32", "float64"}
     seed : int, default 0
         Of the weights and of the layers' random streams.  Weights are drawn on the host: they are the same everywhere.

@@ -72,6 +72,8 @@ class Evaluation(Stack):
         Shallow copies of the network's.
     input_shape, output_shape, input_range, backend, xp, dtype
         The network's.
+    sample_bytes : int
+        What the input and all activations of one sample take.
     """
 
     def __init__(self, network: Network) -> None:
@@ -80,11 +82,12 @@ class Evaluation(Stack):
         self.backend, self.xp, self.dtype = network.backend, network.xp, network.dtype
         self.input_shape, self.output_shape = network.input_shape, network.output_shape
         self.input_range, self.loss_scale = network.input_range, network.loss_scale
+        shapes = self.input_shape, *(layer.output_shape for layer in self.layers)
+        self.sample_bytes = sum(map(math.prod, shapes)) * np.dtype(self.dtype).itemsize
 
     def chunks(self, samples: int) -> Iterator[slice]:
-        """Yield slices of at most the backend's `chunk` samples."""
-        for start in range(0, samples, self.backend.chunk):
-            yield slice(start, min(start + self.backend.chunk, samples))
+        """Yield slices of as many samples as the backend's `chunk_bytes` allow: see `NumpyBackend.chunks`."""
+        return self.backend.chunks(samples, self.sample_bytes)
 
     def logits(self, x: Array) -> Array:
         """Return the logits of one chunk."""

@@ -220,7 +220,7 @@ class HostCudaBackend(CupyBackend):
     """`CupyBackend` with every kernel of its own, on the host; only moving arrays and drawing numbers are NumPy's."""
 
     name = "host-cuda"
-    piece_bytes = NumpyBackend.piece_bytes
+    chunk_bytes = NumpyBackend.chunk_bytes
 
     def __init__(self, library):
         self.xp = HostModule(library)

@@ -162,12 +162,12 @@ def test_the_input_gradient_is_that_of_the_summed_loss_for_every_sample(net, x, 
     np.testing.assert_allclose(whole, home(through_backward), rtol=1e-12)
 
 
-def test_logits_come_with_the_input_gradient(net, x, y, monkeypatch):
+def test_logits_come_with_the_input_gradient(net, x, y, pass_together):
     home = net.backend.to_numpy
     expected = home(net.logits(x)), home(net.input_gradient(x, y, mr.Margin()))
     for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
         np.testing.assert_array_equal(home(array), other)
-    monkeypatch.setattr(net.backend, "chunk", 3)
+    pass_together(net, 3)
     for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
         np.testing.assert_allclose(home(array), other, rtol=1e-12)
 
@@ -183,7 +183,7 @@ def test_the_input_gradient_of_another_loss(net, x, y):
     assert not np.allclose(margin, cross_entropy)
 
 
-def test_chunks_change_nothing(net, rng, monkeypatch):
+def test_chunks_change_nothing(net, rng, pass_together):
     x, y = rng.random((11, 4, 5, 1)), rng.integers(0, 3, 11)
     home = net.backend.to_numpy
 
@@ -191,7 +191,7 @@ def test_chunks_change_nothing(net, rng, monkeypatch):
         return [home(a) for a in (net.predict(x), net.predict_proba(x), net.hidden(x), net.input_gradient(x, y))]
 
     whole = everything()
-    monkeypatch.setattr(net.backend, "chunk", 4)
+    pass_together(net, 4)
     for a, b in zip(everything(), whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 

@@ -79,8 +79,8 @@ EPSILONS = [0, 0.3, 0.02, 0.1, 1]
 
 @pytest.mark.parametrize("loss", [None, mr.Margin()])
 @pytest.mark.parametrize("chunk", [500, 7])
-def test_the_curve_is_fgsm_at_every_epsilon_exactly(net, samples, loss, chunk, monkeypatch):
-    monkeypatch.setattr(net.backend, "chunk", chunk)
+def test_the_curve_is_fgsm_at_every_epsilon_exactly(net, samples, loss, chunk, pass_together):
+    pass_together(net, chunk)
     _, y = samples
     curve = mr.robustness.epsilon_curve(net, *samples, EPSILONS, loss=loss)
     attacks = [mr.attacks.fgsm(net, *samples, epsilon, loss=loss) for epsilon in EPSILONS]

@@ -120,7 +120,7 @@ def test_first_formula_is_at_most_eight_steps_from_backward(mlp_backward):
 )
 def test_stepping_visits_each_layers_gradients_from_the_last_layer_to_the_first(session, layers, request):
     entered = calls(request.getfixturevalue(session), "layers")
-    order = [(stop.owner, stop.function) for stop in entered if stop.function != "_pieces"]
+    order = [(stop.owner, stop.function) for stop in entered]
     assert order == [(layer, method) for layer in layers for method in ("parameter_gradients", "input_gradient")]
 
 
@@ -129,20 +129,20 @@ def test_stepping_back_through_the_cnn_visits_the_kernels_in_order(cnn_backward)
     assert kernels == [
         *("max_pool_gradient", "window_positions"),
         "sigmoid_derivative",
-        *("im2col", "pad", "output_size"),
-        *("col2im", "output_size", "window_positions"),
+        *("conv2d_parameter_gradients", "_pieces", "chunks", "im2col", "pad", "output_size", "chunks"),
+        *("conv2d_input_gradient", "_pieces", "chunks", "col2im", "output_size", "window_positions", "chunks"),
     ]
 
 
 def test_stepping_forward_through_the_cnn_visits_layers_and_kernels_in_order(cnn_forward):
-    layers = [(stop.owner, stop.function) for stop in calls(cnn_forward, "layers") if stop.function != "_pieces"]
+    layers = [(stop.owner, stop.function) for stop in calls(cnn_forward, "layers")]
     # The session starts inside `Conv2D.forward`.
     assert layers == [
         (layer, "forward") for layer in ("TemperatureSigmoid(0.5)", "MaxPool2D(2)", "Flatten()", "Dense(2)")
     ]
     kernels = [function for function, _ in groupby(stop.function for stop in calls(cnn_forward, "backend"))]
     assert kernels == [
-        *("im2col", "pad", "output_size"),
+        *("conv2d", "output_size", "_pieces", "chunks", "im2col", "pad", "output_size", "chunks"),
         "sigmoid",
         *("max_pool", "pad", "output_size", "window_positions"),
     ]

@@ -9,6 +9,7 @@ import pytest
 import minirobust as mr
 from data_loaders import Split
 from minirobust import training
+from minirobust.losses import evaluate
 from minirobust.nonfinite import NonFiniteError
 
 
@@ -175,7 +176,8 @@ def test_a_number_that_is_none_is_traced_to_epoch_batch_and_layer(step, where, w
     twin.training = True
     loss, twins_optimizer = mr.SoftmaxCrossEntropy(), mr.Adam(twin)
     for x_, y_ in islice(mr.batches(twin, (x, y), batch_size=1), step - 1):
-        twin.backward(loss.value_and_gradient(twin.forward(x_), y_)[1], input_gradient=False)
+        _, gradient = evaluate(loss, backend, twin.forward(x_), backend.asarray(y_))
+        twin.backward(gradient, input_gradient=False)
         twins_optimizer.step()
     np.testing.assert_array_equal(backend.to_numpy(net.parameters), backend.to_numpy(twin.parameters))
     assert backend.to_numpy(optimizer.t) == step - 1
@@ -283,7 +285,11 @@ def test_the_five_lines_written_out_are_fit(source, backend, rng, digits):
             net.backward(gradient / len(images))
             adam.step()
     mr.fit(twin, mr.Adam(twin), data, epochs=2, batch_size=64, seed=5, progress=False)
-    np.testing.assert_array_equal(backend.to_numpy(net.parameters), backend.to_numpy(twin.parameters))
+    parameters, expected = map(backend.to_numpy, (net.parameters, twin.parameters))
+    if backend.name == "numba":  # a loss that is given NumPy arrays alone is computed by the reference
+        np.testing.assert_allclose(parameters, expected, rtol=0, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(parameters, expected)
 
 
 def test_batches_cover_every_sample_once_in_another_order_each_epoch(rng):

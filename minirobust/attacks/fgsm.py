@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from minirobust.attacks.attack import Attack, check_epsilon, sign, under_attack
+from minirobust.attacks.attack import Attack, check_epsilon, under_attack
 from minirobust.backend import Array
 from minirobust.losses import Loss
 from minirobust.network import Network
@@ -50,7 +50,7 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
 
 def sign_step(model: Evaluation, x: Array, gradient: Array, epsilon: float) -> Array:
     """Return clip(x + ε sign(g)): FGSM's formula, once the gradient is known."""
-    return model.xp.clip(x + epsilon * sign(model, gradient), *model.input_range)
+    return model.backend.sign_step(x, gradient, epsilon, *model.input_range)
 
 
 def fgvm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from minirobust.attacks.attack import Attack, check_epsilon, in_chunks, sign, under_attack, uniform, where_right
+from minirobust.attacks.attack import Attack, check_epsilon, in_chunks, under_attack, uniform, where_right
 from minirobust.backend import Array
 from minirobust.losses import Loss
 from minirobust.network import Network
@@ -70,9 +70,10 @@ def pgd(
     return Attack.judge(model, x, y, images, epsilon, seed)
 
 
-def project(model: Evaluation, images: Array, x: Array, epsilon: float) -> Array:
-    """Return `images` moved into the ε-ball around `x` and into the input range."""
-    return model.xp.clip(model.xp.clip(images, x - epsilon, x + epsilon), *model.input_range)
+def ball(model: Evaluation, x: Array, epsilon: float) -> tuple[Array, Array]:
+    """Return the least and the greatest value of every pixel that is within ε of `x` and in the input range."""
+    low, high = model.input_range
+    return model.xp.clip(x - epsilon, low, high), model.xp.clip(x + epsilon, low, high)
 
 
 def _offsets(model: Evaluation, chunk: slice, epsilon: float, starts: int, seed: int) -> Iterator[Array]:
@@ -88,20 +89,24 @@ def _climb(
     model: Evaluation, x: Array, y: Array, epsilon: float, steps: int, loss: Loss, offsets: Iterable[Array]
 ) -> Array:
     """Return for every sample of one chunk the first iterate that fools, else the last one."""
-    images = x.copy()
-    alpha = 2.5 * epsilon / steps
-    standing = model.xp.arange(len(x))  # the samples that no iterate has fooled so far
+    images, alpha = x.copy(), 2.5 * epsilon / steps
+    low, high = ball(model, x, epsilon)
+    standing = model.xp.arange(len(x))  # the samples that no iterate has fooled so far: y and the bounds are theirs
     for offset in offsets:
-        images[standing] = project(model, x[standing] + offset[standing], x[standing], epsilon)
+        iterate = model.xp.clip((x + offset)[standing], low, high)
         for _ in range(steps):
-            logits, _, gradient = model.gradient(images[standing], y[standing], loss)
-            right = where_right(model, logits, y[standing])
-            standing = standing[right]
+            logits, _, gradient = model.gradient(iterate, y, loss)
+            right = where_right(model, logits, y)
+            if len(right) < len(y):
+                images[standing] = iterate
+                standing, iterate, gradient = standing[right], iterate[right], gradient[right]
+                y, low, high = y[right], low[right], high[right]
             if not len(standing):
                 return images
-            uphill = images[standing] + alpha * sign(model, gradient[right])
-            images[standing] = project(model, uphill, x[standing], epsilon)
-        standing = standing[where_right(model, model.logits(images[standing]), y[standing])]
+            iterate = model.backend.sign_step(iterate, gradient, alpha, low, high)
+        images[standing] = iterate
+        right = where_right(model, model.logits(iterate), y)
+        standing, y, low, high = standing[right], y[right], low[right], high[right]
         if not len(standing):
             return images
     return images

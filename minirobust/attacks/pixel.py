@@ -137,13 +137,16 @@ def brute_force_pixel(network: Network, x: Array, y: Array, *, progress: bool = 
 def scores(gradient: Array) -> Array:
     """Per pixel the mean over channels of |∂L/∂x|: (M, H, W, C) → (M, H·W), or (M, features) as they are."""
     pixels, channels = pixels_and_channels(gradient.shape[1:])
-    return abs(gradient).reshape(len(gradient), pixels, channels).mean(axis=2)
+    size = abs(gradient).reshape(len(gradient), pixels, channels)
+    return size.mean(axis=2) if channels > 1 else size[:, :, 0]  # of one number the mean would be a slow copy
 
 
 def ranking(home: Backend, score: Array, count: int) -> np.ndarray:
-    """The `count` pixels of largest score in each row, best first, of equal ones the first; (M, count) on the host."""
+    """Return the `count` pixels of largest score in each row, best first, of equal ones the first; overwrite `score`.
+
+    The result, (M, count), is on the host.
+    """
     best = np.empty((len(score), count), dtype="int64")
-    score = score.copy()
     samples = home.xp.arange(len(score))
     for place in range(count):
         # Of equal scores argmax takes the first, as a stable sort would, without sorting all of them.
@@ -206,8 +209,7 @@ class _Search:
         for pixels, values in candidates:
             if not len(standing):
                 return
-            writing = _untried(change, standing, pixels, values)
-            for found, predictions in _first_to_fool(change, writing, labels):
+            for found, predictions in _first_to_fool(change, standing, pixels, values, labels):
                 self._keep(chunk, change, found, predictions)
             standing = standing[self.count[chunk][standing] == 0]
 
@@ -238,35 +240,24 @@ class _Search:
         )
 
 
-def _untried(change: PixelChange, images: np.ndarray, pixels: np.ndarray, values: np.ndarray) -> Writing:
-    """All candidates for some of the images, image by image, but for those whose last pixel keeps its own value."""
-    pixels = pixels[images]
-    own = change.pixels[images[:, None], pixels[:, :, -1]]
-    image, candidate = np.nonzero((values[:, -1] != own).any(axis=2))
-    return Writing(images[image], pixels[image, candidate], values[candidate])
-
-
-def _first_to_fool(change: PixelChange, writing: Writing, labels: np.ndarray) -> Iterator[tuple[Writing, np.ndarray]]:
+def _first_to_fool(
+    change: PixelChange, standing: np.ndarray, pixels: np.ndarray, values: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[Writing, np.ndarray]]:
     """Yield the first candidate of each image that fools, and its class; in one go or, rarely, more.
 
-    The shortcut rounds in another order than a full forward pass, which decides: where it disagrees, the image's next
-    candidate becomes its first.
+    The shortcut rounds in another order than a full forward pass, which decides: where it disagrees, the image's
+    candidates after that one are tried again.
     """
-    fools = np.empty(len(writing.images), dtype=bool)
-    for piece in change.pieces(len(fools)):
-        tried = writing.pick(piece)
-        fools[piece] = change.predict(tried) != labels[tried.images]
-    hits = np.flatnonzero(fools)
-    while len(hits):
-        _, first = np.unique(writing.images[hits], return_index=True)
-        found = writing.pick(hits[first])
+    start = np.zeros(len(standing), dtype="int64")
+    while len(standing):
+        first = change.first_to_fool(standing, pixels[standing], values, labels, start)
+        hit = first < len(values)
+        standing, first = standing[hit], first[hit]
+        found = Writing(standing, pixels[standing, first], values[first])
         predictions = change.model.backend.to_numpy(change.model.predict(change.written(found)))
-        sure = predictions != labels[found.images]
+        sure = predictions != labels[standing]
         yield found.pick(sure), predictions[sure]
-        refuted = np.zeros(len(labels), dtype=bool)
-        refuted[found.images[~sure]] = True
-        hits = np.delete(hits, first)
-        hits = hits[refuted[writing.images[hits]]]
+        standing, start = standing[~sure], first[~sure] + 1
 
 
 def _check_pixels(pixels: int, network: Network) -> int:

@@ -8,14 +8,13 @@ values, is decided by the attacks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from minirobust.backend import Array
-from minirobust.layers import Conv2D, Dense, Flatten
+from minirobust.layers import Conv2D, Dense, Flatten, TemperatureSigmoid
 from minirobust.stack import Evaluation, most_likely
 
 
@@ -94,17 +93,45 @@ class PixelChange:
                 add_to_convolution(layer, after, pixels, change)
         return after
 
+    def first_to_fool(
+        self, images: np.ndarray, pixels: np.ndarray, values: np.ndarray, labels: np.ndarray, start: np.ndarray
+    ) -> np.ndarray:
+        """Return which candidate is the first to fool each image, by the shortcut; B where none does.
+
+        A candidate whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
+
+        Parameters
+        ----------
+        images : ndarray of int, shape (M,)
+            Which images of the batch are tried.
+        pixels : ndarray of int, shape (M, B, n)
+            The pixels on which each image's candidates stand.
+        values : ndarray of float, shape (B, n, C)
+            What they write there.
+        labels : ndarray of int, shape (N,)
+            Of the batch.
+        start : ndarray of int, shape (M,)
+            Of each image's candidates the first that is tried.
+        """
+        kernel, parameters = self.model.backend.first_to_fool, parameters_of_mlp(self.model, self.depth)
+        if kernel is not None and parameters is not None:
+            return kernel(self.before, self.pixels, images, pixels, values, labels, start, *parameters)
+        own = self.pixels[images[:, None], pixels[:, :, -1]]
+        untried = (values[:, -1] != own).any(axis=2) & (np.arange(len(values)) >= start[:, None])
+        image, candidate = np.nonzero(untried)
+        writing = Writing(images[image], pixels[image, candidate], values[candidate])
+        fools = np.zeros((len(images), len(values) + 1), dtype=bool)
+        fools[:, -1] = True
+        fools[image, candidate] = self.predict(writing) != labels[writing.images]
+        return fools.argmax(axis=1)
+
     def predict(self, writing: Writing) -> np.ndarray:
         """Return the classes of the copies, (M,), on the host."""
-        logits = self.model.evaluate(self.after(writing), start=self.depth)
-        return self.model.backend.to_numpy(most_likely(self.model.backend, logits))
-
-    def pieces(self, copies: int) -> Iterator[slice]:
-        """Yield slices of copies small enough to stay in the cache from one layer to the next (measured: 2 pieces)."""
-        sample = math.prod(self.before.shape[1:]) * self.before.itemsize
-        step = max(1, 2 * self.model.backend.piece_bytes // sample)
-        for start in range(0, copies, step):
-            yield slice(start, start + step)
+        model, classes = self.model, np.empty(len(writing.images), dtype="int64")
+        for piece in model.chunks(len(classes)):
+            logits = model.run(self.after(writing.pick(piece)), start=self.depth)
+            classes[piece] = model.backend.to_numpy(most_likely(model.backend, logits))
+        return classes
 
 
 def linear_depth(model: Evaluation) -> int:
@@ -115,6 +142,18 @@ def linear_depth(model: Evaluation) -> int:
         if type(layer) is not Flatten:
             break
     return 0
+
+
+def parameters_of_mlp(model: Evaluation, depth: int) -> tuple[Array, float, Array, Array] | None:
+    """Return W₁, T, W₂ and b₂ of a network like the study's, (Flatten,) Dense, TemperatureSigmoid, Dense; else None."""
+    layers = model.layers[max(depth - 1, 0) :]
+    if [type(layer) for layer in layers] != [Dense, TemperatureSigmoid, Dense]:
+        return None
+    hidden, sigmoid, last = layers
+    assert isinstance(hidden, Dense)
+    assert isinstance(sigmoid, TemperatureSigmoid)
+    assert isinstance(last, Dense)
+    return hidden.weight.value, sigmoid.temperature, last.weight.value, last.bias.value
 
 
 def pixels_and_channels(input_shape: Sequence[int]) -> tuple[int, int]:
@@ -139,13 +178,15 @@ def add_to_convolution(layer: Conv2D, y: Array, pixels: np.ndarray, change: np.n
     """
     asarray = layer.backend.asarray
     kernel, stride, ((top, _), (left, _)) = layer.geometry
-    rows, columns = np.divmod(pixels, layer.input_shape[1])
-    height, width, _ = layer.output_shape
-    for u, v in product(range(kernel[0]), range(kernel[1])):
-        i, past_row = np.divmod(rows + top - u, stride[0])
-        j, past_column = np.divmod(columns + left - v, stride[1])
+    height, width, filters = layer.output_shape
+    weight = layer.weight.value.transpose(2, 0, 1, 3).reshape(len(layer.weight.value[0, 0]), -1)  # (C, KH·KW·F)
+    u, v = np.indices(kernel).reshape(2, -1)
+    for p in range(pixels.shape[1]):  # one by one: two pixels of an image may move the same output
+        row, column = np.divmod(pixels[:, p, None], layer.input_shape[1])
+        i, past_row = np.divmod(row + top - u, stride[0])  # (M, KH·KW)
+        j, past_column = np.divmod(column + left - v, stride[1])
         met = (past_row == 0) & (past_column == 0) & (i >= 0) & (i < height) & (j >= 0) & (j < width)
-        for p in range(pixels.shape[1]):  # one by one: two pixels of an image may move the same output
-            images = np.flatnonzero(met[:, p])
-            place = asarray(images), asarray(i[images, p]), asarray(j[images, p])
-            y[place] += asarray(change[images, p]) @ layer.weight.value[u, v]
+        image, place = np.nonzero(met)
+        share = (asarray(change[:, p]) @ weight).reshape(len(pixels), len(u), filters)
+        moved = asarray(image), asarray(i[image, place]), asarray(j[image, place])
+        y[moved] += share[asarray(image), asarray(place)]

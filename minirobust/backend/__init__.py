@@ -1,8 +1,8 @@
-"""Where arrays live and who computes on them: the only package in which NumPy and CuPy differ.
+"""Where arrays live and who computes on them: the only package in which NumPy, Numba and CuPy differ.
 
-``get("numpy" | "cupy" | "auto")`` gives a backend: an object with the array module `xp`, `asarray`, `to_numpy`, random
-numbers, and the few kernels whose best form differs from device to device.  Everything else in minirobust is plain
-array expressions, and runs wherever its arrays are.
+``get("numpy" | "numba" | "cupy" | "auto")`` gives a backend: an object with the array module `xp`, `asarray`,
+`to_numpy`, random numbers, and the few kernels whose best form differs from device to device.  Everything else in
+minirobust is plain array expressions, and runs wherever its arrays are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from minirobust.backend.cupy_backend import CupyBackend
 from minirobust.backend.errors import BackendError
+from minirobust.backend.numba_backend import NumbaBackend
 from minirobust.backend.numpy_backend import Array, NumpyBackend
 
 __all__ = ["BACKENDS", "Array", "BackendError", "NumpyBackend", "available", "get", "of"]
@@ -19,7 +20,7 @@ __all__ = ["BACKENDS", "Array", "BackendError", "NumpyBackend", "available", "ge
 Backend = NumpyBackend  # the reference is the interface: every other backend is a subclass of it
 
 # In the order in which "auto" tries them.  A new backend needs a line here and nothing elsewhere.
-BACKENDS: dict[str, Callable[[], Backend]] = {"cupy": CupyBackend, "numpy": NumpyBackend}
+BACKENDS: dict[str, Callable[[], Backend]] = {"cupy": CupyBackend, "numba": NumbaBackend, "numpy": NumpyBackend}
 
 _made: dict[str, Backend] = {}
 _log = logging.getLogger("minirobust")
@@ -30,8 +31,8 @@ def get(name: str | Backend = "auto") -> Backend:
 
     Parameters
     ----------
-    name : {"numpy", "cupy", "auto"} or Backend
-        "auto" takes CuPy if a CUDA device answers, else NumPy, and logs which.
+    name : {"numpy", "numba", "cupy", "auto"} or Backend
+        "auto" takes CuPy if a CUDA device answers, else Numba if it is installed, else NumPy, and logs which.
 
     Raises
     ------
@@ -70,7 +71,10 @@ def of(array: object) -> Backend:
     TypeError
         If it is an array of no backend in use.
     """
-    for backend in [*_made.values(), get("numpy")]:
+    for backend in [
+        get("numpy"),
+        *_made.values(),
+    ]:  # NumPy's arrays are the reference's, whatever else computes on them
         if backend.owns(array):
             return backend
     kind = type(array)

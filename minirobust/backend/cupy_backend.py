@@ -68,8 +68,7 @@ class CupyBackend(NumpyBackend):
 
     name = "cupy"
     # A GPU wants few large launches, and has the memory for them.
-    chunk = 1_000
-    piece_bytes = 256 << 20
+    chunk_bytes = 256 << 20
     loss_scale = 1.0  # subnormal numbers cost a GPU nothing
 
     def __init__(self) -> None:
@@ -89,7 +88,7 @@ class CupyBackend(NumpyBackend):
         self.xp = cupy
 
     def describe(self) -> str:
-        """The library and the device in a few words."""
+        """Return the library and the device in a few words."""
         device = self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.Device().id)["name"]
         return f"CuPy {self.xp.__version__} on {device.decode()}"
 

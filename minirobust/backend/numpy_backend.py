@@ -27,33 +27,42 @@ class NumpyBackend:
         The name under which `minirobust.backend.get` knows the backend.
     xp : module
         The array module: its functions and operators are all that layers use besides the kernels below.
-    chunk : int
-        How many samples pass through a network at a time when there are more: bounds memory, changes roundings alone.
-    piece_bytes : int
-        How large the unrolled patches of one piece of a convolution may grow: about a core's cache.
+    chunk_bytes : int
+        How much memory the activations of the samples that pass through a network together may take: about a core's
+        cache.  Also the limit of a convolution's unrolled patches.  It bounds memory, and changes nothing but rounding.
     loss_scale : float
         A power of two by which a loss gradient is multiplied on its way back, and the result divided: exact, unless the
         products are subnormal, as most of them are at low temperatures in float32.  A CPU is many times slower on
         subnormal numbers; where that is not so, the scale is 1.
     adam_step : callable or None
         A kernel for `minirobust.optimizers.adam_step`, with the same arguments; None where that function itself runs.
+    first_to_fool : callable or None
+        A kernel for `minirobust.attacks.pixel_change.PixelChange.first_to_fool` on dense networks; None where that
+        method itself runs.
     """
 
     name = "numpy"
-    chunk = 125  # a small one's activations stay in the cache: 500 take a convolutional network 1.4 times as long
-    piece_bytes = 1 << 20
+    chunk_bytes = 3 << 20
     loss_scale = 2.0**40
     adam_step: Any = None
+    first_to_fool: Any = None
 
     def __init__(self) -> None:
         self.xp: Any = np
 
     def __repr__(self) -> str:
-        return f"<backend {self.name}: {self.describe()}>"
+        # All on which the last bits of a result depend, for a study to keep.
+        return f"<backend {self.name}: {self.describe()}, {self.chunk_bytes / 2**20:g} MiB a chunk>"
 
     def describe(self) -> str:
-        """The library and the device in a few words."""
+        """Return the library and the device in a few words."""
         return f"NumPy {np.__version__} on the CPU"
+
+    def chunks(self, rows: int, row_bytes: int) -> Iterator[slice]:
+        """Yield slices of `rows` that fit `chunk_bytes`, if one row takes `row_bytes`; at least one row each."""
+        step = max(1, self.chunk_bytes // row_bytes)
+        for start in range(0, rows, step):
+            yield slice(start, min(start + step, rows))
 
     # Moving arrays
 
@@ -146,6 +155,64 @@ class NumpyBackend:
         e[samples, y] = -others
         e /= (others + e_y)[:, None]
         return loss, e
+
+    # Convolution: every patch under the kernel becomes a row of a matrix (im2col), and the layer is dense on these rows
+
+    def conv2d(self, x: Array, weight: Array, bias: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
+        """Return y[n, i, j, f] = b[f] + Σ_{u, v, c} x[n, i·s + u, j·s + v, c] · w[u, v, c, f], with a border around x.
+
+        The matrix of patches holds each pixel as often as the kernel visits it, so the batch is processed in pieces
+        small enough for the cache, and the backward pass unrolls each piece again instead of keeping it.
+        """
+        filters = weight.shape[3]
+        (top, bottom), (left, right) = padding
+        padded = (x.shape[1] + top + bottom, x.shape[2] + left + right)
+        y = self.xp.empty((len(x), *output_size(padded, kernel, stride), filters), dtype=x.dtype)
+        for piece in self._pieces(y, weight):
+            columns = self.im2col(x[piece], kernel, stride, padding)
+            self.xp.matmul(columns, weight.reshape(-1, filters), out=y[piece].reshape(-1, filters))
+        y += bias
+        return y
+
+    def conv2d_input_gradient(
+        self, grad_y: Array, weight: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding
+    ) -> Array:
+        """Return ∂L/∂x, of `shape`: the gradient of every patch, added back to where the patch came from."""
+        filters = weight.shape[3]
+        grad_x = self.xp.empty(shape, dtype=grad_y.dtype)
+        for piece in self._pieces(grad_y, weight):
+            columns = grad_y[piece].reshape(-1, filters) @ weight.reshape(-1, filters).T
+            grad_x[piece] = self.col2im(columns, grad_x[piece].shape, kernel, stride, padding)
+        return grad_x
+
+    def conv2d_parameter_gradients(
+        self,
+        x: Array,
+        grad_y: Array,
+        grad_weight: Array,
+        grad_bias: Array,
+        kernel: Pair,
+        stride: Pair,
+        padding: Padding,
+    ) -> None:
+        """Overwrite `grad_weight` with ∂L/∂w and `grad_bias` with ∂L/∂b."""
+        filters = grad_weight.shape[3]
+        grad_weight[...] = 0
+        for piece in self._pieces(grad_y, grad_weight):
+            columns = self.im2col(x[piece], kernel, stride, padding)
+            grad_weight += (columns.T @ grad_y[piece].reshape(-1, filters)).reshape(grad_weight.shape)
+        self.xp.add.reduce(grad_y, axis=(0, 1, 2), out=grad_bias)
+
+    def _pieces(self, y: Array, weight: Array) -> Iterator[slice]:
+        """Yield slices of the batch whose unrolled patches fit `chunk_bytes`."""
+        return self.chunks(len(y), math.prod(y.shape[1:3]) * math.prod(weight.shape[:3]) * y.itemsize)
+
+    # A step of an attack
+
+    def sign_step(self, x: Array, gradient: Array, size: float, low: Array | float, high: Array | float) -> Array:
+        """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0: no NaN enters an image."""
+        sign = (gradient > 0).astype(x.dtype) - (gradient < 0).astype(x.dtype)
+        return self.xp.clip(x + size * sign, low, high)
 
     # Patches of an image
 

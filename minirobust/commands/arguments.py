@@ -41,7 +41,7 @@ TestSet = Annotated[
     ),
 ]
 Samples = Annotated[int, typer.Option(min=1, help="How many test images, from the first.")]
-BackendName = Annotated[Literal["auto", "numpy", "cupy"], typer.Option("--backend", help="Where to compute.")]
+BackendName = Annotated[Literal["auto", "numpy", "numba", "cupy"], typer.Option("--backend", help="Where to compute.")]
 Model = Literal["mlp", "cnn"]
 DType = Literal["float32", "float64"]
 Temperature = Annotated[float, typer.Option(metavar="T", parser=number, help="Of the sigmoids, also as 1/64.")]

@@ -69,7 +69,7 @@ def run(
     train_samples: Annotated[Text, _field("Training images for the accuracy on the training set.")] = None,
     audit_samples: Annotated[Text, _field("Test images for the audit.")] = None,
     audit_budget: Annotated[Text, _field("quick or full.")] = None,
-    backend: Annotated[Text, _field("auto, cupy or numpy.")] = None,
+    backend: Annotated[Text, _field("auto, cupy, numba or numpy.")] = None,
     dtype: Annotated[Text, _field("float32 or float64.")] = None,
 ) -> None:
     """Train, measure, attack and audit a network for every temperature and seed.

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 from minirobust.arguments import Argument
 from minirobust.backend import Array
 from minirobust.layers.initializers import Initializer, check_initializer
@@ -16,9 +13,8 @@ from minirobust.validation import Size, check_padding, positive_int, size
 class Conv2D(Layer):
     """y[n, i, j, f] = b[f] + Σ_{u, v, c} x[n, i·s + u, j·s + v, c] · w[u, v, c, f].
 
-    Every patch under the kernel becomes a row of a matrix (im2col), and the layer is Dense on these rows.  The matrix
-    holds each pixel as often as the kernel visits it, so the batch is processed in pieces small enough for the cache,
-    and the backward pass unrolls each piece again instead of keeping it.
+    Every patch under the kernel becomes a row of a matrix (im2col), and the layer is dense on these rows: see
+    `NumpyBackend.conv2d`, which the other backends compute in their own ways.
 
     Parameters
     ----------
@@ -72,33 +68,11 @@ class Conv2D(Layer):
 
     def forward(self, x: Array) -> Array:
         self.x = x
-        y = self.xp.empty((len(x), *self.output_shape), dtype=x.dtype)
-        weight = self.weight.value.reshape(-1, self.filters)
-        for piece in self._pieces(len(x)):
-            columns = self.backend.im2col(x[piece], *self.geometry)
-            self.xp.matmul(columns, weight, out=y[piece].reshape(-1, self.filters))
-        y += self.bias.value
-        return y
+        return self.backend.conv2d(x, self.weight.value, self.bias.value, *self.geometry)
 
     def input_gradient(self, grad_y: Array) -> Array:
-        grad_x = self.xp.empty((len(grad_y), *self.input_shape), dtype=grad_y.dtype)
-        weight = self.weight.value.reshape(-1, self.filters)
-        for piece in self._pieces(len(grad_y)):
-            columns = grad_y[piece].reshape(-1, self.filters) @ weight.T
-            grad_x[piece] = self.backend.col2im(columns, grad_x[piece].shape, *self.geometry)
-        return grad_x
+        shape = (len(grad_y), *self.input_shape)
+        return self.backend.conv2d_input_gradient(grad_y, self.weight.value, shape, *self.geometry)
 
     def parameter_gradients(self, grad_y: Array) -> None:
-        grad_weight = self.weight.grad.reshape(-1, self.filters)
-        grad_weight[...] = 0
-        for piece in self._pieces(len(grad_y)):
-            columns = self.backend.im2col(self.x[piece], *self.geometry)
-            grad_weight += columns.T @ grad_y[piece].reshape(-1, self.filters)
-        self.xp.add.reduce(grad_y, axis=(0, 1, 2), out=self.bias.grad)
-
-    def _pieces(self, samples: int) -> Iterator[slice]:
-        """Yield slices of the batch whose patches fit the backend's `piece_bytes`."""
-        patches = math.prod(self.output_shape[:2]) * math.prod(self.weight.value.shape[:3])
-        step = max(1, self.backend.piece_bytes // (patches * self.weight.value.itemsize))
-        for start in range(0, samples, step):
-            yield slice(start, start + step)
+        self.backend.conv2d_parameter_gradients(self.x, grad_y, self.weight.grad, self.bias.grad, *self.geometry)

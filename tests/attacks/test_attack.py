@@ -119,9 +119,9 @@ def test_arrays_on_the_backend_stay_as_they_are(attack, net, x, y):
 
 @each(ATTACKS)
 @pytest.mark.parametrize("size", [1, 7, 39])
-def test_the_same_answer_whatever_the_chunk_size(attack, size, net, x, y, monkeypatch):
+def test_the_same_answer_whatever_the_chunk_size(attack, size, net, x, y, pass_together):
     whole = attack(net, x, y)
-    monkeypatch.setattr(net.backend, "chunk", size)
+    pass_together(net, size)
     same(net.backend.to_numpy, attack(net, x, y), whole)
 
 

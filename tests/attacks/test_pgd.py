@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust.attacks.pgd import project
+from minirobust.attacks.pgd import ball
 from minirobust.stack import Evaluation
 
 
@@ -114,15 +114,14 @@ def test_starts_are_uniform_in_the_ball_and_every_samples_own(blind, backend):
     assert (third != other).all()
 
 
-def test_the_projection_of_a_point_inside_is_the_point(backend, rng):
-    net = mr.Network([mr.Dense(2)], (6,), backend=backend, dtype="float64")
-    x = rng.random((50, 6))
-    point = np.clip(x + rng.uniform(-0.1, 0.1, x.shape), 0, 1)
-    there = backend.asarray(x)
-    inside = project(net, backend.asarray(point), there, 0.1)
-    np.testing.assert_array_equal(backend.to_numpy(inside), point)
-    outside = backend.to_numpy(project(net, backend.asarray(x + rng.choice([-5, 5], x.shape)), there, 0.1))
-    np.testing.assert_array_equal(outside, np.where(outside < x, np.maximum(x - 0.1, 0), np.minimum(x + 0.1, 1)))
+def test_the_ball_ends_at_epsilon_or_at_the_input_range(backend, rng):
+    net = mr.Network([mr.Dense(2)], (6,), backend=backend, dtype="float64", input_range=(-1, 2))
+    x = rng.uniform(-1, 2, (50, 6))
+    low, high = map(backend.to_numpy, ball(net, backend.asarray(x), 0.5))
+    np.testing.assert_array_equal(low, [[max(pixel - 0.5, -1) for pixel in image] for image in x])
+    np.testing.assert_array_equal(high, [[min(pixel + 0.5, 2) for pixel in image] for image in x])
+    assert (low == -1).any()
+    assert (high == 2).any()
 
 
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
@@ -143,7 +142,7 @@ def test_more_starts_never_fool_fewer(trained, digits):
     assert (three >= one).all()
 
 
-def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch):
+def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch, pass_together):
     """What the network is asked shrinks with every step."""
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     batches = []
@@ -153,7 +152,7 @@ def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch):
         batches.append(len(images))
         return whole(model, images, labels, loss)
 
-    monkeypatch.setattr(trained.backend, "chunk", len(x))
+    pass_together(trained, len(x))
     monkeypatch.setattr(Evaluation, "gradient", watch)
     made = mr.attacks.pgd(trained, x, y, 0.1, steps=10, starts=2)
     assert batches == sorted(batches, reverse=True)

@@ -9,6 +9,7 @@ import pytest
 import minirobust as mr
 from minirobust.attacks.pixel import ranking, scores
 from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
+from minirobust.stack import Evaluation
 
 pixel_change_module = sys.modules["minirobust.attacks.pixel_change"]
 pixel_module = sys.modules["minirobust.attacks.pixel"]  # the name in the package is the function's
@@ -183,7 +184,7 @@ def random_writing(net, rng, images, count, n):
 def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
     net, x, _ = case
     home = net.backend.to_numpy
-    change = PixelChange(net, net.check_input(x))
+    change = PixelChange(Evaluation(net), net.check_input(x))
     writing = random_writing(net, rng, x, 40, n)
     copies = x[writing.images].copy()
     for copy, pixels, values in zip(as_pixels(net, copies), writing.pixels, writing.values, strict=True):
@@ -192,6 +193,44 @@ def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
     full = home(net.evaluate(copies, stop=change.depth))
     np.testing.assert_allclose(home(change.after(writing)), full, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(change.predict(writing), home(net.predict(copies)))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_first_candidate_to_fool_is_the_first_in_a_loop(case, rng, n):
+    net, x, y = case
+    home = net.backend.to_numpy
+    channels = as_pixels(net, x).shape[2]
+    values = np.array(list(product((0.0, 0.3, 1.0), repeat=n * channels)))[:40].reshape(-1, n, channels)
+    pixels = np.array([[rng.permutation(as_pixels(net, x).shape[1])[:n] for _ in values] for _ in x])
+    images, start = rng.permutation(len(x))[:20], rng.integers(0, 4, 20)
+    expected = np.full(len(images), len(values))
+    for m, i in enumerate(images):
+        for k in range(start[m], len(values)):
+            copy = x[i : i + 1].copy()
+            unchanged = (as_pixels(net, copy)[0, pixels[i, k, -1]] == values[k, -1]).all()
+            as_pixels(net, copy)[0, pixels[i, k]] = values[k]
+            if not unchanged and home(net.predict(copy))[0] != y[i]:
+                expected[m] = k
+                break
+    change = PixelChange(Evaluation(net), net.check_input(x))
+    first = change.first_to_fool(images, pixels[images], values, y, start)
+    np.testing.assert_array_equal(first, expected)
+    assert (first < len(values)).any()
+    assert (first == len(values)).any() or n == 2
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_candidate_without_finite_logits_fools(backend, broken):
+    net = network("grey", backend)
+    x = np.full((1, 4, 4, 1), 0.5)
+    y = backend.to_numpy(net.predict(x))
+    bias = backend.to_numpy(net.layers[-1].bias.value).copy()
+    change = PixelChange(Evaluation(net), net.check_input(x))
+    for position in range(3):
+        net.layers[-1].bias.value[position] = broken
+        first = change.first_to_fool(np.array([0]), np.zeros((1, 2, 1), int), np.ones((2, 1, 1)), y, np.array([1]))
+        assert first == 1
+        net.layers[-1].bias.value[...] = backend.asarray(bias)
 
 
 def test_the_gradient_through_the_shortcut_is_the_gradient(case):
@@ -246,9 +285,10 @@ def test_a_full_forward_pass_has_the_last_word(backend, rng, monkeypatch):
 
 
 @pytest.fixture
-def candidates(monkeypatch):
+def candidates(backend, monkeypatch):
     """The candidates that are looked at, as (image, pixels, values), by their number of pixels."""
     seen = {}
+    monkeypatch.setattr(backend, "first_to_fool", None)  # a kernel cannot be watched: it is tested against a loop
     predict = PixelChange.predict
 
     def spy(self, writing):
@@ -310,11 +350,10 @@ def test_brute_force_tries_every_pixel_once(backend, candidates):
 
 def test_of_equal_scores_the_first_pixel_leads(backend):
     score = np.array([[3.0, 1, 2, 2, 0, 3], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 1]])
-    before = backend.asarray(score)
-    order = ranking(backend, before, 6)
+    order = ranking(backend, backend.asarray(score.copy()), 6)
     assert order.tolist() == [[0, 5, 2, 3, 1, 4], [0, 1, 2, 3, 4, 5], [5, 0, 1, 2, 3, 4]]
     np.testing.assert_array_equal(order, np.argsort(-score, axis=1, kind="stable"))
-    assert ranking(backend, before, 2).tolist() == order[:, :2].tolist()
+    assert ranking(backend, backend.asarray(score), 2).tolist() == order[:, :2].tolist()
 
 
 def test_the_score_is_the_mean_over_channels_of_the_absolute_gradient(backend):
@@ -380,13 +419,12 @@ def test_all_wrong_beforehand(backend, rng):
     np.testing.assert_array_equal(backend.to_numpy(attack.images), x)
 
 
-def test_the_chunk_size_changes_nothing(case, monkeypatch):
+def test_the_chunk_size_changes_nothing(case, monkeypatch, pass_together):
     net, x, y = case
     home = net.backend.to_numpy
     attacks = []
-    for chunk, batch, piece_bytes in ((500, 64, 1 << 20), (7, 3, 100), (1, 1, 1)):
-        monkeypatch.setattr(net.backend, "piece_bytes", piece_bytes)
-        monkeypatch.setattr(net.backend, "chunk", chunk)
+    for chunk, batch in ((500, 64), (7, 3), (1, 1)):
+        pass_together(net, chunk)
         monkeypatch.setattr(pixel_module, "BATCH", batch)
         attacks.append((mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)))
     for others in attacks[1:]:

@@ -1,8 +1,10 @@
 """`backend.get`, `of` and `available`: names, "auto", and one sentence where a backend cannot run."""
 
 import array
+import builtins
 import importlib.util
 import logging
+import re
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
@@ -13,6 +15,8 @@ from strict_backend import StrictBackend
 
 import minirobust as mr
 from minirobust.backend import BackendError, NumpyBackend
+
+needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +49,16 @@ def without_cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
 
 
+def without_numba(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+
+
 def test_a_backend_is_found_by_name_and_made_once():
     numpy_backend = mr.backend.get("numpy")
     assert type(numpy_backend) is NumpyBackend
     assert mr.backend.get("numpy") is numpy_backend
     assert numpy_backend.name == "numpy"
-    assert repr(numpy_backend) == f"<backend numpy: NumPy {np.__version__} on the CPU>"
+    assert repr(numpy_backend) == f"<backend numpy: NumPy {np.__version__} on the CPU, 3 MiB a chunk>"
 
 
 def test_a_backend_is_returned_as_it_is():
@@ -60,7 +68,7 @@ def test_a_backend_is_returned_as_it_is():
 
 @pytest.mark.parametrize("name", ["torch", "NumPy", "", None, 3])
 def test_an_unknown_name_is_refused_with_those_there_are(name):
-    with pytest.raises(BackendError, match=rf"expected one of 'cupy', 'numpy', .*'auto', got {name!r}"):
+    with pytest.raises(BackendError, match=rf"expected one of 'cupy', 'numba', 'numpy', .*'auto', got {name!r}"):
         mr.backend.get(name)
 
 
@@ -68,7 +76,7 @@ def test_auto_takes_cupy_where_a_device_answers_and_says_so(monkeypatch, caplog)
     fake_cupy(monkeypatch, lambda size: np.arange(size))
     with caplog.at_level(logging.INFO, "minirobust"):
         assert mr.backend.get("auto").name == "cupy"
-    assert caplog.messages == ["auto takes <backend cupy: CuPy 13.99 on Fake GPU>"]
+    assert caplog.messages == ["auto takes <backend cupy: CuPy 13.99 on Fake GPU, 256 MiB a chunk>"]
 
 
 @pytest.mark.parametrize(
@@ -76,15 +84,55 @@ def test_auto_takes_cupy_where_a_device_answers_and_says_so(monkeypatch, caplog)
 )
 def test_auto_falls_back_to_numpy_and_says_which_and_why(absent, reason, monkeypatch, caplog):
     absent(monkeypatch)
+    without_numba(monkeypatch)
     with caplog.at_level(logging.INFO, "minirobust"):
         assert mr.backend.get("auto").name == "numpy"
     [message] = caplog.messages
     assert message.startswith("auto takes <backend numpy: NumPy")
     assert reason in message
+    assert "Numba is not installed (pip install 'minirobust[fast]')" in message
+
+
+@needs_numba
+def test_auto_takes_numba_where_no_device_answers(monkeypatch, caplog):
+    without_cupy(monkeypatch)
+    with caplog.at_level(logging.INFO, "minirobust"):
+        assert mr.backend.get("auto") is mr.backend.get("numba")
+    [message] = caplog.messages
+    assert re.match(
+        r"auto takes <backend numba: Numba [\d.]+ with NumPy [\d.]+ on the CPU, 3 MiB a chunk>; .*CuPy", message
+    )
+
+
+@needs_numba
+def test_numpy_arrays_are_the_references_even_where_numba_was_made_first():
+    mr.backend.get("numba")
+    assert mr.backend.of(np.zeros(3)).name == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ImportError("Numba needs NumPy 2.1 or less"), "Numba needs NumPy 2.1 or less"),
+        (RuntimeError("cannot cache function: no locator available\nfor file"), "cannot cache function: no locator"),
+    ],
+    ids=["wrong NumPy", "nowhere to write"],
+)
+def test_numba_that_does_not_work_is_one_sentence_with_the_reason(error, reason, monkeypatch):
+    def fail(name, *args, **kwargs):
+        if name == "numba":
+            raise error
+        return real(name, *args, **kwargs)
+
+    real = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", fail)
+    with pytest.raises(BackendError, match=rf"^backend 'numba': Numba does not work here \({reason}[^\n]*\)$"):
+        mr.backend.get("numba")
 
 
 def test_auto_is_the_default(monkeypatch):
     without_cupy(monkeypatch)
+    without_numba(monkeypatch)
     assert mr.backend.get() is mr.backend.get("numpy")
 
 

@@ -189,8 +189,8 @@ def test_input_gradients_and_probabilities_move_nothing(net, transfers, rng):
 
 
 @pytest.mark.parametrize("net", networks(), ids=["mlp", "cnn", "dropout"])
-def test_a_prediction_looks_once_whether_every_sample_has_a_class(net, transfers, rng, monkeypatch):
-    monkeypatch.setattr(strict, "chunk", 2)
+def test_a_prediction_looks_once_whether_every_sample_has_a_class(net, transfers, rng, pass_together):
+    pass_together(net, 2)
     assert isinstance(net.predict(samples(net, 6, rng)[0]), DeviceArray)
     assert transfers() == 1
 

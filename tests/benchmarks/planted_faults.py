@@ -21,13 +21,12 @@ ROOT = Path(__file__).parents[2]
 # For each test file: the fault in words, its file in minirobust/attacks, the text there, and the text that replaces it.
 FAULTS = {
     "fgsm": [
-        ("sign dropped", "fgsm.py", "epsilon * sign(model, gradient)", "epsilon * gradient"),
-        ("downhill", "fgsm.py", "x + epsilon * sign", "x - epsilon * sign"),
+        ("downhill", "fgsm.py", "sign_step(x, gradient, epsilon", "sign_step(x, -gradient, epsilon"),
         (
             "clipped to [0, 1] for every range",
             "fgsm.py",
-            "sign(model, gradient), *model.input_range)",
-            "sign(model, gradient), 0, 1)",
+            "epsilon, *model.input_range)\n\n\ndef fgvm",
+            "epsilon, 0, 1)\n\n\ndef fgvm",
         ),
         (
             "predicted label in place of the true one",
@@ -40,15 +39,10 @@ FAULTS = {
         ("FGVM: not divided", "fgsm.py", "g / (largest + (largest == 0))", "g"),
     ],
     "pgd": [
-        ("sign dropped", "pgd.py", "sign(model, gradient[right])", "gradient[right]"),
-        (
-            "last iterate, not the first that fools",
-            "pgd.py",
-            "            standing = standing[right]\n",
-            "            right = model.xp.arange(len(standing))\n",
-        ),
-        ("not within ε", "pgd.py", "model.xp.clip(images, x - epsilon, x + epsilon)", "images"),
-        ("not within the range", "pgd.py", ", x + epsilon), *model.input_range)", ", x + epsilon), -1e9, 1e9)"),
+        ("downhill", "pgd.py", "sign_step(iterate, gradient", "sign_step(iterate, -gradient"),
+        ("last iterate, not the first that fools", "pgd.py", "if len(right) < len(y)", "if not len(right)"),
+        ("not within ε", "pgd.py", "alpha, low, high)", "alpha, *model.input_range)"),
+        ("not within the range", "pgd.py", "low, high = model.input_range", "low, high = -1e9, 1e9"),
         ("all starts the same", "pgd.py", "uniform((seed, start)", "uniform((seed, 1)"),
         (
             "default loss, whatever is given",
@@ -69,15 +63,16 @@ FAULTS = {
         ("numbers by position in the chunk", "attack.py", "advance(samples.start * math.prod(shape))", "advance(0)"),
     ],
     "square": [
-        ("worse, not better", "square.py", "value > best[standing]", "value < best[standing]"),
-        (
-            "no clip",
-            "square.py",
-            "xp.where(inside, xp.clip(x + epsilon * sign, *model.input_range), images)\n    unchanged",
-            "xp.where(inside, x + epsilon * sign, images)\n    unchanged",
-        ),
+        ("worse, not better", "square.py", "value > best", "value < best"),
+        ("no clip", "square.py", "after = xp.clip(x + change, *model.input_range)", "after = x + change"),
+        ("pixels not put back", "square.py", "xp.where(better[:, None, None, None], after, before)", "after"),
         ("channels forgotten", "square.py", "u[:, None, None, 2:]", "u[:, None, None, 2:3]"),
-        ("a square that changes nothing", "square.py", "sign * (1 - 2 * unchanged.astype(x.dtype))", "sign"),
+        (
+            "a square that changes nothing",
+            "square.py",
+            "xp.where(unchanged, xp.clip(x - change, *model.input_range), after)",
+            "after",
+        ),
         ("another schedule", "square.py", "1000, 2000, 4000", "1000, 3000, 4000"),
     ],
     "transfer": [

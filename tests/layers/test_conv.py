@@ -110,23 +110,22 @@ def test_going_back_twice_gives_the_same_gradients(backend, rng):
     np.testing.assert_array_equal(first[1], second[1])
 
 
-@pytest.mark.parametrize("samples_per_piece", [0, 1, 3], ids=lambda n: f"{n} samples")
-def test_a_batch_in_pieces_is_the_batch_at_once(samples_per_piece, backend, rng, monkeypatch):
+@pytest.mark.parametrize(("chunk_bytes", "samples_per_piece"), [(1, {1}), (5_000, {1, 2, 3}), (1 << 20, {7})])
+def test_a_batch_in_pieces_is_the_batch_at_once(chunk_bytes, samples_per_piece, backend, rng, monkeypatch):
     layer, shape = mr.Conv2D(3, (3, 2), stride=(2, 1), padding="same"), (7, 6, 5, 2)
-    sample = (3 * 5) * (3 * 2 * 2) * 8  # bytes of one sample's patches
-    monkeypatch.setattr(backend, "piece_bytes", max(1, samples_per_piece * sample))
-    pieces = _pieces_taken(monkeypatch, backend)
+    monkeypatch.setattr(backend, "chunk_bytes", chunk_bytes)
+    taken, chunks = [], backend.chunks
+
+    def watch(rows, row_bytes):
+        for piece in chunks(rows, row_bytes):
+            taken.append(piece.stop - piece.start)
+            yield piece
+
+    monkeypatch.setattr(backend, "chunks", watch)
     for got, expected in zip(*run(layer, backend, rng, shape), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-    assert max(pieces) == max(1, samples_per_piece)
-    assert sum(pieces) == 2 * 7  # once on the way forward, once for the weight's gradient
-
-
-def _pieces_taken(monkeypatch, backend):
-    """Grows by the number of samples whenever patches are unrolled."""
-    taken, im2col = [], backend.im2col
-    monkeypatch.setattr(backend, "im2col", lambda x, *geometry: taken.append(len(x)) or im2col(x, *geometry))
-    return taken
+    assert set(taken) <= samples_per_piece
+    assert sum(taken) == 3 * 7  # forward, for the input's gradient, and for the weight's
 
 
 @pytest.mark.parametrize("size", range(1, 9))

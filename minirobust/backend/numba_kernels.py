@@ -1,0 +1,342 @@
+"""Loops that Numba compiles for `NumbaBackend`: one pass over memory where an array expression takes six to ten.
+
+Each kernel computes what the method of the same name of `NumpyBackend` does, and writes into arrays that it is given.
+Numba compiles it for a dtype when it is first called with it, and keeps the machine code on disk.
+
+``error_model="numpy"`` lets a division by zero give infinity, as in NumPy; the check for it would also keep a loop from
+being vectorized.  ``contract`` allows a multiplication and an addition to be rounded once.  Nothing here allows a
+compiler to assume that there is no NaN.  A literal would turn a float32 expression into a float64 one, hence `one`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.core import event
+from numba.extending import overload
+
+__all__ = [
+    "adam_step",
+    "add_patches",
+    "first_to_fool",
+    "max_pool",
+    "max_pool_gradient",
+    "sigmoid",
+    "sigmoid_derivative",
+    "sign_step",
+    "softmax_cross_entropy",
+]
+
+EXACT = {"error_model": "numpy", "nogil": True, "cache": True}
+FUSED = EXACT | {"fastmath": {"contract"}}
+
+
+class _Announcement(event.Listener):
+    """Says when Numba compiles a kernel of this file, once: it takes seconds, the first time on a machine."""
+
+    made = False
+
+    def on_start(self, event: event.Event) -> None:
+        if not self.made and event.data["dispatcher"].py_func.__module__ == __name__:
+            self.made = True
+            logging.getLogger("minirobust").warning(
+                "Numba compiles kernels for this machine, which takes some seconds, once"
+            )
+
+    def on_end(self, event: event.Event) -> None:
+        """Do nothing: the class requires the method."""
+
+
+event.register("numba:compile", _Announcement())
+
+
+# exp, written out: the compiler turns it into vector instructions, which a call of the C library's function prevents
+
+
+def exp_negative(x: Any) -> Any:
+    """Return exp(x) for x ≤ 0, by dtype one of the two functions below."""
+
+
+@overload(exp_negative)
+def _exp_negative(x: Any) -> Any:
+    return exp_negative_float32 if x is types.float32 else exp_negative_float64
+
+
+def exp_negative_float32(x: Any) -> Any:
+    """Return exp(x) = 2^k exp(r) with x = k ln 2 + r and a polynomial for exp(r) (Cephes, ``expf``).
+
+    2^k is applied in two factors, each of which is a normal number, so that subnormal results come out right.  Clamping
+    x where exp(x) stops being normal would make false zeros, which look like robustness.
+    """
+    clamped = max(x, np.float32(-110))  # exp(-104) is already 0
+    k = np.floor(clamped * np.float32(1.44269504) + np.float32(0.5))
+    r = clamped - k * np.float32(0.693359375) + k * np.float32(2.12194440e-4)  # ln 2 in two parts, the first exact
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    p = p * r * r + r + np.float32(1)
+    exponent = np.int32(k)
+    half = exponent >> np.int32(1)
+    first = np.int32((half + np.int32(127)) << np.int32(23)).view(np.float32)
+    second = np.int32((exponent - half + np.int32(127)) << np.int32(23)).view(np.float32)
+    return p * first * second if x == x else x  # NaN stays NaN
+
+
+def exp_negative_float64(x: Any) -> Any:
+    """Return exp(x) as above, with the Taylor series of exp(r): |r| ≤ ln 2 / 2, so 14 terms are enough."""
+    clamped = max(x, -760.0)
+    k = np.floor(clamped * 1.4426950408889634 + 0.5)
+    r = clamped - k * 6.93145751953125e-1 - k * 1.42860682030941723212e-6
+    p = 1 / 6227020800
+    p = p * r + 1 / 479001600
+    p = p * r + 1 / 39916800
+    p = p * r + 1 / 3628800
+    p = p * r + 1 / 362880
+    p = p * r + 1 / 40320
+    p = p * r + 1 / 5040
+    p = p * r + 1 / 720
+    p = p * r + 1 / 120
+    p = p * r + 1 / 24
+    p = p * r + 1 / 6
+    p = p * r + 1 / 2
+    p = p * r * r + r + 1
+    exponent = np.int32(k)
+    half = np.int64(exponent >> np.int32(1))
+    first = np.int64((half + 1023) << 52).view(np.float64)
+    second = np.int64((exponent - half + 1023) << 52).view(np.float64)
+    return p * first * second if x == x else x
+
+
+# The temperature sigmoid, on flat arrays
+
+
+@njit(**FUSED)
+def sigmoid(net: Any, temperature: Any, y: Any) -> None:
+    one = net.dtype.type(1)
+    for i in range(net.size):
+        scaled = net[i] / temperature
+        e = exp_negative(-abs(scaled))
+        y[i] = (one if scaled >= 0 else e) / (one + e)
+
+
+@njit(**FUSED)
+def sigmoid_derivative(net: Any, temperature: Any, y: Any) -> None:
+    one = net.dtype.type(1)
+    for i in range(net.size):
+        e = exp_negative(-abs(net[i] / temperature))
+        y[i] = e / (temperature * ((one + e) * (one + e)))
+
+
+# Softmax cross entropy
+
+
+@njit(**FUSED)
+def softmax_cross_entropy(logits: Any, y: Any, loss: Any, gradient: Any) -> None:
+    one = logits.dtype.type(1)
+    samples, classes = logits.shape
+    for i in range(samples):
+        largest = logits[i, 0]
+        for j in range(1, classes):
+            largest = max(largest, logits[i, j])
+        others = one - one
+        for j in range(classes):
+            gradient[i, j] = exp_negative(logits[i, j] - largest)
+            if j != y[i]:
+                others += gradient[i, j]
+        label = gradient[i, y[i]]
+        loss[i] = math.log1p(others + (label - one)) - (logits[i, y[i]] - largest)
+        gradient[i, y[i]] = -others
+        for j in range(classes):
+            gradient[i, j] /= others + label
+
+
+# Where an argument may be an array or one number for all elements
+
+
+def each(number: Any, i: int) -> Any:
+    """Return element i of an array, or a number, which is the same for every element."""
+
+
+@overload(each)
+def _each(number: Any, i: int) -> Any:
+    def of_array(number: Any, i: int) -> Any:
+        return number[i]
+
+    def of_all(number: Any, i: int) -> Any:
+        return number
+
+    return of_array if isinstance(number, types.Array) else of_all
+
+
+# Adam: the operations of `minirobust.optimizers.adam_step` in the same order, so that the results are the same bits
+
+
+@njit(**EXACT)
+def adam_step(
+    value: Any, grad: Any, m: Any, v: Any, rate: Any, epsilon: Any, beta1: Any, beta2: Any, new1: Any, new2: Any
+) -> None:
+    for i in range(value.size):
+        g = grad[i]
+        m[i] = beta1 * m[i] + new1 * g
+        v[i] = beta2 * v[i] + new2 * (g * g)
+        value[i] -= each(rate, i) * m[i] / (np.sqrt(v[i]) + each(epsilon, i))
+
+
+# A step of an attack
+
+
+@njit(**EXACT)
+def sign_step(x: Any, gradient: Any, size: Any, low: Any, high: Any, stepped: Any) -> None:
+    for i in range(x.size):
+        up = x[i] + size if gradient[i] > 0 else x[i]
+        stepped[i] = min(max(x[i] - size if gradient[i] < 0 else up, each(low, i)), each(high, i))
+
+
+# Images (N, H, W, C).  The innermost loop runs over numbers that lie side by side.  A slice there would cost more than
+# the loop, hence the long indices
+
+
+@njit(**EXACT)
+def max_pool(
+    x: Any, down: int, across: int, stride_down: int, stride_across: int, top: int, left: int, y: Any, winner: Any
+) -> None:
+    samples, height, width, channels = x.shape
+    for n in range(samples):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                for c in range(channels):
+                    y[n, i, j, c] = -np.inf
+                    winner[n, i, j, c] = 0
+                row, column = i * stride_down - top, j * stride_across - left
+                for u in range(max(0, -row), min(down, height - row)):
+                    for v in range(max(0, -column), min(across, width - column)):
+                        place = np.int32(u * across + v)
+                        for c in range(channels):
+                            candidate, best = x[n, row + u, column + v, c], y[n, i, j, c]
+                            winner[n, i, j, c] = place if candidate > best else winner[n, i, j, c]
+                            # In this form NaN replaces a number, and no number replaces NaN.
+                            y[n, i, j, c] = best if candidate <= best or best != best else candidate
+
+
+@njit(**EXACT)
+def max_pool_gradient(
+    grad_y: Any,
+    winner: Any,
+    down: int,
+    across: int,
+    stride_down: int,
+    stride_across: int,
+    top: int,
+    left: int,
+    grad_x: Any,
+) -> None:
+    samples, height, width, channels = grad_x.shape
+    zero = grad_y.dtype.type(0)
+    grad_x[:] = zero
+    for n in range(samples):
+        for i in range(grad_y.shape[1]):
+            for j in range(grad_y.shape[2]):
+                row, column = i * stride_down - top, j * stride_across - left
+                for u in range(max(0, -row), min(down, height - row)):
+                    for v in range(max(0, -column), min(across, width - column)):
+                        place = np.int32(u * across + v)
+                        for c in range(channels):
+                            won = winner[n, i, j, c] == place
+                            grad_x[n, row + u, column + v, c] += grad_y[n, i, j, c] if won else zero
+
+
+@njit(**EXACT)
+def add_patches(patches: Any, down: int, stride_down: int, step: int, x: Any) -> None:
+    """Add patches (N, OH, P, KH·run), each beginning `step` numbers further right, to the rows of x (N, H, W·C)."""
+    run = patches.shape[3] // down
+    for n in range(patches.shape[0]):
+        for i in range(patches.shape[1]):
+            for u in range(down):
+                for j in range(patches.shape[2]):
+                    for t in range(run):
+                        x[n, i * stride_down + u, j * step + t] += patches[n, i, j, u * run + t]
+
+
+# The pixel attack on a network of two dense layers with a temperature sigmoid between them
+
+
+@njit(error_model="numpy", nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def first_to_fool(
+    before: Any,
+    own: Any,
+    images: Any,
+    pixels: Any,
+    values: Any,
+    start: Any,
+    labels: Any,
+    weight1: Any,
+    temperature: Any,
+    weight2: Any,
+    bias2: Any,
+    first: Any,
+) -> None:
+    """Write into `first` (M,) which candidate, from `start` (M,) on, is the first to fool each image; B if none does.
+
+    Parameters
+    ----------
+    before : ndarray of shape (N, units)
+        Output of the first layer for all images.
+    own : ndarray of shape (N, H·W, C)
+        Their pixels.
+    images : ndarray of int, shape (M,)
+        Which of them are tried.
+    pixels : ndarray of int, shape (M, B, n)
+        The pixels on which each candidate stands.
+    values : ndarray of shape (B, n, C)
+        What it writes there.
+    labels : ndarray of int, shape (N,)
+    weight1 : ndarray of shape (H·W·C, units)
+    weight2 : ndarray of shape (K, units)
+        Transposed, so that a class' weights lie side by side.
+    """
+    one, zero = before.dtype.type(1), before.dtype.type(0)
+    candidates, count, channels = values.shape
+    hidden = np.empty(before.shape[1], before.dtype)
+    for m in range(images.size):
+        n = images[m]
+        first[m] = candidates
+        for k in range(start[m], candidates):
+            last = pixels[m, k, count - 1]
+            tried = True  # on fewer pixels: the last one keeps its value
+            for c in range(channels):
+                tried &= values[k, count - 1, c] == own[n, last, c]
+            if tried:
+                continue
+            for i in range(hidden.size):
+                hidden[i] = before[n, i]
+            for p in range(count):
+                for c in range(channels):
+                    change = values[k, p, c] - own[n, pixels[m, k, p], c]
+                    row = pixels[m, k, p] * channels + c
+                    if change != zero:
+                        for i in range(hidden.size):
+                            hidden[i] += change * weight1[row, i]
+            for i in range(hidden.size):
+                scaled = hidden[i] / temperature
+                e = exp_negative(-abs(scaled))
+                hidden[i] = (one if scaled >= 0 else e) / (one + e)
+            largest, prediction = -np.inf, -1
+            for j in range(bias2.size):
+                z = bias2[j]
+                for i in range(hidden.size):
+                    z += hidden[i] * weight2[j, i]
+                if not abs(z) < np.inf:  # not finite: no class
+                    prediction = -1
+                    break
+                if z > largest:
+                    largest, prediction = z, j
+            if prediction != labels[n]:
+                first[m] = k
+                break
