@@ -54,7 +54,7 @@ class StudyConfig:
     audit_samples : int, default 1,000
         How many test images the audit takes, from the first.
     audit_budget : {"quick", "full"}
-    backend : {"auto", "cupy", "numpy"}, default "numpy"
+    backend : {"auto", "cupy", "numba", "numpy"}, default "numpy"
     dtype : {"float32", "float64"}, default "float32"
 
     Raises

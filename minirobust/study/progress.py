@@ -1,4 +1,4 @@
-"""`state` and `Progress`: how far each task is, as its file says; live on a terminal, plain lines elsewhere."""
+"""`state` and `Progress`: how far each task is, according to its file, and how that is shown while a study runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-import numpy
+import numpy as np
 
 from minirobust.plots import temperature_label
 from minirobust.study import store
 from minirobust.study.config import StudyConfig
 
-TENTHS = 10  # plain lines: how often a task says how far it is
+TENTHS = 10  # plain lines: how many a training gets
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class State:
     temperature : float
     seed : int
     epoch, epochs : int
-        Done, and in all.
+        Finished epochs, and all epochs.
     attacked, audited : bool
     accuracy, robustness : float
-        On the test set after the last epoch, the latter against FGSM at the main ε; NaN before the first.
+        On the test set after the last epoch, and against FGSM at the main ε. NaN before the first epoch.
     seconds_left : float
-        Of training and measuring, at this task's pace; NaN before the first epoch.
+        Of training and measuring, at the pace of the last epochs. NaN before the first epoch.
     """
 
     temperature: float
@@ -45,7 +45,7 @@ class State:
 
     @property
     def stage(self) -> str:
-        """In a word or two."""
+        """What the task is doing, in a word or two."""
         if self.audited:
             return "done"
         if self.attacked:
@@ -55,23 +55,23 @@ class State:
         return f"epoch {self.epoch} of {self.epochs}" if self.epoch else "not begun"
 
     def __str__(self) -> str:
-        left = "" if numpy.isnan(self.seconds_left) or not self.seconds_left else f"{_time(self.seconds_left)} left"
-        figures = "" if numpy.isnan(self.accuracy) else f"accuracy {self.accuracy:.3f}  FGSM {self.robustness:.3f}"
+        left = "" if np.isnan(self.seconds_left) or not self.seconds_left else f"{_time(self.seconds_left)} left"
+        figures = "" if np.isnan(self.accuracy) else f"accuracy {self.accuracy:.3f}  FGSM {self.robustness:.3f}"
         T = temperature_label(self.temperature)
         return f"T = {T:<6} seed {self.seed:<3} {self.stage:<22} {figures:<30} {left}".rstrip()
 
 
 def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
-    """How far a task of a study is.
+    """Return how far a task of a study is.
 
     Raises
     ------
     StudyError, CheckpointError
-        If its file is damaged, or none of a study's.
+        If its file is damaged, or not a study's.
     """
     path = store.task_path(folder, T, seed)
     if not path.exists():
-        return State(T, seed, 0, config.epochs, False, False, numpy.nan, numpy.nan, numpy.nan)
+        return State(T, seed, 0, config.epochs, False, False, np.nan, np.nan, np.nan)
     record = store.read(path)
     pace = (record.timing["training"] + record.timing["evaluation"])[-5:].mean()
     return State(
@@ -82,7 +82,7 @@ def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
         bool(record.final),
         record.audit is not None,
         float(record.epochs["test_accuracy"][-1]),
-        float(numpy.nanmean(record.epochs["robustness"][-1, config.main])),
+        float(np.nanmean(record.epochs["robustness"][-1, config.main])),
         float(pace * (config.epochs - record.epoch)),
     )
 
@@ -94,7 +94,7 @@ def _time(seconds: float) -> str:
 
 
 class Progress:
-    """Shows the tasks' states: on a terminal always the latest, elsewhere a line when a task is a tenth further.
+    """Show the tasks' states: on a terminal the latest of each, elsewhere a line per tenth of a task's epochs.
 
     Parameters
     ----------
@@ -102,19 +102,20 @@ class Progress:
     folder : Path
     quiet : bool
         Whether to show nothing.
-    stream : text stream, default standard error
+    stream : text stream, optional
+        By default, standard error.
     """
 
     def __init__(self, config: StudyConfig, folder: Path, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.config, self.folder, self.quiet = config, folder, quiet
         self.stream = stream or sys.stderr
-        self.changed: dict[tuple[float, int], float] = {}  # when each file was written last
+        self.changed: dict[tuple[float, int], float] = {}  # when each file was last written
         self.states: dict[tuple[float, int], State] = {}
         self.said: dict[tuple[float, int], tuple[int, bool, bool]] = {}
         self.lines = 0
 
     def show(self) -> None:
-        """Looks at the files that changed since the last call, and says what is new."""
+        """Read the files that changed since the last call, and show what is new."""
         if self.quiet:
             return
         self._look()
@@ -132,7 +133,7 @@ class Progress:
                 self.states[task] = state(self.config, self.folder, *task)
 
     def _draw(self) -> None:
-        """All lines, in place of those drawn last."""
+        """Replace the lines that were drawn last."""
         back = f"\x1b[{self.lines}F" if self.lines else ""
         lines = [*map(str, self.states.values())]
         self.stream.write(back + "".join(f"{line}\x1b[K\n" for line in lines))

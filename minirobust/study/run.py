@@ -35,9 +35,9 @@ STEP = 1_000  # test images that are attacked at a time: bounds memory, changes 
 
 
 def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
-    """Runs a task from where its file ends to the last attack; the file is replaced after every epoch.
+    """Train, measure and attack one network, from where its file ends; the file is replaced after every epoch.
 
-    Waits while another process works on the same task.
+    Wait while another process works on the same task.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
     temperature : float
     seed : int
     folder : Path
-        Of the study.
+        The study's.
 
     Raises
     ------
     StudyError
-        If the task's file belongs to another configuration or to other data.
+        If the task's file belongs to another configuration or other data, or was begun on another backend.
     DataNotFoundError
-        If the data set is not here and cannot be fetched.
+        If the data set is not here and cannot be downloaded.
     OSError
-        If the file cannot be written: what stood there before is whole.
+        If the file cannot be written. It is then as it was.
     """
     data = load(config.dataset)
     path = store.task_path(folder, temperature, seed)
@@ -75,7 +75,7 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
 
 
 def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
-    """Audits a trained task, with the folder's trained networks of all other temperatures as sources of transfer.
+    """Audit a trained network, with the folder's trained networks at all other temperatures as sources of transfer.
 
     See `train` for the arguments and errors.
     """
@@ -84,6 +84,7 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         record, (network, optimizer, _) = store.read_with_network(path, config.backend)
         if record.audit is not None:
             return
+        store.check_backend(path, record, network.backend)
         began = perf_counter()
         test = load(config.dataset).test[: config.audit_samples]
         report = audit(
@@ -103,7 +104,7 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
 
 
 def _sources(config: StudyConfig, temperature: float, seed: int, folder: Path) -> Iterator[Network]:
-    """The folder's trained networks of the same seed, whichever call made them."""
+    """Yield the folder's other trained networks of the same seed, whichever call trained them."""
     for T in store.read_config(folder).temperatures:
         path = store.task_path(folder, T, seed)
         if temperature != T and path.exists():
@@ -137,6 +138,8 @@ def _begin(
     store.check_same(path, record.config, config)
     if record.environment["data"] != checksum:
         raise store.StudyError(f"study: {path} was made with other data than {config.dataset} is now")
+    if not record.final:
+        store.check_backend(path, record, network.backend)
     return record, network, optimizer
 
 

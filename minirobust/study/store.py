@@ -56,6 +56,7 @@ from typing import Any
 import numpy
 
 from minirobust import atomic, sealed
+from minirobust.backend import Backend
 from minirobust.checkpoint import Checkpoint, pack, unpack
 from minirobust.data import CATALOGUE
 from minirobust.network import Network
@@ -195,6 +196,19 @@ def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
         raise StudyError(
             f"study: {path} was made with {name} = {there[name]}, expected {here[name]}: "
             "choose another folder, or the same configuration"
+        )
+
+
+def check_backend(path: Path, record: Record, backend: Backend) -> None:
+    """Raise StudyError if a task was begun on another backend, which "auto" may take on another machine.
+
+    The library's version, the device and the size of chunks may differ: only those of the beginning are recorded.
+    """
+    begun_on = record.environment["backend"]
+    if not begun_on.startswith(f"<backend {backend.name}:"):
+        raise StudyError(
+            f"study: {path} was begun on {begun_on}, and auto takes {backend} here: "
+            "continue it where auto takes the former, or remove the file to begin the task anew"
         )
 
 

@@ -1,6 +1,6 @@
-"""`run_study`: every task of a study, trained and then audited, on this machine's cores or on a cluster.
+"""`run_study`: train and audit every task of a study, on this machine's cores or on a cluster.
 
-What a task does is in `run`, where it is kept in `store`, and who computes it in `workers`.
+`run` defines what a task does, `store` where it is kept, and `workers` who computes it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from minirobust.study.progress import Progress, state
 from minirobust.study.workers import Processes, dask_executor
 
 Task = tuple[float, int]
+Step = Callable[[StudyConfig, float, int, Path], None]  # `run.train` or `run.audit_trained`
+Call = tuple[Step, Task]
 LOOK = 1.0  # seconds between two looks at the tasks' files
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that did not end well; what it had done by then stands in its file.
+    """A task that failed. Its file keeps what was finished before.
 
     Attributes
     ----------
@@ -56,36 +58,37 @@ def run_study(
     scheduler: str | None = None,
     quiet: bool = False,
 ) -> list[Failure]:
-    """Runs all tasks of a study, or what is left of them, and audits those that are trained.
+    """Run all tasks of a study, or what remains of them.
 
-    A task that was finished before is left as it is, one that was interrupted goes on after its last whole epoch.  One
-    that fails is reported at the end, and the others stand.  Two calls with the same folder share the work: each task
-    is done by one of them, and the other waits for it.
+    A finished task is left as it is, and an interrupted one continues after its last whole epoch. A network is audited
+    as soon as all networks of its seed are trained. A task that fails is reported at the end, and the others go on; if
+    a training fails, no network of its seed is audited. Two calls with the same folder share the work: each task is
+    done by one of them, and the other waits for it.
 
     Parameters
     ----------
     config : StudyConfig
     folder : path
-        Made if it does not exist.  With a scheduler, every worker must see it under this path.
+        Created if it does not exist. With a scheduler, every worker must see it under this path.
     workers : int, optional
-        Local processes at a time; by default one for each core, or each CUDA device on the backend "cupy".
+        Number of local processes. By default, one for each core, or for each CUDA device if the backend is CuPy.
     scheduler : str, optional
-        The address of a Dask scheduler, such as ``tcp://host:8786``, whose workers do the work instead.  What devices
-        they see is theirs to say: with GPUs there should be one worker for each.
+        The address of a Dask scheduler, such as ``tcp://host:8786``, whose workers then run the tasks. Which devices
+        they see is up to them: with GPUs there should be one worker for each.
     quiet : bool, default False
-        Whether to say nothing on the way.
+        Whether to show no progress.
 
     Returns
     -------
     list of Failure
-        Empty if all went well.
+        In the order of `StudyConfig.tasks`. Empty if all went well.
 
     Raises
     ------
     StudyError, ValueError
         If the folder holds another study, or the network does not fit the data.
     DataNotFoundError
-        If the data set is not here and cannot be fetched.
+        If the data set is not here and cannot be downloaded.
     OSError
         If the folder cannot be written, or no scheduler answers.
     """
@@ -94,18 +97,14 @@ def run_study(
     store.open_folder(folder, config)
     for task in config.tasks():
         state(config, folder, *task)  # reads the file: a damaged one is refused before anything runs
-    progress = Progress(config, folder, quiet)
     with _executor(config, workers, scheduler) as executor:
-        failures = _run_all(executor, run.train, config, folder, config.tasks(), progress)
-        whole = {seed for _, seed in config.tasks()} - {failure.seed for failure in failures}
-        tasks = [(T, seed) for T, seed in config.tasks() if seed in whole]
-        failures += _run_all(executor, run.audit_trained, config, folder, tasks, progress)
-    return failures
+        failures = _run_tasks(executor, config, folder, Progress(config, folder, quiet))
+    return [failures[task] for task in config.tasks() if task in failures]
 
 
 @contextmanager
 def _executor(config: StudyConfig, workers: int | None, scheduler: str | None) -> Iterator[Executor]:
-    """Where the work is done; an exception, Ctrl-C among them, ends the work that is under way."""
+    """Return the executor of a study; an exception, such as Ctrl-C, ends all running calls."""
     if scheduler is not None:
         with dask_executor(scheduler) as executor:
             yield from _ended(executor)
@@ -123,45 +122,58 @@ def _ended(executor: Executor) -> Iterator[Executor]:
     executor.shutdown()
 
 
-def _run_all(
-    executor: Executor,
-    function: Callable[[StudyConfig, float, int, Path], None],
-    config: StudyConfig,
-    folder: Path,
-    tasks: list[Task],
-    progress: Progress,
-) -> list[Failure]:
-    futures: dict[Future[tuple[str, str] | None], Task] = {
-        executor.submit(attempt, function, config, T, seed, folder): (T, seed) for T, seed in tasks
-    }
-    pending = set(futures)
-    while pending:
+def _run_tasks(executor: Executor, config: StudyConfig, folder: Path, progress: Progress) -> dict[Task, Failure]:
+    """Make every call of a study as soon as the calls that it needs have succeeded; return the tasks that failed."""
+    waiting = _needs(config)
+    running: dict[Future[tuple[str, str] | None], Call] = {}
+    done: set[Call] = set()
+    failures: dict[Task, Failure] = {}
+    while True:
+        for step, task in [call for call, needed in waiting.items() if needed <= done]:
+            running[executor.submit(attempt, step, config, *task, folder)] = step, task
+            del waiting[step, task]
         progress.show()
-        _, pending = wait(pending, timeout=LOOK, return_when=FIRST_COMPLETED)
-    progress.show()
-    outcomes = {task: _outcome(future) for future, task in futures.items()}
-    return [Failure(*task, *outcome) for task, outcome in outcomes.items() if outcome]
+        if not running:
+            return failures
+        ended, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
+        for future in ended:
+            step, task = running.pop(future)
+            if error := _error(future):
+                failures[task] = Failure(*task, *error)
+            else:
+                done.add((step, task))
 
 
-def attempt(
-    function: Callable[[StudyConfig, float, int, Path], None], config: StudyConfig, T: float, seed: int, folder: Path
-) -> tuple[str, str] | None:
-    """Runs a task in a worker; an error comes back as (one sentence, traceback), which every executor can carry."""
+def _needs(config: StudyConfig) -> dict[Call, set[Call]]:
+    """Return every call of a study in the order of submission, and the calls that must have succeeded before it.
+
+    Trainings come first, since audits need them. The longest trainings, at the lowest temperatures, begin a seed: at
+    the end, a long one would keep one worker busy while the others have nothing to do.
+    """
+    needs: dict[Call, set[Call]] = {(run.train, task): set() for task in config.tasks()}
+    for T, seed in config.tasks():
+        # The network itself, and the sources of transfer.
+        needs[run.audit_trained, (T, seed)] = {(run.train, (other, seed)) for other in config.temperatures}
+    return needs
+
+
+def attempt(step: Step, config: StudyConfig, T: float, seed: int, folder: Path) -> tuple[str, str] | None:
+    """Run one step of a task; return None, or its error as (one sentence, traceback), which can be pickled."""
     try:
-        function(config, T, seed, folder)
+        step(config, T, seed, folder)
     except Exception as error:
         return f"{type(error).__name__}: {error}", traceback.format_exc()
     return None
 
 
-def _outcome(future: Future[tuple[str, str] | None]) -> tuple[str, ...] | None:
-    """What `attempt` returned, or that its worker died."""
+def _error(future: Future[tuple[str, str] | None]) -> tuple[str, ...] | None:
+    """Return what `attempt` returned, or that its worker died."""
     error = future.exception()
     return future.result() if error is None else (f"{type(error).__name__}: {error}",)
 
 
 def _cuda_devices() -> tuple[str, ...]:
-    """The CUDA devices that may be used here; none where the backend "cupy" does not run."""
+    """Return the CUDA devices that may be used here; none if the backend "cupy" does not run."""
     try:
         backends.get("cupy")
     except backends.BackendError:

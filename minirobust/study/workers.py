@@ -1,7 +1,8 @@
-"""`Processes`: an executor of local processes, each of which may die without taking others along.
+"""`Processes`: an executor of local processes, each of which may die without taking the others along.
 
-`concurrent.futures.ProcessPoolExecutor` gives up all its work when one of its processes is killed; here every call gets
-a process of its own, and a new one if that dies.  `dask_executor` gives a cluster's executor, with the same interface.
+`concurrent.futures.ProcessPoolExecutor` gives up all its work when one of its processes is killed. Here only the call
+that the process was busy with is affected, and it is tried again in a new process. `dask_executor` returns a cluster's
+executor, which has the same interface.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from multiprocessing.context import SpawnProcess
+from queue import LifoQueue
 from typing import Any
 
-TRIES = 3  # how often a call is begun before its processes' deaths are taken for its own fault
-# Each process computes on one thread: as many processes as cores are faster than many threads in one after the other.
+TRIES = 3  # attempts at a call that end with the death of its process, before the call is given up
+# One thread per process: as many processes as cores are faster than one process after another on many threads.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 _log = logging.getLogger("minirobust")
@@ -27,87 +29,120 @@ _spawn = multiprocessing.get_context("spawn")  # a forked process would share BL
 
 
 class WorkerDiedError(RuntimeError):
-    """A call's process was killed, or ran out of memory, each time that it was begun."""
+    """Raised for a call whose process was killed, or ran out of memory, in every attempt."""
 
 
 class Processes(Executor):
-    """Runs calls in local processes, a number of them at a time.
+    """Run calls in local processes, a number of them at a time.
+
+    A process is started when it is first needed, and answers one call after another: starting it and importing the
+    libraries takes about a second.
 
     Parameters
     ----------
     workers : int
-        How many at a time.
+        How many calls run at a time.
     devices : sequence of str, optional
-        CUDA devices; each process sees one of them, and there should be as many as workers.
+        CUDA devices, as many as workers. Each process sees one of them.
     """
 
     def __init__(self, workers: int, devices: Sequence[str] = ()) -> None:
         self.lanes = ThreadPoolExecutor(workers)
-        self.devices: SimpleQueue[str] = SimpleQueue()
-        for device in devices:
-            self.devices.put(device)
-        self.takes_device = bool(devices)
+        self.workers = [_Worker(device) for device in devices] or [_Worker() for _ in range(workers)]
+        self.idle: LifoQueue[_Worker] = LifoQueue()  # the last one in has its libraries loaded
+        for worker in self.workers:
+            self.idle.put(worker)
         self.lock = threading.Lock()
-        self.running: set[Any] = set()
         self.closed = False
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:  # type: ignore[override]
-        """Runs ``function(*args)`` in a process; all of it must be picklable, and it must return, not raise."""
+        """Run ``function(*args)`` in a process. All of it must be picklable, and it must return, not raise."""
         return self.lanes.submit(self._run, function, args)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Ends the executor: after the last call, or, without waiting, by ending every process now."""
+        """End the executor: after the last call, or, without waiting, by terminating every process now."""
         if not wait:
             with self.lock:
                 self.closed = True
-                for process in self.running:
-                    process.terminate()
+                for worker in self.workers:
+                    worker.terminate()
         self.lanes.shutdown(cancel_futures=cancel_futures or not wait)
+        for worker in self.workers:
+            worker.end()
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        device = self.devices.get() if self.takes_device else None
+        worker = self.idle.get()
         try:
             for attempt in range(1, TRIES + 1):
-                process, answer = self._start(function, args, device)
-                try:
-                    return answer.recv()
-                except (EOFError, OSError):  # the pipe ended before the answer, or in its midst
-                    process.join()
+                with self.lock:  # no process starts after `shutdown` has terminated them all
                     if self.closed:
-                        raise WorkerDiedError("the work was interrupted") from None
-                    _log.warning("a worker died (exit code %s) in attempt %d of %d", process.exitcode, attempt, TRIES)
-                finally:
-                    process.join()
-                    with self.lock:
-                        self.running.discard(process)
+                        raise WorkerDiedError("the work was interrupted")
+                    worker.start()
+                try:
+                    return worker.call(function, args)
+                except (EOFError, OSError):  # the pipe ended before the answer, or within it
+                    exit_code = worker.end()
+                    if not self.closed:
+                        _log.warning("a worker died (exit code %s) in attempt %d of %d", exit_code, attempt, TRIES)
             raise WorkerDiedError(f"its process died {TRIES} times: killed, or out of memory")
         finally:
-            if device is not None:
-                self.devices.put(device)
+            self.idle.put(worker)
 
-    def _start(self, function: Callable[..., Any], args: tuple[Any, ...], device: str | None) -> tuple[Any, Connection]:
-        answer, theirs = _spawn.Pipe(duplex=False)
-        process = _spawn.Process(target=_work, args=(theirs, function, args), daemon=True)
-        with self.lock:
-            if self.closed:
-                raise WorkerDiedError("the work was interrupted")
-            self.running.add(process)
-            with _environment(ONE_THREAD | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device})):
-                process.start()
+
+class _Worker:
+    """A process and the pipe to it; if the process has died, `start` replaces it."""
+
+    process: SpawnProcess | None = None
+    pipe: Connection
+
+    def __init__(self, device: str | None = None) -> None:
+        self.variables = ONE_THREAD if device is None else ONE_THREAD | {"CUDA_VISIBLE_DEVICES": device}
+
+    def start(self) -> None:
+        """Start a process, unless one is alive."""
+        if self.process is not None and self.process.is_alive():
+            return
+        pipe, theirs = _spawn.Pipe()
+        process = _spawn.Process(target=_answer_calls, args=(theirs,), daemon=True)
+        with _environment(self.variables):
+            process.start()
         theirs.close()  # so that the pipe ends when the process does
-        return process, answer
+        self.process, self.pipe = process, pipe
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Return ``function(*args)``, computed in the process; raise EOFError or OSError if the process dies."""
+        self.pipe.send((function, args))
+        return self.pipe.recv()
+
+    def end(self) -> int | None:
+        """Wait until the process has ended, which it does when the pipe is closed, and return its exit code."""
+        if self.process is None:
+            return None
+        self.pipe.close()
+        self.process.join()
+        return self.process.exitcode
+
+    def terminate(self) -> None:
+        """End the process now, whatever it does."""
+        if self.process is not None:
+            self.process.terminate()
 
 
-def _work(answer: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """What a process does: one call."""
+def _answer_calls(pipe: Connection) -> None:
+    """Run in a process: answer calls until the pipe is closed."""
     # Ctrl-C in a terminal reaches every process of its group: the parent decides what becomes of the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    answer.send(function(*args))
+    while True:
+        try:
+            function, args = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(function(*args))
 
 
 def _die_with_parent() -> None:
-    """A parent that was killed ends nobody: without this, its children would go on and write files behind its back."""
+    """End this process when its parent is killed: it must not go on to write files that nobody waits for."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -116,7 +151,7 @@ def _die_with_parent() -> None:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Environment variables for a process to inherit: libraries read them when they are loaded."""
+    """Set environment variables for a process to inherit: libraries read them when they are loaded."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -131,7 +166,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """The executor of a Dask cluster; it begins a call anew when the worker dies that has it.
+    """Return the executor of a Dask cluster, which repeats a call if the worker that runs it dies.
 
     Raises
     ------

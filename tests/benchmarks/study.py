@@ -1,17 +1,16 @@
-"""Time a study with and without two processes, and show how finished studies spent their time.
+"""Time a study with one worker and with several, and show how finished studies spent their time.
 
-python tests/benchmarks/study.py                 # the same tasks one after another, and in two processes
+python tests/benchmarks/study.py --preset quick  # one worker against two, in alternating rounds
 python tests/benchmarks/study.py DIR [DIR ...]   # seconds of training, measuring, attacks and audits, as stored
 OPENBLAS_NUM_THREADS=1 python tests/benchmarks/study.py --preset svhn --full-size cifar10-25k.h5
                                                  # the same for the preset's full size, extrapolated from a few epochs
 """
 
 import argparse
-import os
+import resource
 import subprocess
 import sys
 import tempfile
-import textwrap
 from pathlib import Path
 from time import perf_counter
 
@@ -19,28 +18,6 @@ import numpy as np
 
 from data_loaders import CATALOGUE, Dataset, Split, load_hdf5, save_hdf5
 from minirobust.study import PRESETS, run, store
-
-ONE_AFTER_ANOTHER = textwrap.dedent("""
-    import sys
-    from pathlib import Path
-    from minirobust.study import run, store
-
-    folder = Path(sys.argv[1])
-    config = store.read_config(folder)
-    for step in (run.train, run.audit_trained):
-        for T, seed in config.tasks():
-            step(config, T, seed, folder)
-""")
-SWEEP = textwrap.dedent("""
-    import sys
-    from pathlib import Path
-    from minirobust.study import store
-    from minirobust.study.sweep import run_study
-
-    if __name__ == "__main__":
-        folder = Path(sys.argv[1])
-        assert not run_study(store.read_config(folder), folder, workers=int(sys.argv[2]), quiet=True)
-""")
 
 
 def main():
@@ -50,6 +27,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--temperatures", type=int, default=4, help="how many of the preset's (default 4)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--full-size", type=Path, metavar="FILE.h5", help="images to repeat until they are enough")
     options = parser.parse_args()
     if options.studies:
@@ -63,25 +41,27 @@ def main():
 def speed_up(options):
     preset = PRESETS[options.preset]
     config = preset.but(epochs=options.epochs, temperatures=preset.temperatures[: options.temperatures])
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "sweep.py"
-        script.write_text(SWEEP)
-        one_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        contenders = {
-            "one after another, all threads": ([sys.executable, "-c", ONE_AFTER_ANOTHER], os.environ),
-            "one after another, one thread": ([sys.executable, "-c", ONE_AFTER_ANOTHER], one_thread),
-            f"{options.workers} processes": ([sys.executable, str(script)], os.environ),
-        }
-        print(f"{len(config.tasks())} tasks of {config.epochs} epochs ({options.preset}), then their audits")
-        first = None
-        for number, (name, (command, environment)) in enumerate(contenders.items()):
-            study = Path(folder) / str(number)
-            store.open_folder(study, config)
-            begin = perf_counter()
-            subprocess.run([*command, str(study), str(options.workers)], env=environment, check=True)
-            seconds = perf_counter() - begin
-            first = first or seconds
-            print(f"{name:<32} {seconds:7.1f} s {seconds / first:6.2f}", flush=True)
+    workers = options.workers
+    print(f"{len(config.tasks())} tasks of {config.epochs} epochs ({options.preset}) and their audits")
+    print(f"{'':<10} {'1 worker':>20} {f'{workers} workers':>20} {'ratio':>6}")
+    ratios = []
+    for number in range(1, options.rounds + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            one, several = timed(config, Path(folder, "1"), 1), timed(config, Path(folder, "2"), workers)
+        ratios.append(one[0] / several[0])
+        columns = " ".join(f"{wall:>6.1f} s ({cpu:>5.1f} s CPU)" for wall, cpu in (one, several))
+        print(f"round {number:<4} {columns} {ratios[-1]:>6.2f}", flush=True)
+    print(f"median ratio {np.median(ratios):.2f}")
+
+
+def timed(config, folder, workers):
+    """Return the seconds that a study takes, and the CPU seconds of all its processes."""
+    store.open_folder(folder, config)
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
+    command = [sys.executable, "-m", "minirobust", "--quiet", "study", "resume", str(folder), "--workers", str(workers)]
+    subprocess.run(command, check=True)
+    seconds, after = perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def full_size(options):

@@ -1,4 +1,4 @@
-"""How far each task is, as its file says."""
+"""How far each task is, according to its file."""
 
 import io
 

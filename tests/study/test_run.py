@@ -10,6 +10,7 @@ import pytest
 
 import minirobust as mr
 from data_loaders import load_hdf5
+from minirobust import backend as backends
 from minirobust.masking import audit
 from minirobust.study import run, store
 from minirobust.study.store import task_path
@@ -147,6 +148,60 @@ def test_a_file_of_another_configuration_is_refused_and_left_alone(config, tmp_p
     with pytest.raises(store.StudyError, match="was made with batch_size = 64, expected 32"):
         run.train(config.but(epochs=1, batch_size=32), 2.0, 0, tmp_path)
     assert path.read_bytes() == before
+
+
+def test_the_stored_environment_describes_the_backend(trained):
+    record, net, _, _ = trained
+    assert record.environment["backend"] == repr(net.backend) == repr(backends.get("numpy"))
+
+
+class OtherBackend(backends.NumpyBackend):
+    """A backend that "auto" prefers."""
+
+    name = "other"
+
+
+@pytest.fixture
+def begun(config, tmp_path, monkeypatch):
+    """A task that "auto" began on this machine's backend, and that continues where "auto" takes another one."""
+    config = config.but(epochs=1, backend="auto")
+    run.train(config, 2.0, 0, tmp_path)
+    monkeypatch.setattr(backends, "BACKENDS", {"other": OtherBackend} | backends.BACKENDS)
+    monkeypatch.setitem(backends._made, "other", OtherBackend())
+    return config, task_path(tmp_path, 2.0, 0)
+
+
+def change(path, **changes):
+    record, (network, optimizer, _) = store.read_with_network(path, "numpy")
+    vars(record).update(changes)
+    store.write(path, record, network, optimizer)
+
+
+@pytest.mark.parametrize("step", [run.train, run.audit_trained])
+def test_a_task_is_not_continued_on_another_backend(begun, step):
+    config, path = begun
+    if step is run.train:
+        change(path, final={})  # without its last attacks, the training is not complete
+    before, began_on = path.read_bytes(), store.read(path).environment["backend"]
+    with pytest.raises(store.StudyError) as error:
+        step(config, 2.0, 0, path.parent)
+    assert f"{path} was begun on {began_on}, and auto takes {OtherBackend()} here" in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_a_trained_task_is_left_alone_where_auto_takes_another_backend(begun):
+    config, path = begun
+    before = path.read_bytes()
+    run.train(config, 2.0, 0, path.parent)
+    assert path.read_bytes() == before
+
+
+def test_a_task_is_continued_on_another_version_of_its_backend(config, tmp_path):
+    run.train(config, 2.0, 0, tmp_path)
+    path = task_path(tmp_path, 2.0, 0)
+    change(path, final={}, environment=store.read(path).environment | {"backend": "<backend numpy: NumPy 0.9>"})
+    run.train(config, 2.0, 0, tmp_path)
+    assert store.read(path).final
 
 
 def test_the_sources_of_an_audit_are_all_trained_networks_of_the_folder(config, tmp_path, monkeypatch):

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
 from minirobust.study import run, store, sweep
+from minirobust.study.progress import Progress
 from minirobust.study.store import StudyError, task_path
 from minirobust.study.sweep import run_study
 
@@ -46,6 +48,66 @@ def test_two_processes_give_what_one_gives(config, one_after_another, assert_sam
     said = capsys.readouterr().err
     assert "T = 1/4" in said
     assert "done" in said
+
+
+def test_two_seeds_in_three_processes_give_what_one_gives(config, run_alone, assert_same_studies, tmp_path):
+    config = config.but(seeds=(0, 1), epochs=1)
+    store.open_folder(tmp_path / "expected", config)
+    run_alone(tmp_path / "expected")
+    assert run_study(config, tmp_path / "study", workers=3, quiet=True) == []
+    assert_same_studies(tmp_path / "study", tmp_path / "expected")
+
+
+@pytest.fixture
+def run_with(config, tmp_path, monkeypatch):
+    """Run a study of two seeds with other functions in place of the two steps of a task, in two threads."""
+
+    def run_with(train, audit_trained):
+        two_seeds = config.but(seeds=(0, 1))
+        monkeypatch.setattr(run, "train", train)
+        monkeypatch.setattr(run, "audit_trained", audit_trained)
+        with ThreadPoolExecutor(2) as threads:
+            return sweep._run_tasks(threads, two_seeds, tmp_path, Progress(two_seeds, tmp_path, quiet=True))
+
+    return run_with
+
+
+def test_a_seed_is_audited_while_another_is_still_trained(run_with):
+    audited = threading.Event()
+    last_training = (2.0, 1)
+
+    def train(config, T, seed, folder):
+        if (T, seed) == last_training:
+            assert audited.wait(10), "no audit began before the last training had ended"
+
+    assert run_with(train, lambda config, T, seed, folder: audited.set()) == {}
+
+
+def test_no_network_is_audited_before_all_of_its_seed_are_trained(run_with):
+    trained, audited = [], []
+
+    def train(config, T, seed, folder):
+        time.sleep(0.05 * T)
+        trained.append((T, seed))
+
+    def audit_trained(config, T, seed, folder):
+        assert {(0.25, seed), (2.0, seed)} <= set(trained)
+        audited.append((T, seed))
+
+    assert run_with(train, audit_trained) == {}
+    assert sorted(audited) == sorted(trained) == [(0.25, 0), (0.25, 1), (2.0, 0), (2.0, 1)]
+
+
+def test_a_failed_training_prevents_the_audits_of_its_seed_only(run_with):
+    audited = []
+
+    def train(config, T, seed, folder):
+        if (T, seed) == (2.0, 0):
+            raise OSError("disk full")
+
+    failures = run_with(train, lambda config, T, seed, folder: audited.append((T, seed)))
+    assert [str(failure) for failure in failures.values()] == ["T = 2, seed 0: OSError: disk full"]
+    assert sorted(audited) == [(0.25, 1), (2.0, 1)]
 
 
 def test_a_finished_study_runs_nothing(config, one_after_another):

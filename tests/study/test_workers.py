@@ -1,4 +1,4 @@
-"""`Processes`: a call whose process dies is begun anew, and the others do not notice."""
+"""`Processes`: a process answers many calls, one that dies is replaced, and the others do not notice."""
 
 import logging
 import os
@@ -21,6 +21,10 @@ CODE = textwrap.dedent("""
     def where():
         return os.getpid(), os.environ["OPENBLAS_NUM_THREADS"], os.environ.get("CUDA_VISIBLE_DEVICES")
 
+    def wait_and_tell_where(seconds):
+        time.sleep(seconds)
+        return where()
+
     def die_once(mark):
         if not Path(mark).exists():
             Path(mark).touch()
@@ -33,8 +37,8 @@ CODE = textwrap.dedent("""
     def die_once_in_the_midst_of_the_answer(mark):
         if not Path(mark).exists():
             Path(mark).touch()
-            answer = sys._getframe(1).f_locals["answer"]
-            os.write(answer.fileno(), struct.pack("!i", 1000) + b"of 1,000 bytes a few")
+            pipe = sys._getframe(1).f_locals["pipe"]
+            os.write(pipe.fileno(), struct.pack("!i", 1000) + b"of 1,000 bytes a few")
             os._exit(1)
         return "survived"
 
@@ -81,14 +85,36 @@ def written(mark):
     raise AssertionError(f"nothing was written to {mark}")
 
 
-def test_calls_run_in_processes_of_their_own_on_one_thread_each(calls, monkeypatch):
+def test_calls_run_in_other_processes_on_one_thread_each(calls, monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     with Processes(2) as executor:
-        answers = [executor.submit(calls.where).result() for _ in range(2)]
-    (first, threads, device), (second, _, _) = answers
+        waiting = executor.submit(calls.wait_and_tell_where, 1.0)  # keeps the first process busy
+        first, threads, device = executor.submit(calls.where).result()
+        second, *_ = waiting.result()
     assert len({first, second, os.getpid()}) == 3
     assert (threads, device) == ("1", os.environ.get("CUDA_VISIBLE_DEVICES"))
     assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_a_process_answers_one_call_after_another(calls):
+    with Processes(1) as executor:
+        assert len({executor.submit(calls.where).result()[0] for _ in range(3)}) == 1
+
+
+def test_a_process_that_was_killed_between_two_calls_is_replaced(calls):
+    with Processes(1) as executor:
+        first, *_ = executor.submit(calls.where).result()
+        os.kill(first, signal.SIGKILL)
+        second, *_ = executor.submit(calls.where).result()
+    assert second != first
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_shutdown_ends_idle_processes(calls, wait):
+    executor = Processes(1)
+    pid, *_ = executor.submit(calls.where).result()
+    executor.shutdown(wait=wait)
+    assert gone(pid)
 
 
 def test_each_worker_gets_a_device_of_its_own_and_hands_it_back(calls):
