@@ -237,7 +237,7 @@ class Network(Stack):
         gradient : ndarray of the shape of `x`, on the network's backend
         """
         loss = SoftmaxCrossEntropy() if loss is None else loss
-        self.expect_logits(loss)
+        self.expect_logits(loss, targeted=target is not None)
         x = self.check_input(x, start)
         y = validation.check_labels(y, (len(x), *self.output_shape), self.backend)
         if target is not None:
@@ -406,8 +406,8 @@ class Network(Stack):
         """Raise AttributeError if a layer's parameter or buffer was replaced: the network would not notice."""
         validation.check_states(self._declared)
 
-    def expect_logits(self, loss: Loss | None = None) -> None:
+    def expect_logits(self, loss: Loss | None = None, targeted: bool = False) -> None:
         """Raise ValueError unless the network ends in logits, and TypeError or ValueError if `loss` cannot use them."""
         validation.check_logits(self.layers[-1], self.output_shape, isinstance(self.layers[-1], Softmax))
         if loss is not None:
-            validation.check_loss(loss, *self.output_shape)
+            validation.check_loss(loss, *self.output_shape, targeted=targeted)

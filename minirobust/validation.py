@@ -224,7 +224,7 @@ def own_array(array: Any, owner: object, backend: Backend) -> Array:
         raise TypeError(f"{owner}: {error}") from None
 
 
-def check_loss(loss: Any, classes: int) -> None:
+def check_loss(loss: Any, classes: int, *, targeted: bool = False) -> None:
     """Raise TypeError or ValueError unless `loss` is an object with `value_and_gradient` for that many classes."""
     if isinstance(loss, type):
         raise TypeError(f"loss: expected an object, got the class {loss.__name__}: write {loss.__name__}()")
@@ -232,8 +232,11 @@ def check_loss(loss: Any, classes: int) -> None:
         raise TypeError(
             f"loss: expected an object with value_and_gradient(logits, y, target=None), got {loss!r}, which has none"
         )
-    if classes < getattr(loss, "least_classes", 1):
-        raise ValueError(f"{loss!r}: expected at least two classes, got logits of shape (N, {classes})")
+    least, purpose = getattr(loss, "least_classes", 1), ""
+    if targeted:
+        least, purpose = getattr(loss, "least_classes_targeted", least), " for a target"
+    if classes < least:
+        raise ValueError(f"{loss!r}: expected at least {least} classes{purpose}, got logits of shape (N, {classes})")
 
 
 def check_per_sample(loss: object, result: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
