@@ -1,7 +1,4 @@
-"""`AuditReport`: what an audit found, as a table and a verdict.
-
-How the figures come about is in `masking`.
-"""
+"""`AuditReport`: the result of an audit, as a table and a verdict."""
 
 from __future__ import annotations
 
@@ -22,28 +19,28 @@ WIDTH = 120  # columns of the printed report
 
 @dataclass(frozen=True)
 class Check:
-    """One question put to a network, and the answer.
+    """The result of one check.
 
     Attributes
     ----------
     number : int
-        From 1 to 9.
+        In the order of the report, from 1.
     name : str
     condition : str
         When it is flagged.
-    finding : str
-        What a flag says: "masked", "FGSM too weak here" or "PGD not converged".
+    finding : {"masked", "FGSM too weak here", "PGD not converged"}
+        What a flag says.
     meaning, remedy : str
-        What that means, and what to do next.
+        What a flag means, and what to do about it.
     flagged : bool or None
-        None if it was not run.
+        None if the check was not run.
     text : str
-        The figures as one would say them; of a check that was not run, the reason.
+        The figures in words; if the check was not run, the reason.
     figures : mapping of str to float
     estimate : Estimate or None
-        The figure that the condition is about, (value, low, high), where it is a rate or a difference of two.
+        The figure in the condition, (value, low, high), if it is a rate or a difference of two rates.
     samples : int
-        How many the figures are of; 0 if it was not run.
+        How many samples the figures are of; 0 if the check was not run.
     """
 
     number: int
@@ -61,30 +58,30 @@ class Check:
 
 @dataclass(frozen=True, repr=False)
 class AuditReport:
-    """What `audit` found.  Printed, it is a table.
+    """The result of an audit, which prints as a table.
 
     Attributes
     ----------
     checks : tuple of Check
-        All nine, in order.
+        In order.
     robustness : mapping of str to Estimate
         Network robustness and its 95 % interval, (value, low, high), for each key of `fooled`.
     by_class : mapping of str to ClassEstimates
         The same for each class.
     fooled : mapping of str to ndarray of bool, shape (N,)
-        On the host, which samples are wrong under an attack; the pixel attacks have (M,), see `pixel_samples`.
+        Which samples are wrong under an attack, on the host; (M,) for the pixel attacks, see `pixel_samples`.
 
         - "clean": without an attack
         - "noise": random signs, one draw
         - "FGSM": on cross entropy
-        - "PGD": the worst of PGD on cross entropy and on the margin
-        - "white box": the worst of "clean", "FGSM" and "PGD"
-        - "transfer": the worst of FGSM and PGD made on each of the sources; absent if there are none
+        - "PGD": PGD on cross entropy or on the margin
+        - "white box": "clean", "FGSM" or "PGD"
+        - "transfer": FGSM or PGD on any of the sources; absent if there are none
         - "Square": gradient-free; absent if the network does not take images
-        - "worst case": the worst of all those above, every one within ε of the image
-        - "brute-force pixel" and "headroom pixel": a single pixel of any size of change, so beside the worst case
+        - "worst case": any of the above, all of which are within ε
+        - "brute-force pixel", "headroom pixel": one pixel, which may take any value; not part of the worst case
     pixel_samples : ndarray of int, shape (M,)
-        Which samples the pixel attacks were tried on: all, or as many as the budget allows, evenly over the classes.
+        The samples on which the pixel attacks were tried: as many as the budget allows, evenly over the classes.
     labels : ndarray of int, shape (N,)
     epsilon : float
     budget : str
@@ -113,7 +110,7 @@ class AuditReport:
 
     @property
     def verdict(self) -> str:
-        """One line: which of the three findings, by which checks, and the figure to go by."""
+        """One line: the findings, the checks that are flagged, and an upper bound of the robustness."""
         found: dict[str, list[int]] = {}
         for check in self.flagged:
             found.setdefault(check.finding, []).append(check.number)
@@ -122,7 +119,7 @@ class AuditReport:
         return f"{'; '.join(parts) or 'no sign of masking'}: {worst}"
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures as plain numbers, strings and lists, which JSON can hold; NaN is None.  `fooled` is left out."""
+        """Return all figures but `fooled` as plain numbers, strings and lists, which JSON can hold; NaN is None."""
         return _plain(
             {
                 "epsilon": self.epsilon,
@@ -189,7 +186,7 @@ def _advice(check: Check) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """`value` in types that JSON has."""
+    """Return `value` in the types of JSON."""
     if isinstance(value, Estimate | ClassEstimates):
         value = value._asdict()
     if isinstance(value, Mapping):

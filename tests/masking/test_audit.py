@@ -1,0 +1,135 @@
+"""`audit` as a whole: from the evidence to the report, on every backend, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from minirobust import intervals, masking
+
+
+@pytest.fixture(scope="session")
+def report_on_the_host(trained_on_the_host, sources, few):
+    return mr.audit(trained_on_the_host, *few, sources=sources)
+
+
+def test_every_backend_says_the_same(trained, sources, few, report_on_the_host):
+    report = mr.audit(trained, *map(trained.backend.asarray, few), sources=sources)
+    for name, fooled in report_on_the_host.fooled.items():
+        assert (report.fooled[name] != fooled).sum() <= 1, name  # rounding may tip one sample
+    outcomes = [[check.flagged for check in made.checks] for made in (report, report_on_the_host)]
+    assert outcomes[0] == outcomes[1]
+
+
+def test_rates_and_intervals_are_those_of_fooled(report_on_the_host, few):
+    report, (_, y) = report_on_the_host, few
+    for name, fooled in report.fooled.items():
+        assert report.robustness[name] == intervals.network(fooled, y)
+        np.testing.assert_array_equal(report.by_class[name], intervals.by_class(fooled, y))
+    assert report.checks[3].estimate == intervals.difference(report.fooled["FGSM"], report.fooled["PGD"], y)
+    assert report.checks[3].samples == 60
+
+
+def test_the_report_has_all_checks_in_order_within_120_columns(report_on_the_host):
+    assert [check.number for check in report_on_the_host.checks] == list(range(1, 10))
+    assert None not in [check.flagged for check in report_on_the_host.checks]
+    assert max(map(len, str(report_on_the_host).splitlines())) <= 120
+
+
+def test_it_repeats_itself_and_another_seed_does_not(trained_on_the_host, few):
+    first, again, other = (mr.audit(trained_on_the_host, *few, epsilon=0.05, seed=seed) for seed in (1, 1, 2))
+    assert first.to_dict() == again.to_dict()
+    assert any((first.fooled[name] != other.fooled[name]).any() for name in first.fooled)
+
+
+def test_nothing_is_left_on_the_network_or_the_samples(trained, few):
+    to_numpy = trained.backend.to_numpy
+    x, y = (array.copy() for array in few)
+    trained.gradients += 0.5
+    watched = x, y, trained.parameters, trained.gradients
+    before = [to_numpy(array).tobytes() for array in watched]
+    mr.audit(trained, x, y, sources=[trained])
+    assert [to_numpy(array).tobytes() for array in watched] == before
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        trained.backward(np.zeros((len(x), 10)))
+
+
+def test_progress_is_shown_on_request_for_what_takes_long(trained_on_the_host, few, monkeypatch):
+    import tqdm
+
+    shown = []
+    monkeypatch.setattr(tqdm, "tqdm", lambda chunks, **options: shown.append(options["desc"]) or chunks)
+    quiet = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host])
+    assert shown == []
+    told = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host], progress=True)
+    assert set(shown) == {"pgd", "square", "brute-force pixel attack"}
+    assert told.to_dict() == quiet.to_dict()
+
+
+def test_the_full_budget_finds_more(trained_on_the_host, few):
+    x, y = few
+    quick, full = (mr.audit(trained_on_the_host, x[:20], y[:20], 0.05, budget=budget) for budget in ("quick", "full"))
+    assert full.robustness["worst case"].value <= quick.robustness["worst case"].value
+    assert "100 steps" in full.checks[4].text
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epsilon": 0}, "audit: expected epsilon above 0, got 0"),
+        ({"epsilon": 1.5}, r"expected epsilon in \[0, 1\], got 1.5"),
+        ({"budget": ["quick"]}, r"audit: expected budget to be one of 'quick', 'full', got \['quick'\]"),
+        ({"budget": "huge"}, "audit: expected budget to be one of 'quick', 'full', got 'huge'"),
+        ({"seed": -1}, "expected seed to be a whole number from 0 upwards, got -1"),
+        (
+            {"sources": [mr.models.mlp(1, (5, 5, 1))]},
+            r"audit: sources\[0\]: expected the target's input_shape \(28, 28, 1\), got \(5, 5, 1\)",
+        ),
+        (
+            {"sources": [mr.models.mlp(1, classes=3)]},
+            r"audit: sources\[0\]: expected the target's classes 10, got 3",
+        ),
+        (
+            {"sources": [mr.Network([mr.Flatten(), mr.Dense(10)], (28, 28, 1), input_range=(0, 255))]},
+            r"audit: sources\[0\]: expected the target's input_range \(0.0, 1.0\), got \(0.0, 255.0\)",
+        ),
+        (
+            {"sources": [mr.Network([mr.Flatten(), mr.Dense(10), mr.Softmax()], (28, 28, 1))]},
+            r"audit: sources\[0\]: layer 2, Softmax\(\): expected a network that ends in logits",
+        ),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_runs(options, message, trained_on_the_host, few, monkeypatch):
+    monkeypatch.setattr(masking, "gather", None)  # whatever runs now fails otherwise
+    with pytest.raises(ValueError, match=message):
+        mr.audit(trained_on_the_host, *few, **options)
+
+
+@pytest.mark.parametrize("sources", [mr.models.mlp(1), None])
+def test_sources_that_are_no_list_are_refused(sources, trained_on_the_host, few):
+    with pytest.raises(TypeError, match="audit: expected sources to be networks in a list, got (Network|None)"):
+        mr.audit(trained_on_the_host, *few, sources=sources)
+
+
+def test_sources_that_are_no_networks_are_refused(trained_on_the_host, few):
+    with pytest.raises(TypeError, match=r"audit: sources\[1\]: expected a Network or a model with logits, got 0.25"):
+        mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host, 0.25])
+
+
+def test_what_is_no_network_is_refused(few):
+    with pytest.raises(TypeError, match=r"audit: expected a Network, got <bound method"):
+        mr.audit(mr.models.mlp(1).logits, *few)
+
+
+def test_wrong_samples_are_refused(trained_on_the_host, few):
+    x, y = few
+    for wrong, message in (
+        ((x[:0], y[:0]), "expected at least one sample, got an empty batch"),
+        ((2 * x, y), r"expected pixels in \[0, 1\], got 0 to 2"),
+        ((x, y + 10), "labels: expected classes 0 to 9"),
+        ((x, y[1:]), r"labels: expected shape \(60,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            mr.audit(trained_on_the_host, *wrong)

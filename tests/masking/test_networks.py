@@ -1,0 +1,82 @@
+"""Audits of trained networks: honest ones have no flag, those that hide their gradient do."""
+
+from functools import cache
+
+import audited_networks as make
+import pytest
+
+import minirobust as mr
+
+T = {"T = 1/64": 1 / 64, "T = 1": 1, "T = 4": 4, "PGD-trained": 1}
+HONEST = ("regression", "T = 1", "T = 4", "PGD-trained")
+# How each network hides its gradient, and the checks that must notice. PGD on the margin sees through large logits.
+HIDDEN = {
+    "logits × 1000": (make.louder, {1, 3}),
+    "8 levels": (lambda network: make.behind(make.Quantize(8), network), {1, 3, 6, 7}),
+    "gradient zeroed": (lambda network: make.behind(make.Blind(), network), {1, 3, 6, 7}),
+}
+
+
+@pytest.fixture(scope="session", params=["digits", pytest.param("mnist", marks=pytest.mark.slow)])
+def data(request):
+    """Return a data set, a number of epochs, and test samples. Both take about as many steps of training."""
+    if request.param == "digits":
+        digits = request.getfixturevalue("digits")
+        return digits, 15, digits.test[:300]
+    from data_loaders import load_mnist
+
+    mnist = load_mnist(request.getfixturevalue("real_data"))
+    return mnist, 1, mnist.test[:1000]
+
+
+@pytest.fixture(scope="session", params=[0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+def seed(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def network(data, seed):
+    """Return a function that returns a trained network by its name. Each is trained when it is first asked for."""
+    train, epochs, _ = data
+
+    @cache
+    def trained(name):
+        network = make.softmax_regression(seed) if name == "regression" else mr.models.mlp(T[name], seed=seed)
+        if name == "PGD-trained":
+            for _ in make.train_adversarially(network, train, max(1, epochs // 2), seed):
+                pass
+        else:
+            mr.fit(network, mr.Adam(network), train, epochs=epochs, seed=seed)
+        return network
+
+    return trained
+
+
+def audit(network, test, seed, sources=()):
+    report = mr.audit(network, test.pixels(), test.labels, sources=sources, seed=seed)
+    return report, {check.number for check in report.flagged}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_network_has_no_flag(name, network, data, seed):
+    _, _, test = data
+    _, flags = audit(network(name), test, seed, [network("T = 1")])
+    assert flags == set()
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_hidden_gradient_is_flagged(name, network, data, seed):
+    """Already on 100 samples."""
+    _, _, test = data
+    hide, least = HIDDEN[name]
+    _, flags = audit(hide(network("T = 1")), test[:100], seed, [network("T = 1")])
+    assert least <= flags
+
+
+def test_low_temperature_is_found_out(network, data, seed):
+    """One step is much too weak at T = 1/64, more steps find more, and single pixels do what no gradient predicts."""
+    _, _, test = data
+    report, flags = audit(network("T = 1/64"), test, seed)
+    assert {4, 5} <= flags
+    assert report.masked == (9 in flags)
+    assert report.robustness["FGSM"].low > report.robustness["worst case"].high + 0.3
