@@ -18,7 +18,7 @@ from minirobust.layers import (
     Tanh,
     TemperatureSigmoid,
 )
-from minirobust.losses import Margin, SoftmaxCrossEntropy
+from minirobust.losses import DLR, Margin, ScaleFree, SoftmaxCrossEntropy
 from minirobust.masking import audit
 from minirobust.network import Network
 from minirobust.nonfinite import NonFiniteError
@@ -28,6 +28,7 @@ from minirobust.tracing import trace
 from minirobust.training import epochs, fit
 
 __all__ = [
+    "DLR",
     "SGD",
     "Adam",
     "AvgPool2D",
@@ -46,6 +47,7 @@ __all__ = [
     "NonFiniteError",
     "Parameter",
     "ReLU",
+    "ScaleFree",
     "Softmax",
     "SoftmaxCrossEntropy",
     "Tanh",
@@ -56,6 +58,7 @@ __all__ = [
     "batches",
     "epochs",
     "fit",
+    "foreign",
     "gradcheck",
     "load",
     "models",
@@ -70,14 +73,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the study when it is first used: it needs `data_loaders`, and nothing else here does."""
-    if name != "study":
+    """Import `foreign` and `study` when they are first used; the study needs `data_loaders`, nothing else here does."""
+    if name not in ("foreign", "study"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return importlib.import_module("minirobust.study")
+    return importlib.import_module(f"minirobust.{name}")
 
 
 def __dir__() -> list[str]:
-    """Return all names, `study` among them before it is imported."""
+    """Return all names, those that are not imported yet among them."""
     return sorted({*globals(), *__all__})

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +143,10 @@ LABORATORY = (
     "pixel_attack.py",
     "ugly_images.py",
 )
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
 
 
-@pytest.mark.parametrize("name", LABORATORY)
+@pytest.mark.parametrize("name", [*LABORATORY, pytest.param("audit_torch_module.py", marks=needs_torch)])
 def test_missing_mnist_is_one_message_and_no_picture(name, nowhere, tmp_path):
     command = [sys.executable, ROOT / "examples" / name, "--full"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -190,6 +192,42 @@ def test_adversarial_training_makes_a_network_robust_and_hides_no_gradient():
     assert rows["adversarially"][1] > rows["plainly"][1] + 0.2
     verdicts = re.findall(r"^trained (plainly|adversarially): (.*): robustness", output, re.MULTILINE)
     assert verdicts == [("plainly", "no sign of masking"), ("adversarially", "no sign of masking")]
+
+
+@needs_torch
+def test_audit_torch_module_shows_that_a_module_without_a_gradient_is_not_robust():
+    output = run("audit_torch_module.py", "--epochs", "3", "--samples", "100")
+    rows = re.findall(r"^(plain|rounded) +([\d. ]+)$", output, re.MULTILINE)
+    rates = {name: [float(rate) for rate in numbers.split()] for name, numbers in rows}
+    for row in rates.values():
+        assert row[0] > 0.85
+        assert row[5] <= min(row[:5])
+    _, fgsm, pgd, _, _, _ = rates["plain"]
+    assert pgd <= fgsm < rates["plain"][0] - 0.2
+    clean, fgsm, pgd, square, transfer, _ = rates["rounded"]
+    assert fgsm == pgd == clean  # looks robust
+    assert max(square, transfer) < clean - 0.2  # and is not
+
+
+def test_audit_torch_module_without_pytorch_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = [sys.executable, ROOT / "examples" / "audit_torch_module.py"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.strip() == "this example needs PyTorch: python -m pip install torch"
+
+
+@needs_torch
+def test_ctrl_c_in_audit_torch_module_is_one_sentence():
+    command = [sys.executable, "-u", ROOT / "examples" / "audit_torch_module.py", "--epochs", "100000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    begun = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert begun.startswith("mnist-mini: 4000 images")
+    assert process.returncode == 1
+    assert error.strip() == "interrupted"
 
 
 def test_own_layer_finds_the_mistake_and_then_none():

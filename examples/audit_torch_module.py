@@ -1,0 +1,113 @@
+"""Attack a PyTorch module, and see that a module without a gradient is not robust.
+
+python examples/audit_torch_module.py
+python examples/audit_torch_module.py --full --epochs 3
+
+PyTorch trains a small convolutional network on normalized digits.  `mr.foreign.torch` makes it a model that every
+attack takes, with ε in pixels.  The same network behind a layer that rounds its input has no gradient.  FGSM and PGD
+find nothing there.  The Square Attack and images made on the other module need no gradient, and show how much of this
+robustness is real.  The modules learn the 5,000 shipped digits, or all of MNIST with --full.
+"""
+
+import argparse
+
+import numpy as np
+
+import minirobust as mr
+from data_loaders import DataNotFoundError, load_mnist
+
+try:
+    import torch
+except ImportError:
+    raise SystemExit("this example needs PyTorch: python -m pip install torch") from None
+
+MEAN, STD = 0.13, 0.31  # of MNIST's pixels
+BATCH_SIZE = 64
+LEARNING_RATE = 2e-3
+
+
+class Rounded(torch.nn.Module):
+    """A module behind rounding, whose derivative is 0 almost everywhere."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        return self.module(torch.round(4 * x) / 4)
+
+
+def main():
+    options = parse_options()
+    torch.manual_seed(options.seed)
+    data = load_mnist(mini=not options.full)
+    test = data.test[: options.samples]
+    x, y = test.pixels(), test.labels
+    print(f"{data.name}: {len(data.train)} images, {options.epochs} epochs, attacked on {len(test)} test images")
+    module = train(convolutional_network(), data, options)
+
+    plain = mr.foreign.torch(module, input_shape=(28, 28, 1), mean=MEAN, std=STD)
+    rounded = mr.foreign.torch(Rounded(module), input_shape=(28, 28, 1), mean=MEAN, std=STD)
+    print(f"\nrobustness at ε = {options.epsilon:g}")
+    print(f"{'module':<10}{'clean':>12}{'FGSM':>12}{'PGD':>12}{'Square':>12}{'transfer':>12}{'worst case':>12}")
+    for name, model, other in (("plain", plain, rounded), ("rounded", rounded, plain)):
+        attacks = attack(model, other, x, y, options)
+        fooled = [~attacks[0].clean_correct, *(each.fooled for each in attacks), mr.robustness.worst_case(attacks)]
+        rates = (mr.robustness.network_robustness(which, y) for which in fooled)
+        print(f"{name:<10}" + "".join(f"{rate:12.3f}" for rate in rates), flush=True)
+
+
+def attack(model, other, x, y, options):
+    """Return the results of four attacks on a model: two follow its gradient, two do not need it."""
+    fgsm = mr.attacks.fgsm(model, x, y, options.epsilon)
+    pgd = mr.attacks.pgd(model, x, y, options.epsilon, seed=options.seed)
+    square = mr.attacks.square(model, x, y, options.epsilon, queries=500, seed=options.seed)
+    transferred = mr.attacks.transfer(other, model, x, y, lambda *args: mr.attacks.pgd(*args, options.epsilon))
+    return fgsm, pgd, square, transferred
+
+
+def convolutional_network():
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 16, 5, stride=2),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(16, 32, 5, stride=2),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(512, 10),
+    )
+
+
+def train(module, data, options):
+    """Train as usual in PyTorch: normalized images, channels first."""
+    optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
+    generator = np.random.default_rng(options.seed)
+    for epoch in range(1, options.epochs + 1):
+        order = generator.permutation(len(data.train))
+        for start in range(0, len(order), BATCH_SIZE):
+            batch = data.train[order[start : start + BATCH_SIZE]]
+            pixels = torch.tensor(batch.pixels()).permute(0, 3, 1, 2)
+            loss = torch.nn.functional.cross_entropy(module((pixels - MEAN) / STD), torch.tensor(batch.labels))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        print(f"epoch {epoch:3}  loss of the last batch {loss.item():.4f}", flush=True)
+    return module
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
+    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default 5")
+    parser.add_argument("--samples", type=int, default=200, metavar="N", help="test images to attack (default 200)")
+    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\ninterrupted") from None
+    except DataNotFoundError as error:
+        raise SystemExit(str(error)) from None
