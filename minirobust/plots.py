@@ -1,7 +1,7 @@
 """Drawings of what the laboratory measures: functions that take arrays and matplotlib axes, and return nothing.
 
 None of them opens a window or writes a file.  Colours of lines are those of Okabe & Ito (2008), which colour-blind
-readers can tell apart; lines differ in their dashes too, so that they survive a black-and-white print.
+readers can tell apart; lines differ in their dashes or markers too, so that they survive a black-and-white print.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from minirobust.attacks.attack import Attack
+
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#BBBBBB"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D")
 UNKNOWN = "#DDDDDD"  # a cell without a number
 
 
@@ -110,6 +113,42 @@ def robustness_over_epsilon(
             axes.fill_between(x, low[order], high[order], color=colour, alpha=0.2, linewidth=0)
     axes.set(xlabel="ε, largest change of a pixel", ylabel="robustness", ylim=(0, 1.02), title="Robustness over ε")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+
+def attack_history(axes: Axes, *attacks: Attack, labels: Sequence[str]) -> None:
+    """Draw the share of the samples that an attack has fooled by each iterate, and their mean loss there.
+
+    The marker on a curve is at the last iterate that fooled another sample.  Far from the curve's end it means that the
+    attack has stalled, or has no sample left to fool; at the end, that more steps may fool more.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        The loss is drawn against an axis of its own on the right.
+    *attacks : Attack
+        Made with ``history=True``, and with one loss, or the losses cannot be compared.
+    labels : sequence of str
+        One for each attack.
+
+    Raises
+    ------
+    ValueError
+        If an attack has no history, or labels are not as many as attacks.
+    """
+    if len(labels) != len(attacks):
+        raise ValueError(f"labels: expected one for each of {len(attacks)} attacks, got {len(labels)}")
+    right = axes.twinx()
+    for index, (attack, label) in enumerate(zip(attacks, labels, strict=True)):
+        if attack.history is None:
+            raise ValueError(f"attack {label!r}: expected one made with history=True, got {attack!r} without a history")
+        colour, fooled = COLOURS[index % len(COLOURS)], attack.history.fooled
+        last = int(fooled.argmax())  # the first iterate with the final share: it never falls
+        axes.plot(fooled, color=colour, marker=MARKERS[index % len(MARKERS)], markevery=[last], label=label)
+        right.plot(attack.history.loss, color=colour, linestyle=":", linewidth=1)
+    axes.plot([], [], color="black", linestyle=":", linewidth=1, label="mean loss (right)")
+    axes.set(xlabel="iterate", ylabel="share of samples fooled", ylim=(0, 1.02), title="Progress of attacks")
+    right.set(ylabel="mean loss")
+    _legend_below(axes)
 
 
 def temperature_label(temperature: float) -> str:

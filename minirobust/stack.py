@@ -7,15 +7,16 @@ checks an argument: that is done at the door, by the methods of `Network` and by
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minirobust.backend import Array, Backend
+from minirobust.backend import Array
 from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Layer
 from minirobust.losses import Loss, evaluate
+from minirobust.model import Effort, Model
+from minirobust.model import most_likely as most_likely
 from minirobust.validation import unlike_promise
 
 if TYPE_CHECKING:
@@ -51,13 +52,17 @@ class Stack:
         mode = ERROR_MODE.set(IGNORE)
         try:
             for layer in reversed(self.layers[start:stop]):
-                grad = layer.input_gradient(grad)
+                grad = self.through(layer, grad)
         finally:
             ERROR_MODE.reset(mode)
         return grad
 
+    def through(self, layer: Layer, grad: Array) -> Array:
+        """Return ∂L/∂x of a layer given ∂L/∂y: a surrogate takes another derivative here."""
+        return layer.input_gradient(grad)
 
-class Evaluation(Stack):
+
+class Evaluation(Stack, Model):
     """A network as attacks and predictions see it: its parameters, activations of its own, evaluation mode.
 
     Its methods check nothing.  `logits` and `gradient` take one chunk.
@@ -70,10 +75,8 @@ class Evaluation(Stack):
     ----------
     layers : tuple of Layer
         Shallow copies of the network's.
-    input_shape, output_shape, input_range, backend, xp, dtype
-        The network's.
-    sample_bytes : int
-        What the input and all activations of one sample take.
+    output_shape : tuple of int
+        The network's, as are the attributes of a `Model`.
     """
 
     def __init__(self, network: Network) -> None:
@@ -82,15 +85,16 @@ class Evaluation(Stack):
         self.backend, self.xp, self.dtype = network.backend, network.xp, network.dtype
         self.input_shape, self.output_shape = network.input_shape, network.output_shape
         self.input_range, self.loss_scale = network.input_range, network.loss_scale
+        self.classes = self.output_shape[-1]
         shapes = self.input_shape, *(layer.output_shape for layer in self.layers)
         self.sample_bytes = sum(map(math.prod, shapes)) * np.dtype(self.dtype).itemsize
+        self.draws = [layer.draws for layer in self.layers]
+        self.effort = Effort()
 
-    def chunks(self, samples: int) -> Iterator[slice]:
-        """Yield slices of as many samples as the backend's `chunk_bytes` allow: see `NumpyBackend.chunks`."""
-        return self.backend.chunks(samples, self.sample_bytes)
-
-    def logits(self, x: Array) -> Array:
-        """Return the logits of one chunk."""
+    def logits(self, x: Array, draw: int = 0) -> Array:
+        """Return the logits of one chunk; `draw` selects the numbers of layers that are random in evaluation."""
+        self._select(draw)
+        self.effort.queries += len(x)
         return self.run(x)
 
     def gradient(
@@ -99,11 +103,14 @@ class Evaluation(Stack):
         y: Array,
         loss: Loss,
         target: Array | None = None,
+        draw: int = 0,
         *,
         start: int = 0,
         out: Array | None = None,
     ) -> tuple[Array, Array, Array]:
         """Return logits, losses and ∂L/∂x of one chunk; `x` is the input of layer `start`, `out` receives ∂L/∂x."""
+        self._select(draw)
+        self.effort.queries += len(x)
         logits = self.run(x, start)
         return logits, *self.loss_gradient(logits, y, loss, target, start=start, out=out)
 
@@ -118,6 +125,7 @@ class Evaluation(Stack):
         out: Array | None = None,
     ) -> tuple[Array, Array]:
         """Return losses and ∂L/∂(input of layer `start`) for the logits that `run` has just returned."""
+        self.effort.gradients += len(logits)
         losses, grad = evaluate(loss, self.backend, logits, y, target)
         grad, scale = grad.astype(self.dtype, copy=False), self.loss_scale
         with np.errstate(all="ignore"):
@@ -136,12 +144,7 @@ class Evaluation(Stack):
             output[rows] = self.run(x[rows], start, stop)
         return output
 
-    def predict(self, x: Array) -> Array:
-        """Return the most likely class of any number of samples, -1 where logits are not finite."""
-        return most_likely(self.backend, self.evaluate(x))
-
-
-def most_likely(backend: Backend, logits: Array) -> Array:
-    """Return the class of the largest logit, (N,) of int64; -1 where a sample's logits are not all finite."""
-    finite = (abs(logits) < math.inf).all(axis=tuple(range(1, logits.ndim)))  # NaN is not less than anything
-    return backend.xp.where(finite, logits.argmax(axis=1), -1)
+    def _select(self, draw: int) -> None:
+        """Put each layer's random stream `draw` steps behind the network's."""
+        for layer, draws in zip(self.layers, self.draws, strict=True):
+            layer.draws = draws + draw

@@ -23,6 +23,7 @@ def data(rng):
 
 
 ATTACKS = {
+    "apgd": lambda *a: mr.attacks.apgd(*a, steps=8),
     "fgsm": mr.attacks.fgsm,
     "fgvm": mr.attacks.fgvm,
     "pgd": lambda *a: mr.attacks.pgd(*a, steps=3),
@@ -30,6 +31,7 @@ ATTACKS = {
     "square": lambda *a: mr.attacks.square(*a, queries=20),
     "pixel": lambda net, x, y: mr.attacks.pixel(net, x, y, 2),
     "brute_force_pixel": mr.attacks.brute_force_pixel,
+    "greedy_pixel": lambda net, x, y: mr.attacks.greedy_pixel(net, x, y, 2),
     "transfer": lambda net, x, y: mr.attacks.transfer(net, net, x, y, mr.attacks.fgsm),
     "epsilon_curve": lambda net, x, y: mr.robustness.epsilon_curve(net, x, y, [0.1, 0.2]),
     "audit": lambda net, x, y: mr.audit(net, x, y),
@@ -179,7 +181,10 @@ def test_predict_names_the_network_and_the_first_sample_without_a_class(value, b
     np.testing.assert_array_equal(backend.to_numpy(net.predict(x[:2])), [1, 1])
 
 
-@pytest.mark.parametrize("name", ["fgsm", "fgvm", "pgd", "noise", "square", "pixel", "brute_force_pixel", "transfer"])
+@pytest.mark.parametrize(
+    "name",
+    ["apgd", "fgsm", "fgvm", "pgd", "noise", "square", "pixel", "brute_force_pixel", "greedy_pixel", "transfer"],
+)
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_attacks_count_a_sample_without_a_class_as_fallen_and_say_so(name, backend):
     net, x, y = broken(backend)
@@ -191,7 +196,7 @@ def test_attacks_count_a_sample_without_a_class_as_fallen_and_say_so(name, backe
     assert f"{(predictions == -1).sum()} of them with NaN or infinite logits" in repr(made)
 
 
-@pytest.mark.parametrize("name", ["fgsm", "fgvm", "pgd"])
+@pytest.mark.parametrize("name", ["apgd", "fgsm", "fgvm", "pgd"])
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_gradient_that_is_nan_moves_no_pixel(name, backend, rng):
     class Blind(mr.Tanh):
@@ -206,12 +211,13 @@ def test_a_gradient_that_is_nan_moves_no_pixel(name, backend, rng):
     assert not backend.to_numpy(made.fooled).any()
 
 
-def test_a_candidate_that_breaks_the_network_fools_it(backend):
+@pytest.mark.parametrize("name", ["brute_force_pixel", "greedy_pixel"])
+def test_a_candidate_that_breaks_the_network_fools_it(name, backend):
     """One pixel above a half makes the logits NaN: class 0, if NaN were compared."""
     net, x, y = broken(backend)
-    made = mr.attacks.brute_force_pixel(net, x[:2], y[:2])
+    made = ATTACKS[name](net, x[:2], y[:2])
     np.testing.assert_array_equal(backend.to_numpy(made.predictions), [-1, -1])
-    np.testing.assert_array_equal(backend.to_numpy(made.pixels), [[0], [0]])
+    np.testing.assert_array_equal(backend.to_numpy(made.pixels)[:, 0], [0, 0])
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

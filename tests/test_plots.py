@@ -1,5 +1,6 @@
 """The drawings: that they show what they are given, with words and units, and take what a short run gives them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -74,6 +75,39 @@ def test_a_band_lies_about_its_curve_in_its_colour(axes):
 def test_curves_that_do_not_fit_are_refused(axes, curves, bands, message):
     with pytest.raises(ValueError, match=message):
         mr.plots.robustness_over_epsilon(axes, [0, 0.1], curves, bands)
+
+
+def followed(loss, fooled):
+    """An attack with such a history and nothing else."""
+    nothing = np.zeros(len(fooled), bool)
+    history = mr.attacks.History(np.array(loss), np.array(fooled))
+    return mr.attacks.Attack(nothing, nothing, nothing, nothing, 0.1, history=history)
+
+
+def test_the_history_of_an_attack_shows_where_it_stalled(axes):
+    rising = followed([0.1, 0.2, 0.4, 0.5], [0.0, 0.25, 0.5, 0.75])
+    stalled = followed([0.1, 0.3, 0.3, 0.3], [0.0, 0.5, 0.5, 0.5])
+    mr.plots.attack_history(axes, rising, stalled, labels=["rising", "stalled"])
+    (right,) = (other for other in axes.figure.axes if other is not axes)
+    for attack, line, loss, last in zip((rising, stalled), axes.lines, right.lines, (3, 1), strict=False):
+        np.testing.assert_array_equal(line.get_xdata(), range(4))
+        np.testing.assert_array_equal(line.get_ydata(), attack.history.fooled)
+        np.testing.assert_array_equal(loss.get_ydata(), attack.history.loss)
+        assert line.get_markevery() == [last]
+        assert line.get_color() == loss.get_color()
+    assert len({line.get_marker() for line in axes.lines[:2]}) == 2
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["rising", "stalled", "mean loss (right)"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iterate", "share of samples fooled")
+    assert right.get_ylabel() == "mean loss"
+
+
+def test_attacks_without_a_history_or_a_label_are_refused(axes):
+    attack = followed([0.1], [0.0])
+    with pytest.raises(ValueError, match="labels: expected one for each of 2 attacks, got 1"):
+        mr.plots.attack_history(axes, attack, attack, labels=["a"])
+    with pytest.raises(ValueError, match="attack 'b': expected one made with history=True, got <Attack on 1 images"):
+        mr.plots.attack_history(axes, attack, replace(attack, history=None), labels=["a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,28 @@ The arithmetic of each attack is in a file of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from numbers import Real
+from time import perf_counter
+from typing import Any, Literal
 
 import numpy as np
 
 from minirobust import backend
+from minirobust.attacks.history import History
 from minirobust.backend import Array
 from minirobust.cores import warn_of_busy_cores
 from minirobust.losses import Loss, SoftmaxCrossEntropy
+from minirobust.model import Effort, Given, Model, most_likely
 from minirobust.network import Network
-from minirobust.stack import Evaluation, most_likely
+from minirobust.stack import Evaluation
 from minirobust.tables import with_bar
-from minirobust.validation import check_labels
+from minirobust.validation import check_batch, check_labels, check_loss
+
+Epsilon = float | Array  # the largest change of a pixel: one number, or an array that broadcasts against the images
+Target = Array | Literal["all"] | None
 
 
 @dataclass(frozen=True)
@@ -36,29 +44,45 @@ class Attack:
         Where the prediction differs from the label, including where it did so before the attack.
     clean_correct : ndarray of bool, shape (N,)
         Where the network was right before the attack.
-    epsilon : float
+    epsilon : float or ndarray
         The largest change of a pixel that was allowed.
     seed : int or None
         Of the attack's random draws; None if there are none.
+    reached : ndarray of bool, shape (N,), or None
+        Where the prediction is the class that a targeted attack aimed at; None without a target.
+    queries : int
+        How many images went forward through the model, those of the final judgement included.
+    gradients : int
+        For how many a gradient was computed.
+    seconds : float
+    history : History or None
+        How far the attack had got at each iterate, if asked for.
     """
 
     images: Array
     predictions: Array
     fooled: Array
     clean_correct: Array
-    epsilon: float
+    epsilon: Epsilon
     seed: int | None = None
+    reached: Array | None = None
+    queries: int = 0
+    gradients: int = 0
+    seconds: float = 0.0
+    history: History | None = None
 
     @classmethod
     def judge(
         cls,
-        model: Evaluation,
+        model: Model,
         x: Array,
         y: Array,
         images: Array,
-        epsilon: float,
+        epsilon: Epsilon,
         seed: int | None = None,
         clean_predictions: Array | None = None,
+        target: Target = None,
+        history: History | None = None,
     ) -> Attack:
         """Return the result of an attack that turned `x` into `images`: compute the predictions for both.
 
@@ -67,6 +91,8 @@ class Attack:
         predictions = model.predict(images)
         if clean_predictions is None:
             clean_predictions = model.predict(x)
+        if isinstance(target, str):
+            target = model.xp.where(predictions != y, predictions, -1)  # any other class is one of all
         return cls(
             images=images,
             predictions=predictions,
@@ -74,11 +100,17 @@ class Attack:
             clean_correct=clean_predictions == y,
             epsilon=epsilon,
             seed=seed,
+            reached=None if target is None else predictions == target,
+            queries=model.effort.queries,
+            gradients=model.effort.gradients,
+            seconds=perf_counter() - model.effort.began,
+            history=history,
         )
 
     def __repr__(self) -> str:
         fooled = int(backend.of(self.fooled).to_numpy(self.fooled).sum())
-        text = f"Attack on {len(self.images)} images, epsilon={self.epsilon:g}, {fooled} fooled"
+        epsilon = f"{self.epsilon:g}" if isinstance(self.epsilon, float) else "an array"
+        text = f"Attack on {len(self.images)} images, epsilon={epsilon}, {fooled} fooled"
         return f"<{text}{without_logits(self.predictions)}>"
 
 
@@ -88,58 +120,75 @@ def without_logits(predictions: Array) -> str:
     return f", {count} of them with NaN or infinite logits" if count else ""
 
 
-def under_attack(
-    network: Network, x: Array, y: Array, loss: Loss | None = None
-) -> tuple[Evaluation, Array, Array, Loss]:
+def as_model(model: Any) -> Model:
+    """Return a network's `Evaluation`; a model of another kind as it is, or wrapped in `Given`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a network does not end in logits, or an object is no model.
+    """
+    if isinstance(model, Network):
+        model.expect_logits()
+        model.check_states()
+        return Evaluation(model)
+    if not isinstance(model, Model):
+        return Given(model)
+    model = copy(model)
+    model.effort = Effort()
+    return model
+
+
+def under_attack(model: Any, x: Array, y: Array, loss: Loss | None = None) -> tuple[Model, Array, Array, Loss]:
     """Check what every attack takes, once; return what it works with.
 
     Pixels that rounding has put just outside the input range are clipped to it.
 
     Returns
     -------
-    model : Evaluation
+    model : Model
+        Of a network, its `Evaluation`.
     x, y : ndarray
-        On the network's backend.
+        On the model's backend.
     loss : Loss
         Cross entropy if `loss` is None.
 
     Raises
     ------
     ValueError, TypeError
-        If the network does not end in logits or an argument is wrong; the message says what was expected.
+        If a network does not end in logits or an argument is wrong; the message says what was expected.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"attack: expected a Network, got {network!r}")
+    model = as_model(model)
     loss = SoftmaxCrossEntropy() if loss is None else loss
-    network.expect_logits(loss)
-    x = network.check_input(x)
-    shape, to_numpy = (len(x), *network.output_shape), network.backend.to_numpy
-    y = check_labels(y, shape, network.backend)
+    check_loss(loss, model.classes)
+    x = check_batch(x, model.input_shape, model.dtype, "attack", model.backend)
+    shape, to_numpy = (len(x), model.classes), model.backend.to_numpy
+    y = check_labels(y, shape, model.backend)
     if not isinstance(y, np.ndarray):
         # On a device, labels and pixels are read too: an attack is long enough to afford what a training step is not.
-        check_labels(to_numpy(y), shape, network.backend)
-    low, high = network.input_range
+        check_labels(to_numpy(y), shape, model.backend)
+    low, high = model.input_range
     least, most = (float(to_numpy(bound)) for bound in (x.min(), x.max()))
-    slack = rounding(network)
+    slack = rounding(model)
     if not (low - slack <= least and most <= high + slack):  # in this form NaN is refused as well
         raise ValueError(f"attack: expected pixels in [{low:.9g}, {high:.9g}], got {least:.9g} to {most:.9g}")
     if least < low or most > high:
-        x = network.xp.clip(x, low, high)
-    warn_of_busy_cores(network.backend)
-    return Evaluation(network), x, y, loss
+        x = model.xp.clip(x, low, high)
+    warn_of_busy_cores(model.backend)
+    return model, x, y, loss
 
 
-def rounding(network: Network) -> float:
+def rounding(model: Network | Model) -> float:
     """Return how far rounding to float32 moves a number at the ends of the input range."""
-    return float(np.spacing(np.float32(max(map(abs, network.input_range)))))
+    return float(np.spacing(np.float32(max(map(abs, model.input_range)))))
 
 
-def in_chunks(model: Evaluation, samples: int, name: str, progress: bool) -> Iterable[slice]:
+def in_chunks(model: Model, samples: int, name: str, progress: bool) -> Iterable[slice]:
     """Return `Evaluation.chunks`, on request behind a progress bar that only a terminal shows."""
     return with_bar(list(model.chunks(samples)), name, "chunk", progress)
 
 
-def where_right(model: Evaluation, logits: Array, y: Array) -> Array:
+def where_right(model: Model, logits: Array, y: Array) -> Array:
     """Return the indices of the samples that are classified as labelled, on the model's backend.
 
     Their number must be known on the host, so this is an attack's one look at the device in every step.
@@ -148,7 +197,7 @@ def where_right(model: Evaluation, logits: Array, y: Array) -> Array:
     return backend.asarray(np.flatnonzero(backend.to_numpy(most_likely(backend, logits) == y)))
 
 
-def sign(model: Evaluation, gradient: Array) -> Array:
+def sign(model: Model, gradient: Array) -> Array:
     """Return the sign of a gradient, 0 where it is 0 or NaN: an attack writes no NaN into an image."""
     direction = model.xp.sign(gradient)
     return model.xp.where(direction == direction, direction, 0)  # NaN is not equal to itself
@@ -178,21 +227,123 @@ def uniform(key: Sequence[int], samples: slice, shape: Sequence[int]) -> np.ndar
     return np.random.Generator(stream).random((samples.stop - samples.start, *shape))
 
 
-def signs(model: Evaluation, u: Array) -> Array:
+def signs(model: Model, u: Array) -> Array:
     """Return -1 or 1, in the model's dtype, for numbers in [0, 1)."""
     return 2 * (u < 0.5).astype(model.dtype) - 1
 
 
-def check_epsilon(network: Network, epsilon: float) -> float:
-    """Return `epsilon`, if it is a number from 0 to the width of the network's input range.
+def check_epsilon(model: Network | Model, epsilon: Epsilon, x: Array | None = None) -> Epsilon:
+    """Return `epsilon`, if it is from 0 to the width of the input range: a number, or an array for the images `x`.
+
+    An array is returned in the shape of `x`, on the model's backend.
 
     Raises
     ------
     ValueError
-        If not.
+        If it is not, or an array does not broadcast against `x`.
     """
-    low, high = network.input_range
-    real = isinstance(epsilon, Real) and not isinstance(epsilon, bool)
-    if not real or not 0 <= epsilon <= high - low + rounding(network):
-        raise ValueError(f"attack: expected epsilon in [0, {high - low:.9g}], got {epsilon!r}")
-    return min(float(epsilon), high - low)
+    low, high = model.input_range
+    width = high - low
+    if isinstance(epsilon, Real) and not isinstance(epsilon, bool):
+        number = float(epsilon)
+        if not 0 <= number <= width + rounding(model):
+            raise ValueError(f"attack: expected epsilon in [0, {width:.9g}], got {epsilon!r}")
+        return min(number, width)
+    if x is None or not hasattr(epsilon, "shape"):
+        raise ValueError(f"attack: expected epsilon in [0, {width:.9g}], got {epsilon!r}")
+    values = model.backend.to_numpy(epsilon)
+    try:
+        shaped = np.broadcast_to(values, x.shape)
+    except ValueError:
+        shapes = f"(), {(len(x), *[1] * (x.ndim - 1))} or {x.shape[1:]}"
+        raise ValueError(f"attack: expected epsilon of a shape such as {shapes}, got {values.shape}") from None
+    if values.dtype.kind != "f" or not ((values >= 0) & (values <= width + rounding(model))).all():
+        raise ValueError(f"attack: expected every epsilon in [0, {width:.9g}], got {values.min()} to {values.max()}")
+    return model.backend.asarray(np.minimum(shaped, width).astype(model.dtype))
+
+
+def part(epsilon: Epsilon, chunk: slice, standing: Any = slice(None)) -> Epsilon:
+    """Return ε of some samples of a chunk: a number is that of all."""
+    return epsilon if isinstance(epsilon, float) else epsilon[chunk][standing]
+
+
+def rows(which: Array, *values: Any) -> tuple[Any, ...]:
+    """Return the same rows of several arrays; a number or None stands for all samples and stays as it is."""
+    return tuple(value if value is None or isinstance(value, float) else value[which] for value in values)
+
+
+# Targets
+
+
+def by_chunks(
+    model: Model,
+    x: Array,
+    y: Array,
+    target: Target,
+    attack: Callable[[Array, Array, Array | None, slice, Any], Array],
+    name: str = "",
+    progress: bool = False,
+) -> Array:
+    """Return the images that `attack` makes of `x`, chunk by chunk.
+
+    Parameters
+    ----------
+    attack : callable
+        Takes images, labels and targets of the samples of one chunk, all or some, then the chunk and which samples of
+        it they are.  With the target "all" it is called for every other class in turn, that of the largest logit first,
+        with the samples that are not fooled by then.
+    name, progress
+        See `in_chunks`.
+    """
+    images = model.xp.empty(x.shape, dtype=x.dtype)
+    for chunk in in_chunks(model, len(x), name, progress):
+        if isinstance(target, str):
+            images[chunk] = _all_targets(model, x[chunk], y[chunk], attack, chunk)
+        else:
+            aim = None if target is None else target[chunk]
+            images[chunk] = attack(x[chunk], y[chunk], aim, chunk, slice(None))
+    return images
+
+
+def _all_targets(model: Model, x: Array, y: Array, attack: Callable[..., Array], chunk: slice) -> Array:
+    """Return for every sample of one chunk the first image that fools, over all targets, else the last one."""
+    xp, images, standing = model.xp, x.copy(), model.xp.arange(len(x))
+    label = xp.arange(model.classes) == y[:, None]
+    order = xp.where(label, math.inf, -model.logits(x)).argsort(axis=1, kind="stable")  # the true class is last
+    for rank in range(model.classes - 1):
+        images[standing] = attack(x[standing], y[standing], order[standing, rank], chunk, standing)
+        standing = standing[where_right(model, model.logits(images[standing]), y[standing])]
+        if not len(standing):
+            break
+    return images
+
+
+def where_missing(model: Model, logits: Array, y: Array, aim: Array | None) -> Array:
+    """Return the indices of the samples that are not yet what an attack wants: wrong, or at the class it aims at."""
+    if aim is None:
+        return where_right(model, logits, y)
+    backend = model.backend
+    return backend.asarray(np.flatnonzero(backend.to_numpy(most_likely(backend, logits) != aim)))
+
+
+def check_target(model: Model, target: Target, y: Array, loss: Loss) -> Target:
+    """Return `target`, if it is None, "all", or a class for every sample other than its label.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not, or the loss needs more classes for a target.
+    """
+    if target is None:
+        return None
+    check_loss(loss, model.classes, targeted=True)
+    if isinstance(target, str):
+        if target != "all":
+            raise ValueError(f"attack: expected target to be an array of classes or 'all', got {target!r}")
+        return target
+    target = check_labels(target, (len(y), model.classes), model.backend, "target")
+    to_numpy = model.backend.to_numpy
+    same = int((to_numpy(target) == to_numpy(y)).sum())
+    if same:
+        raise ValueError(f"attack: expected targets other than the labels, got {same} that are the same")
+    return target

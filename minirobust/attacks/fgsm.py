@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from minirobust.attacks.attack import Attack, check_epsilon, under_attack
+from minirobust.attacks.attack import (
+    Attack,
+    Epsilon,
+    Target,
+    by_chunks,
+    check_epsilon,
+    check_target,
+    part,
+    under_attack,
+)
+from minirobust.attacks.surrogates import Gradients
 from minirobust.backend import Array
 from minirobust.losses import Loss
-from minirobust.network import Network
-from minirobust.stack import Evaluation, most_likely
+from minirobust.model import Model, most_likely
 
 
-def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
+def fgsm(
+    model: Any,
+    x: Array,
+    y: Array,
+    epsilon: Epsilon = 0.1,
+    *,
+    loss: Loss | None = None,
+    target: Target = None,
+    gradients: Gradients | None = None,
+) -> Attack:
     """x' = clip(x + ε sign(∂L/∂x)), with sign(0) = 0 (Goodfellow et al., 2015).
 
     Parameters
     ----------
-    network : Network
-        Ends in logits.
+    model : Network or Model
+        A network that ends in logits, or any other `Model`.
     x : ndarray of float, shape (N, *input_shape)
-        Within the network's `input_range`.
+        Within the model's `input_range`.
     y : ndarray of int, shape (N,)
         True labels.
-    epsilon : float, default 0.1
-        From 0 to the width of the input range.
-    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    epsilon : float or ndarray, default 0.1
+        From 0 to the width of the input range; an array broadcasts against `x`: (N, 1, 1, 1) for one per image, or (C,)
+        for one per channel.
+    loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
+    target : ndarray of int, shape (N,), or "all", optional
+        Classes to aim at.  "all" aims at every other class in turn, that of the largest logit first, until one fools.
+    gradients : callable, optional
+        Where the gradient comes from, see `minirobust.attacks.surrogates`; by default the model's own.
 
     Returns
     -------
@@ -37,23 +62,24 @@ def fgsm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
     """
-    epsilon = check_epsilon(network, epsilon)
-    model, x, y, loss = under_attack(network, x, y, loss)
-    images = model.xp.empty(x.shape, dtype=x.dtype)
-    clean = model.xp.empty(len(x), dtype="int64")
-    for chunk in model.chunks(len(x)):
-        logits, _, gradient = model.gradient(x[chunk], y[chunk], loss)
-        clean[chunk] = most_likely(model.backend, logits)
-        images[chunk] = sign_step(model, x[chunk], gradient, epsilon)
-    return Attack.judge(model, x, y, images, epsilon, clean_predictions=clean)
+    return _one_step(sign_step, model, x, y, epsilon, loss, target, gradients)
 
 
-def sign_step(model: Evaluation, x: Array, gradient: Array, epsilon: float) -> Array:
+def sign_step(model: Model, x: Array, gradient: Array, epsilon: Epsilon) -> Array:
     """Return clip(x + ε sign(g)): FGSM's formula, once the gradient is known."""
     return model.backend.sign_step(x, gradient, epsilon, *model.input_range)
 
 
-def fgvm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Loss | None = None) -> Attack:
+def fgvm(
+    model: Any,
+    x: Array,
+    y: Array,
+    epsilon: Epsilon = 0.1,
+    *,
+    loss: Loss | None = None,
+    target: Target = None,
+    gradients: Gradients | None = None,
+) -> Attack:
     """x' = clip(x + ε g / max|g|) with g = ∂L/∂x; a sample whose gradient is zero stays as it is.
 
     The fast gradient value method (Rozsa et al., 2016) steps along the gradient itself.  The study gives no scale for
@@ -61,16 +87,39 @@ def fgvm(network: Network, x: Array, y: Array, epsilon: float = 0.1, *, loss: Lo
 
     See `fgsm` for the arguments and errors.
     """
-    epsilon = check_epsilon(network, epsilon)
-    model, x, y, loss = under_attack(network, x, y, loss)
+    return _one_step(value_step, model, x, y, epsilon, loss, target, gradients)
+
+
+def value_step(model: Model, x: Array, gradient: Array, epsilon: Epsilon) -> Array:
+    """Return clip(x + ε g / max|g|): FGVM's formula, once the gradient is known."""
     xp = model.xp
-    images = xp.empty(x.shape, dtype=x.dtype)
-    pixels = tuple(range(1, x.ndim))
-    for chunk in model.chunks(len(x)):
-        _, _, g = model.gradient(x[chunk], y[chunk], loss)
-        with np.errstate(all="ignore"):  # the smallest elements may underflow
-            g = xp.where(abs(g) < math.inf, g, 0)  # NaN and infinity have no direction
-            largest = xp.abs(g).max(axis=pixels, keepdims=True)
-            direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1
-            images[chunk] = xp.clip(x[chunk] + epsilon * direction, *model.input_range)
-    return Attack.judge(model, x, y, images, epsilon)
+    with np.errstate(all="ignore"):  # the smallest elements may underflow
+        g = xp.where(abs(gradient) < math.inf, gradient, 0)  # NaN and infinity have no direction
+        largest = xp.abs(g).max(axis=tuple(range(1, x.ndim)), keepdims=True)
+        direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1
+        return xp.clip(x + epsilon * direction, *model.input_range)
+
+
+def _one_step(
+    step: Callable[[Model, Array, Array, Epsilon], Array],
+    model: Any,
+    x: Array,
+    y: Array,
+    epsilon: Epsilon,
+    loss: Loss | None,
+    target: Target,
+    gradients: Gradients | None,
+) -> Attack:
+    """Return the attack that takes this one step."""
+    model, x, y, loss = under_attack(model, x, y, loss)
+    epsilon, target = check_epsilon(model, epsilon, x), check_target(model, target, y, loss)
+    guide = model if gradients is None else gradients(model, 0, 1)
+    clean = model.xp.empty(len(x), dtype="int64")
+
+    def attack(now: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any) -> Array:
+        logits, _, gradient = guide.gradient(now, labels, loss, aim)
+        clean[chunk][standing] = most_likely(model.backend, logits)
+        return step(model, now, gradient, part(epsilon, chunk, standing))
+
+    images = by_chunks(model, x, y, target, attack)
+    return Attack.judge(model, x, y, images, epsilon, clean_predictions=clean, target=target)

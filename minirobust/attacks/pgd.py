@@ -2,51 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from minirobust.attacks.attack import Attack, check_epsilon, in_chunks, under_attack, uniform, where_right
+from minirobust.attacks.attack import (
+    Attack,
+    Epsilon,
+    Target,
+    by_chunks,
+    check_epsilon,
+    check_target,
+    part,
+    rows,
+    under_attack,
+    uniform,
+    where_missing,
+)
+from minirobust.attacks.history import Note, Recorder, unrecorded
+from minirobust.attacks.surrogates import Gradients
 from minirobust.backend import Array
-from minirobust.losses import Loss
-from minirobust.network import Network
-from minirobust.stack import Evaluation
+from minirobust.losses import Loss, evaluate
+from minirobust.model import Model
 from minirobust.validation import check_seed, positive_int
 
 
 def pgd(
-    network: Network,
+    model: Any,
     x: Array,
     y: Array,
-    epsilon: float = 0.1,
+    epsilon: Epsilon = 0.1,
     *,
     steps: int = 40,
     starts: int = 2,
     loss: Loss | None = None,
+    target: Target = None,
+    gradients: Gradients | None = None,
     seed: int = 0,
+    history: bool = False,
     progress: bool = False,
 ) -> Attack:
-    """x₀ = x, then x' ← project(x' + α sign(∂L/∂x')) with α = 2.5 ε / steps, until an iterate fools the network.
+    """x₀ = x, then x' ← project(x' + α sign(∂L/∂x')) with α = 2.5 ε / steps, until an iterate fools the model.
 
     The projection is onto the pixels within ε of x and then onto the input range.  The first start is x itself, every
     further one is uniform in the ε-ball.  A sample is done at the first iterate that fools, which may be the start:
-    this one is returned, else the last iterate of the last start.
+    this one is returned, else the last iterate of the last start.  With a target, a sample is done at the first iterate
+    of the target's class.
 
     Parameters
     ----------
-    network : Network
-        Ends in logits.
+    model : Network or Model
+        A network that ends in logits, or any other `Model`.
     x : ndarray of float, shape (N, *input_shape)
-        Within the network's `input_range`.
+        Within the model's `input_range`.
     y : ndarray of int, shape (N,)
         True labels.
-    epsilon : float, default 0.1
-        From 0 to the width of the input range.
+    epsilon : float or ndarray, default 0.1
+        See `fgsm`.
     steps : int, default 40
         From each start.
     starts : int, default 2
-    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
         What is ascended.  `Margin` keeps its gradient where cross entropy has none.
+    target : ndarray of int, shape (N,), or "all", optional
+        See `fgsm`.
+    gradients : callable, optional
+        Where the gradients come from, see `minirobust.attacks.surrogates`; by default the model's own.
     seed : int, default 0
         Of the starts.  A sample's start depends on its position in `x`, on nothing else.
+    history : bool, default False
+        Whether the result has a `history`, for `minirobust.plots.attack_history`.
     progress : bool, default False
         Whether to show a bar, in a terminal.
 
@@ -59,54 +83,94 @@ def pgd(
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
     """
-    epsilon = check_epsilon(network, epsilon)
-    model, x, y, loss = under_attack(network, x, y, loss)
-    steps, starts = positive_int("pgd", "steps", steps), positive_int("pgd", "starts", starts)
+    return from_starts(
+        _climb, "pgd", model, x, y, epsilon, steps, starts, loss, target, gradients, seed, history, progress
+    )
+
+
+def from_starts(
+    climb: Callable[..., Array],
+    name: str,
+    model: Any,
+    x: Array,
+    y: Array,
+    epsilon: Epsilon,
+    steps: int,
+    starts: int,
+    loss: Loss | None,
+    target: Target,
+    gradients: Gradients | None,
+    seed: int,
+    history: bool,
+    progress: bool,
+) -> Attack:
+    """Return the attack that goes up from each start as `climb` does, see `_climb`; the rest are arguments of `pgd`."""
+    model, x, y, loss = under_attack(model, x, y, loss)
+    epsilon, target = check_epsilon(model, epsilon, x), check_target(model, target, y, loss)
+    steps, starts = positive_int(name, "steps", steps), positive_int(name, "starts", starts)
     seed = check_seed(seed)
-    images = model.xp.empty(x.shape, dtype=x.dtype)
-    for chunk in in_chunks(model, len(x), "pgd", progress):
-        offsets = _offsets(model, chunk, epsilon, starts, seed)
-        images[chunk] = _climb(model, x[chunk], y[chunk], epsilon, steps, loss, offsets)
-    return Attack.judge(model, x, y, images, epsilon, seed)
+    guides = [model if gradients is None else gradients(model, k, steps) for k in range(steps)]
+    recorder = Recorder(model, len(x)) if history else None
+
+    def attack(images: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any) -> Array:
+        goal = None if isinstance(target, str) else aim  # one of all targets: whichever class fools will do
+        offsets = (_offset(model, start, seed, chunk)[standing] for start in range(starts))
+        note = recorder.at(chunk, standing) if recorder else unrecorded
+        return climb(model, guides, loss, images, labels, aim, goal, part(epsilon, chunk, standing), offsets, note)
+
+    images = by_chunks(model, x, y, target, attack, name, progress)
+    followed = recorder.history() if recorder else None
+    return Attack.judge(model, x, y, images, epsilon, seed, target=target, history=followed)
 
 
-def ball(model: Evaluation, x: Array, epsilon: float) -> tuple[Array, Array]:
+def ball(model: Model, x: Array, epsilon: Epsilon) -> tuple[Array, Array]:
     """Return the least and the greatest value of every pixel that is within ε of `x` and in the input range."""
     low, high = model.input_range
     return model.xp.clip(x - epsilon, low, high), model.xp.clip(x + epsilon, low, high)
 
 
-def _offsets(model: Evaluation, chunk: slice, epsilon: float, starts: int, seed: int) -> Iterator[Array]:
-    """Yield the starts, relative to x: first x itself, then uniformly in the ε-ball."""
+def _offset(model: Model, start: int, seed: int, chunk: slice) -> Array:
+    """Return a start relative to x, in units of ε: first x itself, then uniformly in the ball."""
     shape = model.input_shape
-    yield model.xp.zeros((chunk.stop - chunk.start, *shape), dtype=model.dtype)
-    for start in range(1, starts):
-        offset = epsilon * (2 * uniform((seed, start), chunk, shape) - 1)
-        yield model.backend.asarray(offset.astype(model.dtype))
+    if start == 0:
+        return model.xp.zeros((chunk.stop - chunk.start, *shape), dtype=model.dtype)
+    return model.backend.asarray((2 * uniform((seed, start), chunk, shape) - 1).astype(model.dtype))
 
 
 def _climb(
-    model: Evaluation, x: Array, y: Array, epsilon: float, steps: int, loss: Loss, offsets: Iterable[Array]
+    model: Model,
+    guides: Sequence[Model],
+    loss: Loss,
+    x: Array,
+    y: Array,
+    aim: Array | None,
+    goal: Array | None,
+    epsilon: Epsilon,
+    offsets: Iterable[Array],
+    note: Note,
 ) -> Array:
-    """Return for every sample of one chunk the first iterate that fools, else the last one."""
-    images, alpha = x.copy(), 2.5 * epsilon / steps
+    """Return for every sample the first iterate that fools, or is of the class `goal`, else the last one."""
+    images, alpha = x.copy(), 2.5 * epsilon / len(guides)
     low, high = ball(model, x, epsilon)
-    standing = model.xp.arange(len(x))  # the samples that no iterate has fooled so far: y and the bounds are theirs
+    standing = model.xp.arange(len(x))  # the samples that are not done: y, aim, goal, alpha and the bounds are theirs
     for offset in offsets:
-        iterate = model.xp.clip((x + offset)[standing], low, high)
-        for _ in range(steps):
-            logits, _, gradient = model.gradient(iterate, y, loss)
-            right = where_right(model, logits, y)
-            if len(right) < len(y):
+        iterate = model.xp.clip((x + epsilon * offset)[standing], low, high)
+        for guide in guides:
+            logits, losses, gradient = guide.gradient(iterate, y, loss, aim)
+            left = where_missing(model, logits, y, goal)
+            note(standing, losses, left)
+            if len(left) < len(y):
                 images[standing] = iterate
-                standing, iterate, gradient = standing[right], iterate[right], gradient[right]
-                y, low, high = y[right], low[right], high[right]
+                standing, iterate, gradient = standing[left], iterate[left], gradient[left]
+                y, aim, goal, alpha, low, high = rows(left, y, aim, goal, alpha, low, high)
             if not len(standing):
                 return images
             iterate = model.backend.sign_step(iterate, gradient, alpha, low, high)
         images[standing] = iterate
-        right = where_right(model, model.logits(iterate), y)
-        standing, y, low, high = standing[right], y[right], low[right], high[right]
+        logits = model.logits(iterate)
+        left = where_missing(model, logits, y, goal)
+        note(standing, evaluate(loss, model.backend, logits, y, aim)[0], left)
+        standing, y, aim, goal, alpha, low, high = rows(left, standing, y, aim, goal, alpha, low, high)
         if not len(standing):
             return images
     return images

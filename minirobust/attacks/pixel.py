@@ -1,7 +1,8 @@
 """Pixel attacks: a few pixels, each driven to an end of its range (section 3.3 of the study).
 
-`pixel` tries the pixels whose gradient is largest, `brute_force_pixel` every one.  How the network's answer to a few
-written pixels is found without a full forward pass is in `pixel_change`.
+`pixel` tries the pixels whose gradient is largest, `brute_force_pixel` tries all, and `greedy_pixel` tries all again
+after each one that it writes.  How the network's answer to a few written pixels is found without a full forward pass is
+in `pixel_change`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, product
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,9 @@ from minirobust import backend
 from minirobust.attacks.attack import Attack, in_chunks, under_attack, without_logits
 from minirobust.attacks.pixel_change import PixelChange, Writing, pixels_and_channels
 from minirobust.backend import Array, Backend
-from minirobust.losses import Loss
-from minirobust.network import Network
-from minirobust.stack import Evaluation, most_likely
+from minirobust.losses import Loss, Margin, evaluate
+from minirobust.model import Model, most_likely
+from minirobust.tables import with_bar
 from minirobust.validation import positive_int
 
 BATCH = 64  # candidates per image that are tried before images already fooled leave: bounds memory, changes no result
@@ -37,11 +39,11 @@ class PixelAttack(Attack):
     Attributes
     ----------
     count : ndarray of int, shape (N,)
-        On how many of the best pixels the candidate that fooled stands.  0 where none fooled and where the network was
-        wrong beforehand: there the image returned is the one attacked.
+        On how many pixels the candidate that fooled stands.  0 where none fooled and where the network was wrong
+        beforehand: there the image returned is the one attacked.
     pixels : ndarray of int, shape (N, n)
-        Those pixels, counted row by row (``divmod(pixel, width)`` is its row and column), best first; -1 beyond
-        `count`.
+        Those pixels, counted row by row (``divmod(pixel, width)`` is its row and column), best first, or in the
+        order in which `greedy_pixel` wrote them; -1 beyond `count`.
     values : ndarray of float, shape (N, n, C)
         What was written there, possibly what an earlier pixel held already; NaN beyond `count`.
     fooled_at : ndarray of bool, shape (n, N)
@@ -61,7 +63,7 @@ class PixelAttack(Attack):
 
 
 def pixel(
-    network: Network,
+    model: Any,
     x: Array,
     y: Array,
     pixels: int = 3,
@@ -78,10 +80,10 @@ def pixel(
 
     Parameters
     ----------
-    network : Network
-        Ends in logits.
+    model : Network or Model
+        A network that ends in logits, or any other `Model`.
     x : ndarray of float, shape (N, *input_shape)
-        Within the network's `input_range`.
+        Within the model's `input_range`.
     y : ndarray of int, shape (N,)
         True labels.
     pixels : int, default 3
@@ -100,12 +102,12 @@ def pixel(
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
     """
-    model, x, y, loss = under_attack(network, x, y, loss)
-    pixels = _check_pixels(pixels, network)
+    model, x, y, loss = under_attack(model, x, y, loss)
+    pixels = _check_pixels("pixel", pixels, model)
     search = _Search(model, x, y, pixels)
     for chunk in in_chunks(model, len(x), "pixel attack", progress):
         change = PixelChange(model, x[chunk])
-        logits, _, gradient = model.gradient(change.before, y[chunk], loss, start=change.depth)
+        logits, gradient = change.gradient(y[chunk], loss)
         right = search.begin(chunk, logits)
         if len(right):
             gradient = change.input_gradient(gradient[model.backend.asarray(right)])
@@ -115,19 +117,79 @@ def pixel(
     return search.result()
 
 
-def brute_force_pixel(network: Network, x: Array, y: Array, *, progress: bool = False) -> PixelAttack:
+def brute_force_pixel(model: Any, x: Array, y: Array, *, progress: bool = False) -> PixelAttack:
     """Write the ends of the input range into every single pixel, one after the other, until one fools; no gradient.
 
     Pixels are tried row by row, each with every combination of the ends over its channels in counting order, but for
     the one that it holds already.  The first that fools is returned.  It never does worse than `pixel` with one pixel.
     See there for the arguments, errors and what is returned.
     """
-    model, x, y, _ = under_attack(network, x, y)
+    model, x, y, _ = under_attack(model, x, y)
     search = _Search(model, x, y, pixels=1)
     for chunk in in_chunks(model, len(x), "brute-force pixel attack", progress):
         change = PixelChange(model, x[chunk])
-        right = search.begin(chunk, model.run(change.before, start=change.depth))
+        right = search.begin(chunk, change.logits(change.before))
         search.run(chunk, change, right, _single_pixels(change))
+    return search.result()
+
+
+def greedy_pixel(
+    model: Any,
+    x: Array,
+    y: Array,
+    pixels: int = 3,
+    *,
+    loss: Loss | None = None,
+    shortlist: int | None = None,
+    progress: bool = False,
+) -> PixelAttack:
+    """Write the pixels that raise the loss most, one after the other, until the image is misclassified.
+
+    Each step tries every pixel that is not yet written, with every combination of the ends of the input range over its
+    channels, and writes the candidate of largest loss.  The loss is that of a forward pass, not an estimate from the
+    gradient.  A candidate that changes nothing is skipped.  One that fools is preferred to all that do not, whatever
+    their losses.  Of equal candidates the first is written: row by row, then in counting order.  With one pixel, the
+    attack fools an image if `brute_force_pixel` does.
+
+    Parameters
+    ----------
+    model, x, y
+        See `pixel`.
+    pixels : int, default 3
+        How many pixels may change.  The time is proportional to it, and to the number of candidates: 2^C for each pixel
+        that is tried.
+    loss : object with ``value_and_gradient(logits, y)``, default `Margin`
+        What is made as large as possible.
+    shortlist : int, optional
+        How many pixels each step tries, by default all.  A shortlist takes those that can raise the loss most to first
+        order, by the sum over channels of max(g (high - x), g (low - x)) with g = ∂L/∂x.  It saves time where forward
+        passes are slow, as behind a convolution.  At low temperatures, where the gradient misleads, it misses many of
+        the pixels that would succeed.
+    progress : bool, default False
+        Whether a terminal shows a progress bar.
+
+    Returns
+    -------
+    PixelAttack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
+    """
+    model, x, y, loss = under_attack(model, x, y, Margin() if loss is None else loss)
+    pixels = _check_pixels("greedy_pixel", pixels, model)
+    there, channels = pixels_and_channels(model.input_shape)
+    tried = there if shortlist is None else min(there, positive_int("greedy_pixel", "shortlist", shortlist))
+    search = _Search(model, x, y, pixels)
+    image_bytes = tried * 2**channels * model.sample_bytes  # with all its candidates
+    for chunk in with_bar(list(model.backend.chunks(len(x), image_bytes)), "greedy pixel attack", "chunk", progress):
+        change = PixelChange(model, x[chunk])
+        right = search.begin(chunk, change.logits(change.before))
+        writing = Writing(right, np.empty((len(right), 0), "int64"), np.empty((len(right), 0, channels), model.dtype))
+        while len(writing.images) and writing.pixels.shape[1] < pixels:
+            writing = _one_more(change, writing, y[chunk], loss, tried)
+            writing = writing.pick(~search.keep(chunk, change, writing))
     return search.result()
 
 
@@ -141,17 +203,27 @@ def scores(gradient: Array) -> Array:
     return size.mean(axis=2) if channels > 1 else size[:, :, 0]  # of one number the mean would be a slow copy
 
 
-def ranking(home: Backend, score: Array, count: int) -> np.ndarray:
+def headroom(gradient: Array, x: Array, input_range: tuple[float, float]) -> Array:
+    """Return how much each pixel can raise the loss to first order: (M, *input_shape) → (M, H·W).
+
+    That is the sum over channels of max(g (high - x), g (low - x)) with g = ∂L/∂x.
+    """
+    xp, (low, high) = backend.of(x).xp, input_range
+    gain = xp.maximum(gradient * (high - x), gradient * (low - x))
+    return gain.reshape(len(x), *pixels_and_channels(x.shape[1:])).sum(axis=2)
+
+
+def ranking(backend: Backend, score: Array, count: int) -> np.ndarray:
     """Return the `count` pixels of largest score in each row, best first, of equal ones the first; overwrite `score`.
 
     The result, (M, count), is on the host.
     """
     best = np.empty((len(score), count), dtype="int64")
-    samples = home.xp.arange(len(score))
+    samples = backend.xp.arange(len(score))
     for place in range(count):
         # Of equal scores argmax takes the first, as a stable sort would, without sorting all of them.
         leader = score.argmax(axis=1)
-        best[:, place] = home.to_numpy(leader)
+        best[:, place] = backend.to_numpy(leader)
         score[samples, leader] = -1
     return best
 
@@ -180,13 +252,47 @@ def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
+# The greedy choice
+
+
+def _one_more(change: PixelChange, writing: Writing, y: Array, loss: Loss, tried: int) -> Writing:
+    """Add to what is written into each copy the pixel that raises the loss most."""
+    model, copies, backend = change.model, np.arange(len(writing.images)), change.model.backend
+    now, y = PixelChange(model, change.written(writing)), y[backend.asarray(writing.images)]
+    places = _shortlist(now, writing.pixels, y, loss, tried)
+    ends = np.array(list(product(model.input_range, repeat=now.pixels.shape[2])), dtype=model.dtype)
+    changes = (now.pixels[copies[:, None], places][:, :, None] != ends).any(axis=3)  # (M, places, ends)
+    copy, place, end = np.nonzero(changes)
+    logits = now.logits_after(Writing(copy, places[copy, place][:, None], ends[end][:, None]))
+    y = y[backend.asarray(copy)]
+    fools = backend.to_numpy(most_likely(backend, logits) != y)
+    value = backend.to_numpy(evaluate(loss, backend, logits, y)[0])
+    order = np.lexsort((-value, ~fools, copy))  # by copy, those that fool first, then by loss; equals stay as they are
+    best = order[np.searchsorted(copy, copies)]
+    pixels = np.concatenate((writing.pixels, places[copies, place[best]][:, None]), axis=1)
+    return Writing(writing.images, pixels, np.concatenate((writing.values, ends[end[best]][:, None]), axis=1))
+
+
+def _shortlist(now: PixelChange, written: np.ndarray, y: Array, loss: Loss, count: int) -> np.ndarray:
+    """Return the `count` unwritten pixels of most headroom in each image, row by row; all if there are no more."""
+    images, pixels = now.pixels.shape[:2]
+    unwritten = np.ones((images, pixels), dtype=bool)
+    unwritten[np.arange(images)[:, None], written] = False
+    if count >= pixels - written.shape[1]:
+        return np.nonzero(unwritten)[1].reshape(images, -1)
+    backend, (_, gradient) = now.model.backend, now.gradient(y, loss)
+    gain = headroom(now.input_gradient(gradient), now.x, now.model.input_range)
+    gain = backend.xp.where(backend.asarray(unwritten), gain, -1)
+    return np.sort(ranking(backend, gain, count), axis=1)
+
+
 # Trying them
 
 
 class _Search:
     """What was found so far: the images on the model's backend, all else on the host."""
 
-    def __init__(self, model: Evaluation, x: Array, y: Array, pixels: int) -> None:
+    def __init__(self, model: Model, x: Array, y: Array, pixels: int) -> None:
         channels = pixels_and_channels(model.input_shape)[1]
         self.model, self.x, self.y = model, x, y
         self.labels = model.backend.to_numpy(y)
@@ -204,22 +310,36 @@ class _Search:
         return np.flatnonzero(self.clean[chunk] == self.labels[chunk])
 
     def run(self, chunk: slice, change: PixelChange, standing: np.ndarray, candidates: Iterable[Candidates]) -> None:
-        """Try candidates on the images that still stand, until either run out."""
+        """Keep the first candidate of each image that fools, until either run out."""
         labels = self.labels[chunk]
         for pixels, values in candidates:
+            tried, start = standing, np.zeros(len(standing), dtype="int64")
+            while len(tried):  # once or, if the shortcut is wrong, more often
+                first = change.first_to_fool(tried, pixels[tried], values, labels, start)
+                hit = first < len(values)
+                tried, first = tried[hit], first[hit]
+                fooled = self.keep(chunk, change, Writing(tried, pixels[tried, first], values[first]))
+                tried, start = tried[~fooled], first[~fooled] + 1
+            standing = standing[self.count[chunk][standing] == 0]
             if not len(standing):
                 return
-            for found, predictions in _first_to_fool(change, standing, pixels, values, labels):
-                self._keep(chunk, change, found, predictions)
-            standing = standing[self.count[chunk][standing] == 0]
 
-    def _keep(self, chunk: slice, change: PixelChange, found: Writing, predictions: np.ndarray) -> None:
-        samples, n = chunk.start + found.images, found.pixels.shape[1]
-        self.images[self.model.backend.asarray(samples)] = change.written(found)
-        self.predictions[samples] = predictions
+    def keep(self, chunk: slice, change: PixelChange, found: Writing) -> np.ndarray:
+        """Keep those copies that fool; return which do.
+
+        The shortcut rounds in another order than a full forward pass, which decides.
+        """
+        asarray, images = self.model.backend.asarray, change.written(found)
+        predictions = self.model.backend.to_numpy(self.model.predict(images))
+        fooled = predictions != self.labels[chunk.start + found.images]
+        which = np.flatnonzero(fooled)
+        samples, n = chunk.start + found.images[which], found.pixels.shape[1]
+        self.images[asarray(samples)] = images[asarray(which)]
+        self.predictions[samples] = predictions[which]
         self.count[samples] = n
-        self.pixels[samples, :n] = found.pixels
-        self.values[samples, :n] = found.values
+        self.pixels[samples, :n] = found.pixels[which]
+        self.values[samples, :n] = found.values[which]
+        return fooled
 
     def result(self) -> PixelAttack:
         asarray = self.model.backend.asarray
@@ -237,31 +357,14 @@ class _Search:
             pixels=asarray(self.pixels),
             values=asarray(self.values),
             fooled_at=asarray(wrong | ((self.count > 0) & (self.count <= numbers[:, None]))),
+            queries=self.model.effort.queries,
+            gradients=self.model.effort.gradients,
+            seconds=perf_counter() - self.model.effort.began,
         )
 
 
-def _first_to_fool(
-    change: PixelChange, standing: np.ndarray, pixels: np.ndarray, values: np.ndarray, labels: np.ndarray
-) -> Iterator[tuple[Writing, np.ndarray]]:
-    """Yield the first candidate of each image that fools, and its class; in one go or, rarely, more.
-
-    The shortcut rounds in another order than a full forward pass, which decides: where it disagrees, the image's
-    candidates after that one are tried again.
-    """
-    start = np.zeros(len(standing), dtype="int64")
-    while len(standing):
-        first = change.first_to_fool(standing, pixels[standing], values, labels, start)
-        hit = first < len(values)
-        standing, first = standing[hit], first[hit]
-        found = Writing(standing, pixels[standing, first], values[first])
-        predictions = change.model.backend.to_numpy(change.model.predict(change.written(found)))
-        sure = predictions != labels[standing]
-        yield found.pick(sure), predictions[sure]
-        standing, start = standing[~sure], first[~sure] + 1
-
-
-def _check_pixels(pixels: int, network: Network) -> int:
-    there = pixels_and_channels(network.input_shape)[0]
-    if positive_int("pixel", "pixels", pixels) > there:
-        raise ValueError(f"pixel: expected pixels from 1 to {there}, as many as an image has, got {pixels}")
+def _check_pixels(owner: str, pixels: int, model: Model) -> int:
+    there = pixels_and_channels(model.input_shape)[0]
+    if positive_int(owner, "pixels", pixels) > there:
+        raise ValueError(f"{owner}: expected pixels from 1 to {there}, as many as an image has, got {pixels}")
     return int(pixels)

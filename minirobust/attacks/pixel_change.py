@@ -15,7 +15,9 @@ import numpy as np
 
 from minirobust.backend import Array
 from minirobust.layers import Conv2D, Dense, Flatten, TemperatureSigmoid
-from minirobust.stack import Evaluation, most_likely
+from minirobust.losses import Loss
+from minirobust.model import Model, most_likely
+from minirobust.stack import Evaluation
 
 
 class Writing(NamedTuple):
@@ -45,31 +47,49 @@ class PixelChange:
 
     Parameters
     ----------
-    model : Evaluation
-        If it begins with `Dense` or `Conv2D`, after any `Flatten`, that layer's output is updated.  Any other network
-        (a custom layer, a subclass of those two) gets the changed images themselves and a full forward pass.
+    model : Model
+        If it is a network that begins with `Dense` or `Conv2D`, after any `Flatten`, that layer's output is updated.
+        Any other (a custom layer, a subclass of those two) gets the changed images themselves and a full forward pass.
     x : ndarray of float, shape (N, *input_shape)
         On the model's backend and in its dtype.
 
     Attributes
     ----------
     depth : int
-        How many layers are not computed again; 0 in networks that begin with any other layer.
+        How many layers are not computed again; 0 in models that begin with any other layer.
     before : ndarray of shape (N, *output_shape of those layers)
         Their output for `x`; `x` itself if there are none.
     pixels : ndarray of shape (N, H·W, C)
         The images' pixels, row by row, on the host.
     """
 
-    def __init__(self, model: Evaluation, x: Array) -> None:
+    def __init__(self, model: Model, x: Array) -> None:
         self.model, self.x = model, x
         self.depth = linear_depth(model)
-        self.before = model.run(x, stop=self.depth) if self.depth else x
+        self.before = self._network.run(x, stop=self.depth) if self.depth else x
         self.pixels = model.backend.to_numpy(x).reshape(len(x), *pixels_and_channels(model.input_shape))
+
+    @property
+    def _network(self) -> Evaluation:
+        assert isinstance(self.model, Evaluation)  # no other model has a depth
+        return self.model
+
+    def logits(self, before: Array) -> Array:
+        """Return the logits of one chunk of images or copies, given `before` or what `after` returns."""
+        if not self.depth:
+            return self.model.logits(before)
+        self.model.effort.queries += len(before)
+        return self._network.run(before, start=self.depth)
+
+    def gradient(self, y: Array, loss: Loss) -> tuple[Array, Array]:
+        """Return the logits and ∂L/∂before of the images, if they are one chunk."""
+        start = {"start": self.depth} if self.depth else {}
+        logits, _, gradient = self.model.gradient(self.before, y, loss, **start)
+        return logits, gradient
 
     def input_gradient(self, grad: Array) -> Array:
         """Return ∂L/∂x given ∂L/∂before, for any of the images: that of a linear layer does not depend on its input."""
-        return self.model.back(grad, stop=self.depth)
+        return self._network.back(grad, stop=self.depth) if self.depth else grad
 
     def written(self, writing: Writing) -> Array:
         """Return the copies themselves, (M, *input_shape), on the model's backend."""
@@ -113,9 +133,6 @@ class PixelChange:
         start : ndarray of int, shape (M,)
             Of each image's candidates the first that is tried.
         """
-        kernel, parameters = self.model.backend.first_to_fool, parameters_of_mlp(self.model, self.depth)
-        if kernel is not None and parameters is not None:
-            return kernel(self.before, self.pixels, images, pixels, values, labels, start, *parameters)
         own = self.pixels[images[:, None], pixels[:, :, -1]]
         untried = (values[:, -1] != own).any(axis=2) & (np.arange(len(values)) >= start[:, None])
         image, candidate = np.nonzero(untried)
@@ -127,14 +144,23 @@ class PixelChange:
 
     def predict(self, writing: Writing) -> np.ndarray:
         """Return the classes of the copies, (M,), on the host."""
-        model, classes = self.model, np.empty(len(writing.images), dtype="int64")
-        for piece in model.chunks(len(classes)):
-            logits = model.run(self.after(writing.pick(piece)), start=self.depth)
-            classes[piece] = model.backend.to_numpy(most_likely(model.backend, logits))
-        return classes
+        return self.model.backend.to_numpy(most_likely(self.model.backend, self.logits_after(writing)))
+
+    def logits_after(self, writing: Writing) -> Array:
+        """Return the logits of the copies, (M, K), on the model's backend."""
+        model, (images, pixels, values) = self.model, writing
+        kernel, parameters = model.backend.logits_after, parameters_of_mlp(model, self.depth)
+        if kernel is not None and parameters is not None:
+            model.effort.queries += len(images)
+            change = values - self.pixels[images[:, None], pixels]
+            return kernel(self.before, images, inputs(pixels, change.shape[2]), change, *parameters)
+        logits = model.xp.empty((len(images), model.classes), dtype=model.dtype)
+        for piece in model.chunks(len(images)):
+            logits[piece] = self.logits(self.after(writing.pick(piece)))
+        return logits
 
 
-def linear_depth(model: Evaluation) -> int:
+def linear_depth(model: Model) -> int:
     """Return how many layers lead up to and include the first with weights, if its output is a sum over its inputs."""
     for layer in model.layers[:-1]:
         if type(layer) in (Dense, Conv2D):  # not a subclass, whose forward may do anything
@@ -144,7 +170,7 @@ def linear_depth(model: Evaluation) -> int:
     return 0
 
 
-def parameters_of_mlp(model: Evaluation, depth: int) -> tuple[Array, float, Array, Array] | None:
+def parameters_of_mlp(model: Model, depth: int) -> tuple[Array, float, Array, Array] | None:
     """Return W₁, T, W₂ and b₂ of a network like the study's, (Flatten,) Dense, TemperatureSigmoid, Dense; else None."""
     layers = model.layers[max(depth - 1, 0) :]
     if [type(layer) for layer in layers] != [Dense, TemperatureSigmoid, Dense]:
@@ -162,13 +188,16 @@ def pixels_and_channels(input_shape: Sequence[int]) -> tuple[int, int]:
     return math.prod(places), channels
 
 
+def inputs(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Return which numbers of the flattened image the pixels are: (M, n) → (M, n·C)."""
+    return (pixels[:, :, None] * channels + np.arange(channels)).reshape(len(pixels), pixels.shape[1] * channels)
+
+
 def add_to_dense(layer: Dense, y: Array, pixels: np.ndarray, change: np.ndarray) -> None:
     """y ← y + Σ_p (x'_p - x_p) W_p over the inputs p that were written: W_p is row p of the weight matrix."""
     asarray = layer.backend.asarray
-    channels = change.shape[2]
-    inputs = (pixels[:, :, None] * channels + np.arange(channels)).reshape(len(pixels), -1)
-    change = change.reshape(len(pixels), 1, -1)
-    y += (asarray(change) @ layer.weight.value[asarray(inputs)])[:, 0]
+    rows = layer.weight.value[asarray(inputs(pixels, change.shape[2]))]
+    y += (asarray(change.reshape(len(pixels), 1, -1)) @ rows)[:, 0]
 
 
 def add_to_convolution(layer: Conv2D, y: Array, pixels: np.ndarray, change: np.ndarray) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from minirobust.attacks.attack import Attack, check_epsilon, in_chunks, signs, under_attack, uniform, where_right
+from minirobust.attacks.attack import (
+    Attack,
+    Epsilon,
+    check_epsilon,
+    in_chunks,
+    part,
+    rows,
+    signs,
+    under_attack,
+    uniform,
+    where_right,
+)
 from minirobust.backend import Array
 from minirobust.losses import Margin, evaluate
-from minirobust.network import Network
-from minirobust.stack import Evaluation, most_likely
+from minirobust.model import Model, most_likely
 from minirobust.validation import check_seed, positive_int
 
 FIRST_SHARE = 0.8  # p_init: the square's first share of the image
@@ -17,10 +28,10 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
 def square(
-    network: Network,
+    model: Any,
     x: Array,
     y: Array,
-    epsilon: float = 0.1,
+    epsilon: Epsilon = 0.1,
     *,
     queries: int = 1000,
     seed: int = 0,
@@ -36,16 +47,16 @@ def square(
 
     Parameters
     ----------
-    network : Network
-        Takes images and ends in logits.
+    model : Network or Model
+        Takes images.  A network ends in logits.
     x : ndarray of float, shape (N, H, W, C)
-        Within the network's `input_range`.
+        Within the model's `input_range`.
     y : ndarray of int, shape (N,)
         True labels.
-    epsilon : float, default 0.1
-        From 0 to the width of the input range.
+    epsilon : float or ndarray, default 0.1
+        See `fgsm`.
     queries : int, default 1000
-        Images shown to the network, the stripes included.
+        Images shown to the model, the stripes included.
     seed : int, default 0
         A sample's squares depend on its position in `x`, on nothing else.
     progress : bool, default False
@@ -60,14 +71,14 @@ def square(
     ValueError, TypeError
         If an argument is wrong or inputs are not images; the message says what was expected.
     """
-    epsilon = check_epsilon(network, epsilon)
-    if len(network.input_shape) != 3:
-        raise ValueError(f"square: expected a network of images (H, W, C), got inputs of shape {network.input_shape}")
-    model, x, y, _ = under_attack(network, x, y)
+    model, x, y, _ = under_attack(model, x, y)
+    if len(model.input_shape) != 3:
+        raise ValueError(f"square: expected a network of images (H, W, C), got inputs of shape {model.input_shape}")
+    epsilon = check_epsilon(model, epsilon, x)
     queries, seed = positive_int("square", "queries", queries), check_seed(seed)
     images = model.xp.empty(x.shape, dtype=x.dtype)
     for chunk in in_chunks(model, len(x), "square", progress):
-        images[chunk] = _search(model, x[chunk], y[chunk], epsilon, queries, seed, chunk)
+        images[chunk] = _search(model, x[chunk], y[chunk], part(epsilon, chunk), queries, seed, chunk)
     return Attack.judge(model, x, y, images, epsilon, seed)
 
 
@@ -79,7 +90,7 @@ def side(query: int, queries: int, height: int, width: int) -> int:
     return min(max(round(math.sqrt(p * height * width)), 1), height, width)
 
 
-def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int, seed: int, chunk: slice) -> Array:
+def _search(model: Model, x: Array, y: Array, epsilon: Epsilon, queries: int, seed: int, chunk: slice) -> Array:
     """Return for every sample of one chunk the first image that fools, else the one of the largest margin loss.
 
     A query writes its squares into the images, and puts back the old pixels of those that are no better.
@@ -88,7 +99,7 @@ def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int,
     height, width, channels = model.input_shape
     images = x.copy()
     standing = where_right(model, model.logits(x), y)  # the samples that nothing has fooled so far
-    x, y, current = x[standing], y[standing], x[standing]  # of these alone
+    x, y, epsilon, current = rows(standing, x, y, epsilon, x)  # of these alone
     best = xp.full(len(standing), -math.inf, dtype=x.dtype)
     for query in range(queries):
         if not len(standing):
@@ -100,7 +111,7 @@ def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int,
         else:
             place = _squares(model, u[:, :2], side(query, queries, height, width))
             before = current[place]
-            after = _repainted(model, x[place], before, u[:, None, None, 2:], epsilon)
+            after = _repainted(model, x[place], before, u[:, None, None, 2:], *rows(place, epsilon))
         current[place] = after
         logits = model.logits(current)
         value, _ = evaluate(loss, backend, logits, y)
@@ -110,26 +121,26 @@ def _search(model: Evaluation, x: Array, y: Array, epsilon: float, queries: int,
         current[place] = xp.where(better[:, None, None, None], after, before)
         if len(right) < len(standing):
             images[standing] = current
-            standing, x, y, current, best = (array[right] for array in (standing, x, y, current, best))
+            standing, x, y, epsilon, current, best = rows(right, standing, x, y, epsilon, current, best)
     images[standing] = current
     return images
 
 
-def _stripes(model: Evaluation, x: Array, u: Array, epsilon: float) -> Array:
+def _stripes(model: Model, x: Array, u: Array, epsilon: Epsilon) -> Array:
     """Return clip(x ± ε), with one sign for a whole column."""
     return model.xp.clip(x + epsilon * signs(model, u), *model.input_range)
 
 
-def _squares(model: Evaluation, u: Array, size: int) -> tuple[Array, Array, Array]:
+def _squares(model: Model, u: Array, size: int) -> tuple[Array, Array, Array]:
     """Return indices (n, i, j) of the pixels of one square per image; `u`, (N, 2), gives its first row and column."""
     height, width, _ = model.input_shape
     steps = model.xp.arange(size)
-    rows = (u[:, :1] * (height - size + 1)).astype("int64") + steps
-    columns = (u[:, 1:] * (width - size + 1)).astype("int64") + steps
-    return model.xp.arange(len(u))[:, None, None], rows[:, :, None], columns[:, None, :]
+    down = (u[:, :1] * (height - size + 1)).astype("int64") + steps
+    across = (u[:, 1:] * (width - size + 1)).astype("int64") + steps
+    return model.xp.arange(len(u))[:, None, None], down[:, :, None], across[:, None, :]
 
 
-def _repainted(model: Evaluation, x: Array, before: Array, u: Array, epsilon: float) -> Array:
+def _repainted(model: Model, x: Array, before: Array, u: Array, epsilon: Epsilon) -> Array:
     """Return clip(x ± ε) in every square; one that this would not change gets the opposite signs."""
     xp, change = model.xp, epsilon * signs(model, u)
     after = xp.clip(x + change, *model.input_range)

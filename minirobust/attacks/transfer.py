@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from minirobust.attacks.attack import Attack, under_attack
+from minirobust import backend
+from minirobust.attacks.attack import Attack, as_model, under_attack
 from minirobust.backend import Array
-from minirobust.network import Network
+from minirobust.validation import check_batch
 
 
-def transfer(
-    source: Network, target: Network, x: Array, y: Array, attack: Callable[[Network, Array, Array], Attack]
-) -> Attack:
+def transfer(source: Any, target: Any, x: Array, y: Array, attack: Callable[[Any, Array, Array], Attack]) -> Attack:
     """Make images by `attack(source, x, y)` and judge them by `target`.
 
-    A network that falls to images made on another one, but resists those made on itself, hides its gradient.
+    A model that falls to images made on another one, but resists those made on itself, hides its gradient.
 
     Parameters
     ----------
-    source, target : Network
+    source, target : Network or Model
         Of one input shape, input range and number of classes; backends and dtypes may differ.
     x : ndarray of float, shape (N, *input_shape)
-        Within the networks' `input_range`.
+        Within the models' `input_range`.
     y : ndarray of int, shape (N,)
         True labels.
     attack : callable
-        Takes a network, images and labels and returns an `Attack`: `pgd`, or ``functools.partial(pgd, epsilon=0.2)``.
+        Takes a model, images and labels and returns an `Attack`: `pgd`, or ``functools.partial(pgd, epsilon=0.2)``.
 
     Returns
     -------
@@ -40,25 +40,26 @@ def transfer(
     check_source("transfer: source", source, target)
     model, x_target, y_target, _ = under_attack(target, x, y)
     made = attack(source, x, y)
-    images = made.images if target.backend.owns(made.images) else source.backend.to_numpy(made.images)
-    return Attack.judge(model, x_target, y_target, target.check_input(images), made.epsilon, made.seed)
+    images = made.images if model.backend.owns(made.images) else backend.of(made.images).to_numpy(made.images)
+    images = check_batch(images, model.input_shape, model.dtype, "transfer", model.backend)
+    return Attack.judge(model, x_target, y_target, images, made.epsilon, made.seed)
 
 
-def check_source(name: str, source: Network, target: Network) -> None:
+def check_source(name: str, source: Any, target: Any) -> None:
     """Raise unless `source`, which messages call `name`, has the shapes and the input range of `target`.
 
     Raises
     ------
     ValueError, TypeError
-        If it is no network, or does not end in logits, or differs in input shape, input range or number of classes.
+        If it is no model, or a network that does not end in logits, or differs in input shape, input range or number of
+        classes.
     """
-    if not isinstance(source, Network):
-        raise TypeError(f"{name}: expected a Network, got {source!r}")
     try:
-        source.expect_logits()
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    for attribute in ("input_shape", "input_range", "output_shape"):
+        source = as_model(source)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    target = as_model(target)
+    for attribute in ("input_shape", "input_range", "classes"):
         expected, got = getattr(target, attribute), getattr(source, attribute)
         if got != expected:
             raise ValueError(f"{name}: expected the target's {attribute} {expected}, got {got}")

@@ -60,12 +60,14 @@ class NumbaBackend(NumpyBackend):
         self.kernels.softmax_cross_entropy(logits, np.ascontiguousarray(y, "int64"), loss, gradient)
         return loss, gradient
 
-    def sign_step(self, x: Array, gradient: Array, size: float, low: Array | float, high: Array | float) -> Array:
+    def sign_step(
+        self, x: Array, gradient: Array, size: Array | float, low: Array | float, high: Array | float
+    ) -> Array:
         """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0."""
         x, number = np.ascontiguousarray(x), x.dtype.type
         stepped = np.empty_like(x)
-        low, high = (b.reshape(-1) if isinstance(b, np.ndarray) else number(b) for b in (low, high))
-        self.kernels.sign_step(x.reshape(-1), gradient.reshape(-1), number(size), low, high, stepped.reshape(-1))
+        bounds = (b.reshape(-1) if isinstance(b, np.ndarray) else number(b) for b in (size, low, high))
+        self.kernels.sign_step(x.reshape(-1), gradient.reshape(-1), *bounds, stepped.reshape(-1))
         return stepped
 
     def max_pool(self, x: Array, window: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
@@ -99,26 +101,23 @@ class NumbaBackend(NumpyBackend):
         numbers = beta1, beta2, (1 - beta1) / scale, (1 - beta2) / scale**2
         self.kernels.adam_step(*arrays, *rates, *map(arrays[0].dtype.type, numbers))
 
-    def first_to_fool(
+    def logits_after(
         self,
         before: Array,
-        own: Array,
         images: Array,
-        pixels: Array,
-        values: Array,
-        labels: Array,
-        start: Array,
+        inputs: Array,
+        change: Array,
         weight1: Array,
         temperature: float,
         weight2: Array,
         bias2: Array,
     ) -> Array:
-        """Return what `PixelChange.first_to_fool` does, for Dense, TemperatureSigmoid, Dense: see the kernel."""
-        arrays = map(np.ascontiguousarray, (before, own, images, pixels, values, start, labels))
+        """Return what `PixelChange.logits_after` does, for Dense, TemperatureSigmoid, Dense: see the kernel."""
+        arrays = map(np.ascontiguousarray, (before, images, inputs, change.reshape(inputs.shape)))
         weights = weight1, before.dtype.type(temperature), np.ascontiguousarray(weight2.T), bias2
-        first = np.empty(len(images), "int64")
-        self.kernels.first_to_fool(*arrays, *weights, first)
-        return first
+        logits = np.empty((len(images), len(bias2)), before.dtype)
+        self.kernels.logits_after(*arrays, *weights, logits)
+        return logits
 
     # Convolution, by strips that are unrolled across only: the patches of all rows of outputs are parts of one strip,
     # a quarter of what im2col copies (Cho & Brand, 2017).  Two neighbouring outputs share a strip.  Its patches

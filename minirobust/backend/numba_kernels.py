@@ -22,7 +22,7 @@ from numba.extending import overload
 __all__ = [
     "adam_step",
     "add_patches",
-    "first_to_fool",
+    "logits_after",
     "max_pool",
     "max_pool_gradient",
     "sigmoid",
@@ -195,8 +195,8 @@ def adam_step(
 @njit(**EXACT)
 def sign_step(x: Any, gradient: Any, size: Any, low: Any, high: Any, stepped: Any) -> None:
     for i in range(x.size):
-        up = x[i] + size if gradient[i] > 0 else x[i]
-        stepped[i] = min(max(x[i] - size if gradient[i] < 0 else up, each(low, i)), each(high, i))
+        up = x[i] + each(size, i) if gradient[i] > 0 else x[i]
+        stepped[i] = min(max(x[i] - each(size, i) if gradient[i] < 0 else up, each(low, i)), each(high, i))
 
 
 # Images (N, H, W, C).  The innermost loop runs over numbers that lie side by side.  A slice there would cost more than
@@ -264,79 +264,55 @@ def add_patches(patches: Any, down: int, stride_down: int, step: int, x: Any) ->
                         x[n, i * stride_down + u, j * step + t] += patches[n, i, j, u * run + t]
 
 
-# The pixel attack on a network of two dense layers with a temperature sigmoid between them
+# The pixel attacks on a network of two dense layers with a temperature sigmoid between them
 
 
 @njit(error_model="numpy", nogil=True, cache=True, fastmath={"contract", "reassoc"})
-def first_to_fool(
+def logits_after(
     before: Any,
-    own: Any,
     images: Any,
-    pixels: Any,
-    values: Any,
-    start: Any,
-    labels: Any,
+    inputs: Any,
+    change: Any,
     weight1: Any,
     temperature: Any,
     weight2: Any,
     bias2: Any,
-    first: Any,
+    logits: Any,
 ) -> None:
-    """Write into `first` (M,) which candidate, from `start` (M,) on, is the first to fool each image; B if none does.
+    """Write into `logits` (M, K) those of M copies of images, in each of which a few inputs changed.
 
     Parameters
     ----------
     before : ndarray of shape (N, units)
         Output of the first layer for all images.
-    own : ndarray of shape (N, H·W, C)
-        Their pixels.
     images : ndarray of int, shape (M,)
-        Which of them are tried.
-    pixels : ndarray of int, shape (M, B, n)
-        The pixels on which each candidate stands.
-    values : ndarray of shape (B, n, C)
-        What it writes there.
-    labels : ndarray of int, shape (N,)
-    weight1 : ndarray of shape (H·W·C, units)
+        Which image each is a copy of.
+    inputs : ndarray of int, shape (M, n)
+        Which of its inputs changed.
+    change : ndarray of shape (M, n)
+        By how much.
+    weight1 : ndarray of shape (inputs, units)
     weight2 : ndarray of shape (K, units)
         Transposed, so that a class' weights lie side by side.
     """
-    one, zero = before.dtype.type(1), before.dtype.type(0)
-    candidates, count, channels = values.shape
+    one, least = before.dtype.type(1), before.dtype.type(-80)
     hidden = np.empty(before.shape[1], before.dtype)
     for m in range(images.size):
         n = images[m]
-        first[m] = candidates
-        for k in range(start[m], candidates):
-            last = pixels[m, k, count - 1]
-            tried = True  # on fewer pixels: the last one keeps its value
-            for c in range(channels):
-                tried &= values[k, count - 1, c] == own[n, last, c]
-            if tried:
-                continue
+        for i in range(hidden.size):
+            hidden[i] = before[n, i]
+        for p in range(inputs.shape[1]):
+            row, size = inputs[m, p], change[m, p]
             for i in range(hidden.size):
-                hidden[i] = before[n, i]
-            for p in range(count):
-                for c in range(channels):
-                    change = values[k, p, c] - own[n, pixels[m, k, p], c]
-                    row = pixels[m, k, p] * channels + c
-                    if change != zero:
-                        for i in range(hidden.size):
-                            hidden[i] += change * weight1[row, i]
+                hidden[i] += size * weight1[row, i]
+        for i in range(hidden.size):
+            scaled = hidden[i] / temperature
+            # exp(-80) is 1.8e-35, too little to show in a logit.  Below -87 float32 is subnormal, and ten times slower.
+            exponent = -abs(scaled)
+            e = exp_negative(least if exponent < least else exponent)
+            hidden[i] = (one if scaled >= 0 else e) / (one + e)
+        for j in range(bias2.size):
+            z = bias2[j]
             for i in range(hidden.size):
-                scaled = hidden[i] / temperature
-                e = exp_negative(-abs(scaled))
-                hidden[i] = (one if scaled >= 0 else e) / (one + e)
-            largest, prediction = -np.inf, -1
-            for j in range(bias2.size):
-                z = bias2[j]
-                for i in range(hidden.size):
-                    z += hidden[i] * weight2[j, i]
-                if not abs(z) < np.inf:  # not finite: no class
-                    prediction = -1
-                    break
-                if z > largest:
-                    largest, prediction = z, j
-            if prediction != labels[n]:
-                first[m] = k
-                break
+                z += hidden[i] * weight2[j, i]
+            logits[m, j] = z

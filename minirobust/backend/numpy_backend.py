@@ -36,16 +36,16 @@ class NumpyBackend:
         subnormal numbers; where that is not so, the scale is 1.
     adam_step : callable or None
         A kernel for `minirobust.optimizers.adam_step`, with the same arguments; None where that function itself runs.
-    first_to_fool : callable or None
-        A kernel for `minirobust.attacks.pixel_change.PixelChange.first_to_fool` on dense networks; None where that
-        method itself runs.
+    logits_after : callable or None
+        A kernel for `minirobust.attacks.pixel_change.PixelChange.logits_after` on the study's MLP; None where the
+        layers themselves run.
     """
 
     name = "numpy"
     chunk_bytes = 3 << 20
     loss_scale = 2.0**40
     adam_step: Any = None
-    first_to_fool: Any = None
+    logits_after: Any = None
 
     def __init__(self) -> None:
         self.xp: Any = np
@@ -209,7 +209,9 @@ class NumpyBackend:
 
     # A step of an attack
 
-    def sign_step(self, x: Array, gradient: Array, size: float, low: Array | float, high: Array | float) -> Array:
+    def sign_step(
+        self, x: Array, gradient: Array, size: Array | float, low: Array | float, high: Array | float
+    ) -> Array:
         """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0: no NaN enters an image."""
         sign = (gradient > 0).astype(x.dtype) - (gradient < 0).astype(x.dtype)
         return self.xp.clip(x + size * sign, low, high)

@@ -27,7 +27,9 @@ from minirobust.commands.terminal import is_quiet, say
 from minirobust.network import Network
 from minirobust.tables import table
 
-AttackName = Literal["fgsm", "fgvm", "pgd", "noise", "square", "pixel", "brute-force-pixel", "transfer"]
+AttackName = Literal[
+    "fgsm", "fgvm", "pgd", "apgd", "noise", "square", "pixel", "brute-force-pixel", "greedy-pixel", "transfer"
+]
 ATTACK = "The attack's own"  # panel of --help
 
 
@@ -40,18 +42,22 @@ def attack(
     checkpoint: CheckpointPath,
     name: Annotated[
         AttackName,
-        typer.Argument(metavar="ATTACK", help="fgsm, fgvm, pgd, noise, square, pixel, brute-force-pixel or transfer."),
+        typer.Argument(
+            metavar="ATTACK",
+            help="fgsm, fgvm, pgd, apgd, noise, square, pixel, brute-force-pixel, greedy-pixel or transfer.",
+        ),
     ] = "fgsm",
     dataset: TestSet = None,
     samples: Samples = 1000,
     save: Annotated[Path | None, typer.Option(help="Keep images, predictions and labels in this .npz file.")] = None,
     backend: BackendName = "numpy",
     epsilon: Annotated[float | None, _own("Largest change of a pixel (0.1).")] = None,
-    steps: Annotated[int | None, _own("Of pgd and transfer (40).", least=1)] = None,
-    starts: Annotated[int | None, _own("Of pgd and transfer (2).", least=1)] = None,
+    steps: Annotated[int | None, _own("Of pgd and transfer (40), and of apgd (100).", least=1)] = None,
+    starts: Annotated[int | None, _own("Of pgd and transfer (2), and of apgd (1).", least=1)] = None,
     draws: Annotated[int | None, _own("Of noise (1).", least=1)] = None,
     queries: Annotated[int | None, _own("Of square (1000).", least=1)] = None,
-    pixels: Annotated[int | None, _own("Of pixel: how many at most (3).", least=1)] = None,
+    pixels: Annotated[int | None, _own("Of pixel and greedy-pixel: how many at most (3).", least=1)] = None,
+    shortlist: Annotated[int | None, _own("Of greedy-pixel: how many to try each time (all).", least=1)] = None,
     seed: Annotated[int | None, _own("Of random draws (0).", least=0)] = None,
     source: Annotated[Path | None, _own("Of transfer: the checkpoint on which PGD makes the images.")] = None,
 ) -> None:
@@ -63,7 +69,8 @@ def attack(
     over classes.
     """
     own = {"epsilon": epsilon, "steps": steps, "starts": starts, "draws": draws, "queries": queries}
-    own = {option: value for option, value in (own | {"pixels": pixels, "seed": seed}).items() if value is not None}
+    own |= {"pixels": pixels, "shortlist": shortlist, "seed": seed}
+    own = {option: value for option, value in own.items() if value is not None}
     run = _prepared(name, own, source, backend, progress=not is_quiet(context))
     check_output(save, ".npz")
     network, recorded = open_checkpoint(checkpoint, backend)

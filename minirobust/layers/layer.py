@@ -162,6 +162,14 @@ class Layer:
         """Return ∂L/∂x given ∂L/∂y: all that an attack needs."""
         raise NotImplementedError(f"{type(self).__name__} has no input_gradient(grad_y)")
 
+    def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
+        """Return `input_gradient` with a gentler derivative, for attacks that a saturated one would blind.
+
+        Activations write it; what they compute forward stays as it is.  `amount` goes from 0, the true derivative, to
+        1, the gentlest that attacks begin with.  See `minirobust.attacks.surrogates`.
+        """
+        return self.input_gradient(grad_y)
+
     def parameter_gradients(self, grad_y: Array) -> None:
         """Write ∂L/∂parameter into each parameter's `grad`: what training needs besides."""
         if self.has_parameters:

@@ -39,3 +39,7 @@ class TemperatureSigmoid(Layer):
 
     def input_gradient(self, grad_y: Array) -> Array:
         return grad_y * self.backend.sigmoid_derivative(self.net, self.temperature)
+
+    def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
+        """Return the gradient with the derivative at a higher temperature: T, and 64 T for an `amount` of 1."""
+        return grad_y * self.backend.sigmoid_derivative(self.net, self.temperature * 64**amount)

@@ -14,11 +14,15 @@ def transferred(network, x, y, epsilon=0.1):
 
 
 ATTACKS = {
+    "apgd": partial(mr.attacks.apgd, steps=8, starts=3),
     "fgsm": mr.attacks.fgsm,
     "fgvm": mr.attacks.fgvm,
     "noise": partial(mr.attacks.noise, draws=3),
     "pgd": partial(mr.attacks.pgd, steps=5, starts=3),
     "pgd on the margin": partial(mr.attacks.pgd, steps=5, loss=mr.Margin()),
+    "pgd, smoothed": partial(mr.attacks.pgd, steps=2, gradients=mr.attacks.annealed()),
+    "pgd, every target": partial(mr.attacks.pgd, steps=5, target="all"),
+    "fgsm, every target": partial(mr.attacks.fgsm, target="all"),
     "square": partial(mr.attacks.square, queries=30),
     "transfer": transferred,
 }
@@ -207,7 +211,15 @@ class TestErrors:
 
 
 @pytest.mark.parametrize(
-    ("attack", "name"), [("pgd", "steps"), ("pgd", "starts"), ("noise", "draws"), ("square", "queries")]
+    ("attack", "name"),
+    [
+        ("apgd", "steps"),
+        ("apgd", "starts"),
+        ("pgd", "steps"),
+        ("pgd", "starts"),
+        ("noise", "draws"),
+        ("square", "queries"),
+    ],
 )
 @pytest.mark.parametrize("value", [0, -1, 1.5])
 def test_a_wrong_number_of_tries(attack, name, value, net, x, y):
@@ -230,7 +242,7 @@ def test_a_bound_that_float32_cannot_hold_is_met_all_the_same(backend):
     assert backend.to_numpy(again.images).max() <= np.float32(2.8215)
 
 
-@pytest.mark.parametrize("attack", [mr.attacks.pgd, mr.attacks.square])
+@pytest.mark.parametrize("attack", [mr.attacks.apgd, mr.attacks.pgd, mr.attacks.square])
 def test_progress_shows_nothing_but_in_a_terminal_and_changes_nothing(attack, net, x, y, capfd):
     same(net.backend.to_numpy, attack(net, x, y, progress=True), attack(net, x, y))
     assert capfd.readouterr() == ("", "")

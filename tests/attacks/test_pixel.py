@@ -1,13 +1,15 @@
 """Pixel attacks against exhaustive enumeration in plain loops, and the shortcut against the full forward pass."""
 
 import sys
+from functools import partial
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust.attacks.pixel import ranking, scores
+from minirobust.attacks.pixel import headroom, ranking, scores
 from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
 from minirobust.stack import Evaluation
 
@@ -59,6 +61,15 @@ CASES = {
     "subclass first": (lambda: [mr.Flatten(), Halved(5), *head()], (3, 3, 1)),
     "linear": (lambda: [mr.Flatten(), mr.Dense(3)], (3, 3, 1)),
 }
+
+
+ATTACKS = {
+    "ranked": partial(mr.attacks.pixel, pixels=2),
+    "brute force": mr.attacks.brute_force_pixel,
+    "greedy": partial(mr.attacks.greedy_pixel, pixels=2),
+    "greedy, shortlist": partial(mr.attacks.greedy_pixel, pixels=2, shortlist=3),
+}
+OF_SEVERAL_PIXELS = (mr.attacks.pixel, mr.attacks.greedy_pixel)
 
 
 def network(case, backend, dtype="float64", seed=2, **options):
@@ -121,6 +132,48 @@ def loops(net, x, y, pixels, order=None):
     return images, np.array(counts), fooled_at, tried
 
 
+def greedy_loops(net, x, y, pixels, loss=None, shortlist=None):
+    """The greedy attack by definition: the images, and which pixels were written, in order."""
+    loss, home = loss or mr.Margin(), net.backend.to_numpy
+    channels = as_pixels(net, x).shape[2]
+    images, written = x.copy(), []
+    for i, label in enumerate(y):
+        image, order, right = x[i : i + 1].copy(), [], home(net.predict(x[i : i + 1]))[0] == label
+        while right and len(order) < pixels:
+            best = None
+            for p in shortlisted(net, image, label, loss, order, shortlist):
+                for values in product(net.input_range, repeat=channels):
+                    candidate = image.copy()
+                    as_pixels(net, candidate)[0, p] = values
+                    if np.array_equal(candidate, image):
+                        continue
+                    logits = home(net.logits(candidate))
+                    fools = logits.argmax() != label
+                    value = loss.value_and_gradient(logits, np.array([label]))[0][0]
+                    if best is None or (fools, value) > best[:2]:
+                        best = fools, value, candidate, p
+            right, image, order = not best[0], best[2], [*order, best[3]]
+        written.append(order if not right else [])
+        if not right:
+            images[i] = image[0]
+    return images, written
+
+
+def shortlisted(net, image, label, loss, written, count):
+    """The pixels to try, in their order in the image: those that may raise the loss most to first order."""
+    low, high = net.input_range
+    g = as_pixels(net, net.backend.to_numpy(net.input_gradient(image, [label], loss)))[0]
+    own = as_pixels(net, image)[0]
+    gain = np.maximum(g * (high - own), g * (low - own)).sum(axis=1)
+    free = sorted(set(range(len(gain))) - set(written), key=lambda p: -gain[p])
+    return sorted(free[:count])
+
+
+def pixels_in_order(net, attack):
+    count, pixels = map(net.backend.to_numpy, (attack.count, attack.pixels))
+    return [list(row[:n]) for row, n in zip(pixels, count, strict=True)]
+
+
 # Against the definition
 
 
@@ -171,6 +224,90 @@ def test_brute_force_never_does_worse_than_the_best_pixel(case):
     assert not (ranked & ~home(mr.attacks.brute_force_pixel(net, x, y).fooled)).any()
 
 
+# The greedy attack
+
+
+@pytest.mark.parametrize("shortlist", [None, 3])
+def test_the_greedy_attack_does_what_plain_loops_do(case, shortlist):
+    net, x, y = case[0], case[1][:12], case[2][:12]
+    attack = mr.attacks.greedy_pixel(net, x, y, 3, shortlist=shortlist)
+    images, written = greedy_loops(net, x, y, 3, shortlist=shortlist)
+    assert net.backend.to_numpy(attack.count).tolist() == [len(order) for order in written]
+    if not isinstance(net.layers[0], mr.AvgPool2D):  # there, equal pixels of one window tie, and rounding decides
+        assert pixels_in_order(net, attack) == written
+        np.testing.assert_array_equal(net.backend.to_numpy(attack.images), images)
+
+
+def test_the_greedy_attack_with_cross_entropy_does_what_plain_loops_do(backend, rng):
+    net = network("colour", backend)
+    x, y = samples(net, rng)
+    loss = mr.SoftmaxCrossEntropy()
+    written = greedy_loops(net, x, y, 2, loss)[1]
+    assert pixels_in_order(net, mr.attacks.greedy_pixel(net, x, y, 2, loss=loss)) == written
+    assert written != greedy_loops(net, x, y, 2)[1]
+
+
+class Downhill(mr.Margin):
+    """A loss that is smallest where the network is wrong."""
+
+    def formula(self, backend, logits, y):
+        value, gradient = super().formula(backend, logits, y)
+        return -value, -gradient
+
+
+@pytest.mark.parametrize("loss", [None, mr.SoftmaxCrossEntropy(), Downhill()], ids=repr)
+def test_with_one_pixel_greedy_fools_where_brute_force_does(case, loss):
+    net, x, y = case
+    home = net.backend.to_numpy
+    greedy = mr.attacks.greedy_pixel(net, x, y, 1, loss=loss)
+    brute = mr.attacks.brute_force_pixel(net, x, y)
+    np.testing.assert_array_equal(home(greedy.fooled), home(brute.fooled))
+
+
+@pytest.mark.parametrize("shortlist", [None, 2])
+def test_of_equal_candidates_the_first_in_the_image_is_written(backend, shortlist):
+    """Whichever pixel goes to 1 is the largest, but only the second one has a gradient."""
+    net = mr.Network([mr.MaxPool2D(2), mr.Flatten(), mr.Dense(2)], (2, 2, 1), backend=backend, dtype="float64")
+    net.layers[2].weight.value[...] = backend.asarray(np.array([[1.0, 0]]))
+    net.layers[2].bias.value[...] = backend.asarray(np.array([0, 0.75]))
+    x = np.array([0.25, 0.5, 0, 0]).reshape(1, 2, 2, 1)
+    assert pixels_in_order(net, mr.attacks.greedy_pixel(net, x, [1], shortlist=shortlist)) == [[0]]
+
+
+def test_a_shortlist_of_all_pixels_is_the_exact_search(case):
+    net, x, y = case
+    attacks = [mr.attacks.greedy_pixel(net, x, y, 2, shortlist=count) for count in (None, 1000)]
+    np.testing.assert_array_equal(*(net.backend.to_numpy(attack.images) for attack in attacks))
+
+
+def test_headroom_is_the_largest_rise_to_first_order(backend):
+    x = backend.asarray(np.array([[[[0.0, 1, 0.5], [0.25, 0.25, 0.25]]]]))
+    gradient = backend.asarray(np.array([[[[-3.0, 3, 2], [4, -4, 0]]]]))
+    np.testing.assert_array_equal(backend.to_numpy(headroom(gradient, x, (0.0, 1.0))), [[1, 4]])
+    flat = headroom(backend.asarray(np.array([[-1.0, 2]])), backend.asarray(np.array([[0.5, -1.0]])), (-2.0, 0.5))
+    np.testing.assert_array_equal(backend.to_numpy(flat), [[2.5, 3]])
+
+
+def test_greedy_fools_more_real_digits_than_the_ranking(backend, digits):
+    net = mr.models.mlp(1.0, hidden=32, backend=backend)
+    mr.fit(net, mr.Adam(net), (digits.train.pixels(slice(1000)), digits.train.labels[:1000]), epochs=3)
+    x, y = digits.test.pixels(slice(100)), digits.test.labels[:100]
+    greedy, ranked = (attack(net, x, y) for attack in (mr.attacks.greedy_pixel, mr.attacks.pixel))
+    assert backend.to_numpy(greedy.fooled).sum() > backend.to_numpy(ranked.fooled).sum()
+
+
+def test_greedy_believes_no_shortcut(backend, rng, monkeypatch):
+    """It says that every candidate fools, but a full forward pass has the last word."""
+    net = network("grey", backend)
+    x, y = samples(net, rng)
+    nan = backend.asarray(np.full(3, np.nan))
+    monkeypatch.setattr(PixelChange, "logits_after", lambda self, writing: nan + net.xp.zeros((len(writing.images), 1)))
+    attack = mr.attacks.greedy_pixel(net, x, y)
+    fooled = backend.to_numpy(attack.fooled)
+    np.testing.assert_array_equal(fooled, backend.to_numpy(net.predict(attack.images)) != y)
+    assert not fooled.all()
+
+
 # The shortcut
 
 
@@ -192,7 +329,19 @@ def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
     np.testing.assert_array_equal(home(change.written(writing)), copies)
     full = home(net.evaluate(copies, stop=change.depth))
     np.testing.assert_allclose(home(change.after(writing)), full, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(home(change.logits_after(writing)), home(net.logits(copies)), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(change.predict(writing), home(net.predict(copies)))
+
+
+def test_the_shortcut_through_saturated_units(backend, rng):
+    """At a low temperature exp(-|net|/T) is subnormal or 0 in most units."""
+    net = network("grey", backend, dtype="float32")
+    net.layers[2].temperature = 1 / 64
+    x = samples(net, rng)[0].astype("float32")
+    change = PixelChange(Evaluation(net), net.check_input(x))
+    writing = random_writing(net, rng, x, 40, 2)
+    full = backend.to_numpy(net.logits(change.written(writing)))
+    np.testing.assert_allclose(backend.to_numpy(change.logits_after(writing)), full, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -236,8 +385,10 @@ def test_a_candidate_without_finite_logits_fools(backend, broken):
 def test_the_gradient_through_the_shortcut_is_the_gradient(case):
     net, x, y = case
     home = net.backend.to_numpy
-    change = PixelChange(net, net.check_input(x))
-    gradient = change.input_gradient(net.input_gradient(change.before, y, start=change.depth))
+    change = PixelChange(Evaluation(net), net.check_input(x))
+    logits, gradient = change.gradient(net.backend.asarray(y), mr.SoftmaxCrossEntropy())
+    gradient = change.input_gradient(gradient)
+    np.testing.assert_allclose(home(logits), home(net.logits(x)), rtol=1e-12)
     np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12, atol=1e-15)
 
 
@@ -288,7 +439,6 @@ def test_a_full_forward_pass_has_the_last_word(backend, rng, monkeypatch):
 def candidates(backend, monkeypatch):
     """The candidates that are looked at, as (image, pixels, values), by their number of pixels."""
     seen = {}
-    monkeypatch.setattr(backend, "first_to_fool", None)  # a kernel cannot be watched: it is tested against a loop
     predict = PixelChange.predict
 
     def spy(self, writing):
@@ -366,18 +516,20 @@ def test_the_score_is_the_mean_over_channels_of_the_absolute_gradient(backend):
 # Promises
 
 
-def test_success_never_falls_as_pixels_are_added(case):
+@pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
+def test_success_never_falls_as_pixels_are_added(case, attack):
     net, x, y = case
     home = net.backend.to_numpy
-    fooled_at = home(mr.attacks.pixel(net, x, y, 2).fooled_at)
+    fooled_at = home(attack(net, x, y, 2).fooled_at)
     assert (fooled_at[0] <= fooled_at[1]).all()
-    np.testing.assert_array_equal(home(mr.attacks.pixel(net, x, y, 1).fooled), fooled_at[0])
+    np.testing.assert_array_equal(home(attack(net, x, y, 1).fooled), fooled_at[0])
 
 
-def test_what_is_reported_is_what_was_written(case):
+@pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
+def test_what_is_reported_is_what_was_written(case, attack):
     net, x, y = case
     home = net.backend.to_numpy
-    attack = mr.attacks.pixel(net, x, y, 2)
+    attack = attack(net, x, y, 2)
     images = as_pixels(net, x.copy())
     count, pixels, values = map(home, (attack.count, attack.pixels, attack.values))
     for i, n in enumerate(count):
@@ -392,7 +544,7 @@ def test_what_is_reported_is_what_was_written(case):
 def test_success_is_what_a_second_prediction_says_of_the_returned_images(case):
     net, x, y = case
     home = net.backend.to_numpy
-    for attack in (mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)):
+    for attack in (attack(net, x, y) for attack in ATTACKS.values()):
         predictions = home(net.predict(attack.images))
         np.testing.assert_array_equal(home(attack.predictions), predictions)
         np.testing.assert_array_equal(home(attack.fooled), predictions != y)
@@ -403,7 +555,7 @@ def test_images_wrong_beforehand_are_returned_as_they_came(case):
     net, x, y = case
     home = net.backend.to_numpy
     wrong = home(net.predict(x)) != y
-    for attack in (mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)):
+    for attack in (attack(net, x, y) for attack in ATTACKS.values()):
         np.testing.assert_array_equal(home(attack.images)[wrong], x[wrong])
         assert home(attack.fooled_at)[:, wrong].all()
         assert not home(attack.count)[wrong].any()
@@ -426,19 +578,20 @@ def test_the_chunk_size_changes_nothing(case, monkeypatch, pass_together):
     for chunk, batch in ((500, 64), (7, 3), (1, 1)):
         pass_together(net, chunk)
         monkeypatch.setattr(pixel_module, "BATCH", batch)
-        attacks.append((mr.attacks.pixel(net, x, y, 2), mr.attacks.brute_force_pixel(net, x, y)))
+        attacks.append([attack(net, x, y) for attack in ATTACKS.values()])
     for others in attacks[1:]:
         for one, other in zip(attacks[0], others, strict=True):
             for name in ("images", "fooled", "predictions", "clean_correct", "count", "pixels", "values", "fooled_at"):
                 np.testing.assert_array_equal(home(getattr(one, name)), home(getattr(other, name)))
 
 
-def test_float32_finds_what_float64_finds(backend, rng):
+@pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
+def test_float32_finds_what_float64_finds(backend, rng, attack):
     net = network("grey", backend, dtype="float32")
     x, y = samples(net, rng)
     x = x.astype("float32")
-    single = mr.attacks.pixel(net, x, y)
-    double = mr.attacks.pixel(net.to(backend, dtype="float64"), x.astype("float64"), y)
+    single = attack(net, x, y)
+    double = attack(net.to(backend, dtype="float64"), x.astype("float64"), y)
     np.testing.assert_array_equal(backend.to_numpy(single.images), backend.to_numpy(double.images))
     assert backend.to_numpy(single.images).dtype == np.float32
 
@@ -451,6 +604,39 @@ def test_another_input_range(backend, rng):
     assert set(values[~np.isnan(values)]) == {-2, 0.5}
     assert attack.epsilon == 2.5
     np.testing.assert_array_equal(backend.to_numpy(attack.images), loops(net, x, y, 3)[0])
+    for shortlist in (None, 3):
+        greedy = mr.attacks.greedy_pixel(net, x, y, 2, shortlist=shortlist)
+        np.testing.assert_array_equal(
+            backend.to_numpy(greedy.images), greedy_loops(net, x, y, 2, shortlist=shortlist)[0]
+        )
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_any_model_can_be_attacked(case, attack):
+    """One of which nothing but logits and gradients is known gets the same images."""
+    net, x, y = case
+    model, home = Evaluation(net), net.backend.to_numpy
+    foreign = SimpleNamespace(
+        logits=model.logits,
+        gradient=model.gradient,
+        input_shape=net.input_shape,
+        input_range=net.input_range,
+        classes=3,
+        backend=net.backend,
+        dtype=net.dtype,
+    )
+    np.testing.assert_array_equal(home(attack(foreign, x, y).images), home(attack(net, x, y).images))
+
+
+def test_every_candidate_counts_as_a_query(backend):
+    """Those that change something: the first pixel is at one end already."""
+    net = constant("grey", backend)
+    x = np.full((2, 4, 4, 1), 0.5)
+    x[:, 0, 0] = 1
+    ranked, brute, greedy, _ = (attack(net, x, [0, 1]) for attack in ATTACKS.values())
+    assert (ranked.queries, ranked.gradients) == (2 + 1 + 4, 2)
+    assert (brute.queries, brute.gradients) == (2 + 31, 0)
+    assert (greedy.queries, greedy.gradients) == (2 + 31 + 1 + 30 + 1, 0)  # and one full forward pass for each pixel
 
 
 def test_another_loss(backend, rng):
@@ -469,8 +655,8 @@ def test_it_leaves_no_trace(case):
     home = net.backend.to_numpy
     before = x.copy(), home(net.parameters).tobytes(), home(net.gradients).tobytes()
     net.training = True
-    mr.attacks.pixel(net, x, y, 2)
-    mr.attacks.brute_force_pixel(net, x, y)
+    for attack in ATTACKS.values():
+        attack(net, x, y)
     assert net.training
     np.testing.assert_array_equal(x, before[0])
     assert home(net.parameters).tobytes() == before[1]
@@ -485,31 +671,36 @@ def test_a_progress_bar_only_on_request(backend, rng, monkeypatch):
     monkeypatch.setattr(tqdm, "tqdm", lambda chunks, **options: shown.append(options) or chunks)
     net = network("grey", backend)
     x, y = samples(net, rng, 4)
-    mr.attacks.pixel(net, x, y)
-    mr.attacks.brute_force_pixel(net, x, y)
+    for attack in ATTACKS.values():
+        attack(net, x, y)
     assert shown == []
-    mr.attacks.pixel(net, x, y, progress=True)
-    mr.attacks.brute_force_pixel(net, x, y, progress=True)
-    assert [options["disable"] for options in shown] == [None, None]  # None: only on a terminal
+    for attack in ATTACKS.values():
+        attack(net, x, y, progress=True)
+    assert [options["disable"] for options in shown] == [None] * len(ATTACKS)  # None: only on a terminal
 
 
 # Errors
 
 
-@pytest.mark.parametrize("pixels", [0, -1, 1.5, True, "2"])
-def test_a_wrong_number_of_pixels(backend, rng, pixels):
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "2"])
+def test_a_wrong_number_of_pixels(backend, rng, count):
     net = network("grey", backend)
-    with pytest.raises(ValueError, match="pixel: expected pixels to be a whole number of at least 1, got"):
-        mr.attacks.pixel(net, *samples(net, rng), pixels)
+    for attack in OF_SEVERAL_PIXELS:
+        name = attack.__name__
+        with pytest.raises(ValueError, match=f"^{name}: expected pixels to be a whole number of at least 1, got"):
+            attack(net, *samples(net, rng), count)
+    with pytest.raises(ValueError, match="^greedy_pixel: expected shortlist to be a whole number of at least 1, got"):
+        mr.attacks.greedy_pixel(net, *samples(net, rng), shortlist=count)
 
 
 def test_more_pixels_than_the_image_has(backend, rng):
     net = network("colour", backend)
-    with pytest.raises(ValueError, match="pixel: expected pixels from 1 to 9, as many as an image has, got 10"):
-        mr.attacks.pixel(net, *samples(net, rng), 10)
+    for attack in OF_SEVERAL_PIXELS:
+        with pytest.raises(ValueError, match="pixel: expected pixels from 1 to 9, as many as an image has, got 10"):
+            attack(net, *samples(net, rng), 10)
 
 
-@pytest.mark.parametrize("attack", [mr.attacks.pixel, mr.attacks.brute_force_pixel])
+@pytest.mark.parametrize("attack", [*OF_SEVERAL_PIXELS, mr.attacks.brute_force_pixel])
 def test_wrong_samples(backend, rng, attack):
     net = network("grey", backend)
     x, y = samples(net, rng)

@@ -75,7 +75,7 @@ def test_a_source_of_another_input_range(networks):
 
 def test_a_source_of_other_classes(networks):
     source = mr.models.mlp(1.0, (5, 4, 1), hidden=12, classes=4, backend=networks[1].backend)
-    message = r"transfer: source: expected the target's output_shape \(3,\), got \(4,\)"
+    message = r"transfer: source: expected the target's classes 3, got 4"
     with pytest.raises(ValueError, match=message):
         mr.attacks.transfer(source, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
 
@@ -87,5 +87,5 @@ def test_a_source_that_ends_in_softmax(networks):
 
 
 def test_a_source_that_is_no_network(networks):
-    with pytest.raises(TypeError, match="transfer: source: expected a Network, got 0.25"):
+    with pytest.raises(TypeError, match="transfer: source: expected a Network or a model with logits, got 0.25"):
         mr.attacks.transfer(0.25, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)

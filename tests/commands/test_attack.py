@@ -12,6 +12,7 @@ from minirobust.optimizers import Adam
 from minirobust.study import PRESETS, store
 
 CASES = {
+    "apgd": (["--steps", 9, "--starts", 2], functools.partial(mr.attacks.apgd, steps=9, starts=2)),
     "fgsm": ([], mr.attacks.fgsm),
     "fgvm": (["--epsilon", 0.3], functools.partial(mr.attacks.fgvm, epsilon=0.3)),
     "pgd": (["--steps", 3, "--starts", 3, "--seed", 5], functools.partial(mr.attacks.pgd, steps=3, starts=3, seed=5)),
@@ -19,6 +20,10 @@ CASES = {
     "square": (["--queries", 7], functools.partial(mr.attacks.square, queries=7)),
     "pixel": (["--pixels", 2], functools.partial(mr.attacks.pixel, pixels=2)),
     "brute-force-pixel": ([], mr.attacks.brute_force_pixel),
+    "greedy-pixel": (
+        ["--pixels", 2, "--shortlist", 5],
+        functools.partial(mr.attacks.greedy_pixel, pixels=2, shortlist=5),
+    ),
 }
 
 
@@ -121,6 +126,7 @@ def test_quiet_leaves_the_table(run, trained):
     [
         (["fgsm", "--steps", 3], "attack: fgsm has no --steps"),
         (["pixel", "--epsilon", 0.1], "attack: pixel has no --epsilon"),
+        (["pixel", "--shortlist", 5], "attack: pixel has no --shortlist"),
         (["transfer", "--queries", 3], "attack: transfer has no --queries"),
         (["transfer"], "expected --source with transfer, and with no other attack"),
         (["pgd", "--source", "net.h5"], "expected --source with transfer, and with no other attack"),

@@ -1,0 +1,219 @@
+"""Auto-PGD: gradient ascent with momentum that halves its own step size (Croce & Hein, 2020, Algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirobust.attacks.attack import Attack, Epsilon, Target, rows, where_missing
+from minirobust.attacks.history import Note
+from minirobust.attacks.pgd import ball, from_starts
+from minirobust.attacks.surrogates import Gradients
+from minirobust.backend import Array
+from minirobust.losses import Loss
+from minirobust.model import Model
+
+MOMENTUM = 0.75  # the paper's α: the share of a step that follows the gradient; the rest repeats the last step
+ENOUGH_RISES = 0.75  # the paper's ρ: the share of steps in which the loss must rise, or the step size is halved
+
+
+def apgd(
+    model: Any,
+    x: Array,
+    y: Array,
+    epsilon: Epsilon = 0.1,
+    *,
+    steps: int = 100,
+    starts: int = 1,
+    loss: Loss | None = None,
+    target: Target = None,
+    gradients: Gradients | None = None,
+    seed: int = 0,
+    history: bool = False,
+    progress: bool = False,
+) -> Attack:
+    """z = project(x_k + η sign(∂L/∂x_k)), x_{k+1} = project(x_k + 0.75 (z - x_k) + 0.25 (x_k - x_{k-1})).
+
+    The projection is that of `pgd`, and the first step, from x_0 to x_1, has no momentum.  The step size η begins at
+    2 ε.  At each of the `checkpoints` it is halved for a sample whose loss rose in less than three quarters of the
+    steps since the last checkpoint, and for one whose step size and largest loss are still those of the last
+    checkpoint.  Such a sample continues from its point of largest loss.
+
+    The first start is x itself, every further one is uniform in the ε-ball.  A sample is done at the first iterate that
+    fools, or that is of the target's class: this one is returned, else the point of largest loss over all starts.  With
+    the model's own gradient the first step from x is that of `fgsm`, so no image that `fgsm` fools withstands.
+
+    Parameters
+    ----------
+    model : Network or Model
+        A network that ends in logits, or any other `Model`.
+    x : ndarray of float, shape (N, *input_shape)
+        Within the model's `input_range`.
+    y : ndarray of int, shape (N,)
+        True labels.
+    epsilon : float or ndarray, default 0.1
+        See `fgsm`.
+    steps : int, default 100
+        From each start.
+    starts : int, default 1
+    loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
+        What is ascended.
+    target : ndarray of int, shape (N,), or "all", optional
+        See `fgsm`.
+    gradients : callable, optional
+        Where the gradients come from, see `minirobust.attacks.surrogates`; by default the model's own.
+    seed : int, default 0
+        Of the starts.  A sample's start depends on its position in `x`, on nothing else.
+    history : bool, default False
+        Whether the result has a `history`, for `minirobust.plots.attack_history`.
+    progress : bool, default False
+        Whether to show a bar, in a terminal.
+
+    Returns
+    -------
+    Attack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
+
+    Notes
+    -----
+    Where the authors' code differs from the paper, this follows the paper.  The code counts the first step as a rise if
+    its loss is above 0, rather than above that of the start.  It does not apply the second condition at the first
+    checkpoint.  It halves η also where the loss rose in exactly three quarters of the steps.  It rounds the intervals
+    between checkpoints down, so that the checkpoints are the same only if `steps` is a multiple of 100.
+
+    In one point this follows the code: at a checkpoint k the best point takes the place of x_k.  In the paper it takes
+    that of x_{k+1}, which would be computed in vain.  Starting at x and stopping at the first iterate that fools are
+    our choices; the authors start at a random point and take all steps.
+    """
+    return from_starts(
+        _climb, "apgd", model, x, y, epsilon, steps, starts, loss, target, gradients, seed, history, progress
+    )
+
+
+def checkpoints(steps: int) -> dict[int, int]:
+    """Return after which steps the step sizes are checked, each with the number of steps since the one before.
+
+    Checkpoint j is at ⌈p_j · steps⌉ with p_0 = 0, p_1 = 0.22 and p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06).
+    """
+    percent = [0, 22]  # whole numbers: 0.57 · 100 is above 57 in floating point
+    while percent[-1] < 100:
+        percent.append(percent[-1] + max(percent[-1] - percent[-2] - 3, 6))
+    places = sorted({-(-p * steps // 100) for p in percent if p <= 100})
+    return {place: place - before for before, place in zip([0, *places], places, strict=False)}
+
+
+class _Ascent(NamedTuple):
+    """Where Algorithm 1 stands: each array has a row for every sample."""
+
+    now: Array  # x_k
+    before: Array  # x_{k-1}
+    gradient: Array  # at x_k
+    loss: Array  # of the last point looked at, from which a checkpoint may have moved x_k
+    step: Array  # η, for every pixel
+    rises: Array  # in how many steps since the last checkpoint the loss rose
+    best: Array  # the point of largest loss
+    best_gradient: Array
+    best_loss: Array
+    best_loss_then: Array  # at the last checkpoint
+    halved: Array  # whether the step size was halved there
+
+
+def _climb(
+    model: Model,
+    guides: Sequence[Model],
+    loss: Loss,
+    x: Array,
+    y: Array,
+    aim: Array | None,
+    goal: Array | None,
+    epsilon: Epsilon,
+    offsets: Iterable[Array],
+    note: Note,
+) -> Array:
+    """Return for every sample the first iterate that fools, or is of the class `goal`, else that of largest loss."""
+    xp, intervals = model.xp, checkpoints(len(guides))
+    images, largest = x.copy(), xp.full(len(x), -math.inf)
+    low, high = ball(model, x, epsilon)
+    standing = xp.arange(len(x))  # the samples that are not done: y, aim, goal, the bounds and the ascent are theirs
+    for offset in offsets:
+        ascent = _begin(model, xp.clip((x + epsilon * offset)[standing], low, high), *rows(standing, epsilon))
+        for k, guide in enumerate((*guides, model)):  # the model itself judges the last iterate
+            if k > 0:
+                ascent = _step(model, ascent, low, high, MOMENTUM if k > 1 else 1)
+            logits, losses, gradient = guide.gradient(ascent.now, y, loss, aim)
+            left = where_missing(model, logits, y, goal)
+            note(standing, losses, left)
+            if len(left) < len(y):
+                # The samples that are left keep what an earlier start found for them.
+                images[standing], images[standing[left]] = ascent.now, images[standing[left]]
+                ascent = _Ascent(*rows(left, *ascent))
+                standing, losses, gradient = rows(left, standing, losses, gradient)
+                y, aim, goal, low, high = rows(left, y, aim, goal, low, high)
+            if not len(standing):
+                return images
+            ascent = _record(model, ascent, losses, gradient)
+            if k in intervals:
+                ascent = _check(model, ascent, intervals[k])
+        better = ascent.best_loss > largest[standing]
+        images[standing] = xp.where(_each(better, x), ascent.best, images[standing])
+        largest[standing] = xp.where(better, ascent.best_loss, largest[standing])
+    return images
+
+
+def _begin(model: Model, start: Array, epsilon: Epsilon) -> _Ascent:
+    """Return the ascent at a start whose loss is not known yet."""
+    xp, samples = model.xp, len(start)
+    step = xp.zeros_like(start) + 2 * epsilon
+    lowest = xp.full(samples, -math.inf, dtype=start.dtype)
+    rises, halved = xp.zeros(samples, dtype="int64"), xp.zeros(samples, dtype=bool)
+    return _Ascent(start, start, start, -lowest, step, rises, start, start, lowest, lowest, halved)
+
+
+def _record(model: Model, ascent: _Ascent, losses: Array, gradient: Array) -> _Ascent:
+    """Return the ascent with the loss and the gradient at x_k, which is the best point if its loss is the largest."""
+    where, better = model.xp.where, losses > ascent.best_loss
+    return ascent._replace(
+        gradient=gradient,
+        loss=losses,
+        rises=ascent.rises + (losses > ascent.loss),
+        best=where(_each(better, gradient), ascent.now, ascent.best),
+        best_gradient=where(_each(better, gradient), gradient, ascent.best_gradient),
+        best_loss=where(better, losses, ascent.best_loss),
+    )
+
+
+def _check(model: Model, ascent: _Ascent, interval: int) -> _Ascent:
+    """Return the ascent after a checkpoint: at the best point and with half the step size where steps no longer pay."""
+    where = model.xp.where
+    stalled = ~ascent.halved & (ascent.best_loss == ascent.best_loss_then)
+    halve = (ascent.rises < ENOUGH_RISES * interval) | stalled
+    each = _each(halve, ascent.now)
+    return ascent._replace(
+        now=where(each, ascent.best, ascent.now),
+        gradient=where(each, ascent.best_gradient, ascent.gradient),
+        step=where(each, ascent.step / 2, ascent.step),
+        rises=model.xp.zeros_like(ascent.rises),
+        best_loss_then=ascent.best_loss,
+        halved=halve,
+    )
+
+
+def _step(model: Model, ascent: _Ascent, low: Array, high: Array, momentum: float) -> _Ascent:
+    """Return the ascent at x_{k+1}, after a step along the gradient's sign and a part of the step before."""
+    now = ascent.now
+    z = model.backend.sign_step(now, ascent.gradient, ascent.step, low, high)
+    with np.errstate(all="ignore"):  # small differences may underflow
+        after = now + momentum * (z - now) + (1 - momentum) * (now - ascent.before)
+    return ascent._replace(now=model.xp.clip(after, low, high), before=now)
+
+
+def _each(samples: Array, x: Array) -> Array:
+    """Return one value for each sample in a shape that broadcasts against `x`."""
+    return samples.reshape(-1, *[1] * (x.ndim - 1))
