@@ -145,6 +145,6 @@ class Evaluation(Stack, Model):
         return output
 
     def _select(self, draw: int) -> None:
-        """Put each layer's random stream `draw` steps behind the network's."""
+        """Put each layer's random stream where draw number `draw` begins: draws are far apart, and share no numbers."""
         for layer, draws in zip(self.layers, self.draws, strict=True):
-            layer.draws = draws + draw
+            layer.draws = draws + (draw << 32)

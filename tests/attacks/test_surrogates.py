@@ -194,6 +194,25 @@ def test_draws_select_the_numbers_of_a_random_network(backend, x, y):
     assert net.layers[0].draws == 0
 
 
+class Twice(mr.Layer):
+    """Adds two random numbers, one after the other."""
+
+    def forward(self, x):
+        self.numbers = [self.random((1,)), self.random((1,))]
+        return x + self.numbers[0] + self.numbers[1]
+
+    saved = ("numbers",)
+
+
+def test_draws_of_a_layer_that_draws_twice_share_no_numbers(backend, x):
+    model = Evaluation(network(backend, Twice(), mr.Dense(3)))
+    seen = []
+    for draw in range(5):
+        model.logits(backend.asarray(x), draw)
+        seen += [float(backend.to_numpy(number)[0]) for number in model.layers[0].numbers]
+    assert len(set(seen)) == len(seen)
+
+
 def test_the_expectation_is_the_mean_over_draws_and_other_draws_in_each_step(backend, x, y):
     model = Evaluation(network(backend, Jitter(), mr.Dense(3)))
     for k in range(3):
