@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minirobust import attacks, robustness, saliency
-from minirobust.attacks.fgsm import sign_step
+from minirobust.attacks.fgsm import sign_step, value_step
 from minirobust.data import Dataset, Split, load
 from minirobust.losses import SoftmaxCrossEntropy
 from minirobust.masking import audit
@@ -259,7 +259,7 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
     ----------
     network : Network
     config : StudyConfig
-        Of which `pixels` is used.
+        Of which `pixels` and `epsilons` are used.
     test : Split
 
     Returns
@@ -269,9 +269,13 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
     """
     y, classes = test.labels, network.output_shape[0]
     answers = _Answers.to(test)
+    fooled = np.empty((len(config.epsilons), len(y)), bool)
     model = Evaluation(network)
     for rows, x, labels in _chunks(model, test):
-        answers.take(model, rows, x, labels)
+        _, input_gradient = answers.take(model, rows, x, labels)
+        for row, epsilon in enumerate(config.epsilons):
+            predictions = model.predict(value_step(model, x, input_gradient, epsilon))
+            fooled[row, rows] = network.backend.to_numpy(predictions != labels)
     medians, correlations, p_values = saliency.by_class(answers.gradient, answers.confidence, y, classes)
     ugly = saliency.largest(answers.gradient, min(UGLY, len(y)))
     return {
@@ -280,6 +284,7 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
         "gradient_median": medians,
         "correlation": correlations,
         "p_value": p_values,
+        "fgvm_robustness": np.array([robustness.by_class(row, y, classes) for row in fooled]),
         "ugly/index": ugly,
         "ugly/image": test.images[ugly],
         **_pixel_attack(network, config, test, answers.prediction == y),

@@ -30,6 +30,7 @@ each of E epochs and in the end on each of N test images::
     final/gradient_median      (classes,)      medians of G, its Pearson correlation with the confidence, the
     final/correlation          (classes,)      p-value of that
     final/p_value              (classes,)
+    final/fgvm_robustness      (ε, classes)    R_c against FGVM at every ε
     final/pixel_success        (n, classes)    share of images wrong after a change of up to 1, 2, ..., n pixels
     final/pixel_success_of_correct             the same over initially correct images
     final/pixel_count          (N,)            how many pixels fooled each image; 0: none, or wrong before

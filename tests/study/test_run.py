@@ -78,6 +78,9 @@ def test_final_results_are_what_the_librarys_functions_say(trained, config):
     np.testing.assert_array_equal(final["prediction"], net.predict(x))
     np.testing.assert_allclose(final["gradient"], G, rtol=1e-6)
     np.testing.assert_allclose(final["confidence"], p, rtol=1e-6)
+    for row, epsilon in zip(final["fgvm_robustness"], config.epsilons, strict=True):
+        fooled = mr.attacks.fgvm(net, x, y, epsilon).fooled
+        np.testing.assert_array_equal(row, mr.robustness.by_class(fooled, y))
     medians, correlations, p_values = mr.saliency.by_class(G, p, y)
     for name, expected in (("gradient_median", medians), ("correlation", correlations), ("p_value", p_values)):
         np.testing.assert_allclose(final[name], expected, rtol=1e-4)
