@@ -1,8 +1,8 @@
 """minirobust: neural networks small enough to read, and a laboratory for how robust they are."""
 
-from minirobust import attacks, backend, models, plots, regimes, robustness, saliency
-from minirobust.checkpoint import CheckpointError, load, save
-from minirobust.gradient_check import GradientError, gradcheck
+from minirobust import attacks, backend, models, plots
+from minirobust.gradients.check import GradientError, gradcheck
+from minirobust.gradients.trace import trace
 from minirobust.layers import (
     AvgPool2D,
     Buffer,
@@ -20,11 +20,12 @@ from minirobust.layers import (
 )
 from minirobust.losses import DLR, Margin, ScaleFree, SoftmaxCrossEntropy
 from minirobust.masking import audit
+from minirobust.measures import regimes, robustness, saliency
 from minirobust.network import Network
 from minirobust.nonfinite import NonFiniteError
 from minirobust.optimizers import SGD, Adam, Momentum
 from minirobust.samples import batches
-from minirobust.tracing import trace
+from minirobust.saving.checkpoint import CheckpointError, load, save
 from minirobust.training import epochs, fit
 
 __all__ = [

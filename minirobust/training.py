@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from minirobust.backend import Array
-from minirobust.checkpoint import check_saveable, save
 from minirobust.cores import warn_of_busy_cores
 from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
 from minirobust.samples import Samples
+from minirobust.saving.checkpoint import check_saveable, save
 from minirobust.tables import with_bar
 from minirobust.validation import check_run, check_seed
 from minirobust.watch import Snapshot, is_finite, repeat

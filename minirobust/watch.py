@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from minirobust.backend import Array
+from minirobust.gradients.trace import trace
 from minirobust.network import Network
 from minirobust.nonfinite import NonFiniteError
 from minirobust.optimizers import Optimizer
-from minirobust.tracing import trace
 
 
 @dataclass(frozen=True)

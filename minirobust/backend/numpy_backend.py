@@ -37,7 +37,7 @@ class NumpyBackend:
     adam_step : callable or None
         A kernel for `minirobust.optimizers.adam_step`, with the same arguments; None where that function itself runs.
     logits_after : callable or None
-        A kernel for `minirobust.attacks.pixel_change.PixelChange.logits_after` on the study's MLP; None where the
+        A kernel for `minirobust.attacks.pixel.change.PixelChange.logits_after` on the study's MLP; None where the
         layers themselves run.
     """
 

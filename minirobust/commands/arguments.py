@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from minirobust import atomic, models, sealed
-from minirobust.checkpoint import unpack
+from minirobust import models
 from minirobust.data import CATALOGUE, Dataset, Split, load
 from minirobust.network import Network
+from minirobust.saving import atomic, sealed
+from minirobust.saving.checkpoint import unpack
 
 DATASETS = f"{', '.join(CATALOGUE)}, or the path of an .h5 file"
 

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from minirobust import atomic, attacks
-from minirobust import robustness as r
+from minirobust import attacks
 from minirobust.attacks import Attack
 from minirobust.commands.arguments import (
     BackendName,
@@ -24,7 +23,9 @@ from minirobust.commands.arguments import (
     open_checkpoint,
 )
 from minirobust.commands.terminal import is_quiet, say
+from minirobust.measures import robustness as r
 from minirobust.network import Network
+from minirobust.saving import atomic
 from minirobust.tables import table
 
 AttackName = Literal[

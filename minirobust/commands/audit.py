@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from minirobust import atomic, masking
+from minirobust import masking
 from minirobust.commands.arguments import (
     BackendName,
     CheckpointPath,
@@ -19,6 +19,7 @@ from minirobust.commands.arguments import (
     open_checkpoint,
 )
 from minirobust.commands.terminal import NO, is_quiet, say
+from minirobust.saving import atomic
 
 
 def audit(

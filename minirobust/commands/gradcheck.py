@@ -19,8 +19,8 @@ from minirobust.commands.arguments import (
 )
 from minirobust.commands.terminal import NO
 from minirobust.data import load
-from minirobust.gradient_check import GradientError
-from minirobust.gradient_check import gradcheck as check
+from minirobust.gradients.check import GradientError
+from minirobust.gradients.check import gradcheck as check
 from minirobust.layers import MaxPool2D, ReLU
 
 SHAPES = {"mlp": (28, 28, 1), "cnn": (32, 32, 3)}

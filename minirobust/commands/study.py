@@ -12,7 +12,7 @@ import typer
 from minirobust.commands.arguments import DATASETS, check_output, located
 from minirobust.commands.terminal import NO, is_debug, is_quiet, say
 from minirobust.data import CATALOGUE
-from minirobust.sealed import CheckpointError
+from minirobust.saving.sealed import CheckpointError
 from minirobust.study.config import PRESETS, StudyConfig, parse
 from minirobust.study.store import StudyError, read_config, read_study
 from minirobust.tables import table
@@ -108,7 +108,7 @@ def _preset(name: str) -> StudyConfig:
 def _run_study(
     context: typer.Context, config: StudyConfig, folder: Path, workers: int | None, scheduler: str | None
 ) -> None:
-    from minirobust.study import sweep
+    from minirobust.study.execution import sweep
 
     try:
         failures = sweep.run_study(config, folder, workers=workers, scheduler=scheduler, quiet=is_quiet(context))
@@ -133,7 +133,7 @@ def resume(context: typer.Context, folder: Folder, workers: Workers = None, sche
 
 def status(folder: Folder) -> None:
     """Show where each task stands: epochs, final attacks, audit, accuracy, robustness, time left."""
-    from minirobust.study import progress
+    from minirobust.study.execution import progress
 
     config = read_config(folder)
     damaged = []
@@ -152,7 +152,7 @@ def figures(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to put them.")] = Path("figures"),
 ) -> None:
     """Draw the study's figures from what its folders hold so far."""
-    from minirobust.study.figures import draw
+    from minirobust.study.report.figures import draw
 
     studies = [read_study(folder) for folder in folders]
     output.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ def report(
 ) -> None:
     """Write one HTML page: what was run, every claim with its verdict, all figures, the audits."""
     from minirobust.study.claims import judge, write_json
-    from minirobust.study.report import write_report
+    from minirobust.study.report.page import write_report
 
     check_output(output, ".html")
     check_output(json, ".json")

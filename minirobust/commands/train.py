@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from minirobust import atomic, sealed
-from minirobust.checkpoint import pack, unpack
 from minirobust.commands.arguments import (
     DATASETS,
     BackendName,
@@ -24,6 +22,8 @@ from minirobust.commands.terminal import is_quiet, say
 from minirobust.data import Dataset, load
 from minirobust.network import Network
 from minirobust.optimizers import Adam, Optimizer
+from minirobust.saving import atomic, sealed
+from minirobust.saving.checkpoint import pack, unpack
 from minirobust.training import epochs as train_epochs
 
 

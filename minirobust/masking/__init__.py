@@ -16,13 +16,13 @@ from typing import Literal
 
 import numpy as np
 
-from minirobust import intervals
 from minirobust.attacks.attack import check_epsilon, under_attack
 from minirobust.attacks.transfer import check_source
 from minirobust.backend import Array
 from minirobust.masking.checks import CHECKS
 from minirobust.masking.evidence import BUDGETS, PIXEL_ATTACKS, Budget, Evidence, gather
 from minirobust.masking.report import AuditReport, Check
+from minirobust.measures import intervals
 from minirobust.network import Network
 from minirobust.stack import Evaluation
 from minirobust.validation import check_seed

@@ -11,11 +11,11 @@ from functools import partial, wraps
 
 import numpy as np
 
-from minirobust import intervals
-from minirobust.intervals import Estimate
 from minirobust.masking.evidence import Evidence
 from minirobust.masking.report import Check, Finding
-from minirobust.robustness import network_robustness
+from minirobust.measures import intervals
+from minirobust.measures.intervals import Estimate
+from minirobust.measures.robustness import network_robustness
 
 TOLERANCE = 0.01  # the largest difference of robustness that checks 2, 5, 6, 7 and 9 ignore
 BEYOND_TOLERANCE = f"> {TOLERANCE:g} and interval > 0"

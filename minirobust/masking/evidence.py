@@ -12,14 +12,15 @@ from functools import partial
 
 import numpy as np
 
-from minirobust import backend, intervals
+from minirobust import backend
 from minirobust.attacks import Attack, brute_force_pixel, fgsm, noise, pgd, square, transfer
-from minirobust.attacks.pixel_change import pixels_and_channels
+from minirobust.attacks.pixel.change import pixels_and_channels
 from minirobust.backend import Array
-from minirobust.intervals import Estimate
 from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
+from minirobust.measures import intervals
+from minirobust.measures.intervals import Estimate
+from minirobust.measures.robustness import network_robustness
 from minirobust.network import Network
-from minirobust.robustness import network_robustness
 from minirobust.stack import Evaluation
 
 LOSSES = (SoftmaxCrossEntropy(), Margin())

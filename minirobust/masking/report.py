@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minirobust.intervals import ClassEstimates, Estimate
+from minirobust.measures.intervals import ClassEstimates, Estimate
 from minirobust.tables import table
 
 Finding = Literal["masked", "FGSM too weak here", "PGD not converged"]

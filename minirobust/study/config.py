@@ -14,10 +14,11 @@ from fractions import Fraction
 from numbers import Real
 from typing import Any, Literal
 
-from minirobust import models, regimes
+from minirobust import models
 from minirobust.backend import BACKENDS
 from minirobust.data import CATALOGUE
 from minirobust.masking import BUDGETS
+from minirobust.measures import regimes
 from minirobust.validation import check_dtype, check_seed, number, positive_int
 
 MODELS = {"mlp": models.mlp, "cnn": models.cnn}

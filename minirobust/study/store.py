@@ -56,13 +56,13 @@ from typing import Any
 
 import numpy
 
-from minirobust import atomic, sealed
 from minirobust.backend import Backend
-from minirobust.checkpoint import Checkpoint, pack, unpack
 from minirobust.data import CATALOGUE
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
-from minirobust.sealed import CheckpointError
+from minirobust.saving import atomic, sealed
+from minirobust.saving.checkpoint import Checkpoint, pack, unpack
+from minirobust.saving.sealed import CheckpointError
 from minirobust.study.config import StudyConfig
 
 CONFIG = "study.toml"

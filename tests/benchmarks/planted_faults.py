@@ -164,63 +164,68 @@ FAULTS = {
         ("seed not passed on", "transfer.py", "made.epsilon, made.seed", "made.epsilon"),
     ],
     "pixel": [
-        ("sign kept in the score", "pixel.py", "abs(gradient).reshape", "gradient.reshape"),
-        ("channels forgotten", "pixel.py", ".mean(axis=2)", "[:, :, 0]"),
+        ("sign kept in the score", "pixel/ranking.py", "abs(gradient).reshape", "gradient.reshape"),
+        ("channels forgotten", "pixel/ranking.py", ".mean(axis=2)", "[:, :, 0]"),
         (
             "the last of equal scores",
-            "pixel.py",
+            "pixel/ranking.py",
             "score.argmax(axis=1)",
             "score.shape[1] - 1 - score[:, ::-1].argmax(axis=1)",
         ),
-        ("wrong label", "pixel.py", "change.gradient(y[chunk], loss)", "change.gradient(0 * y[chunk], loss)"),
-        ("only all pixels at once", "pixel.py", "for n in range(1, best", "for n in range(best.shape[1], best"),
-        ("colour skipped if one channel is equal", "pixel_change.py", "!= own).any(axis=2)", "!= own).all(axis=2)"),
+        ("wrong label", "pixel/ranked.py", "change.gradient(y[chunk], loss)", "change.gradient(0 * y[chunk], loss)"),
+        ("only all pixels at once", "pixel/ranked.py", "for n in range(1, best", "for n in range(best.shape[1], best"),
+        ("colour skipped if one channel is equal", "pixel/change.py", "!= own).any(axis=2)", "!= own).all(axis=2)"),
         (
             "shortcut not confirmed",
-            "pixel.py",
+            "pixel/search.py",
             "fooled = predictions != self.labels[chunk.start + found.images]",
             "fooled = predictions == predictions",
         ),
-        ("padding forgotten", "pixel_change.py", "row + top - u", "row - u"),
-        ("brute force: last pixel left out", "pixel.py", "product(range(pixels)", "product(range(pixels - 1)"),
+        ("padding forgotten", "pixel/change.py", "row + top - u", "row - u"),
+        ("brute force: last pixel left out", "pixel/ranked.py", "product(range(pixels)", "product(range(pixels - 1)"),
         (
             "brute force: all channels alike",
-            "pixel.py",
+            "pixel/ranked.py",
             "product(change.model.input_range, repeat=channels)",
             "[(v,) * channels for v in change.model.input_range]",
         ),
         (
             "wrong images attacked, too",
-            "pixel.py",
+            "pixel/search.py",
             "self.clean[chunk] == self.labels[chunk]",
             "self.clean[chunk] >= 0",
         ),
-        ("greedy: the least loss", "pixel.py", "np.lexsort((-value,", "np.lexsort((value,"),
-        ("greedy: one that fools is not preferred", "pixel.py", "-value, ~fools, copy", "-value, copy"),
+        ("greedy: the least loss", "pixel/greedy.py", "np.lexsort((-value,", "np.lexsort((value,"),
+        ("greedy: one that fools is not preferred", "pixel/greedy.py", "-value, ~fools, copy", "-value, copy"),
         (
             "greedy: all pixels judged alone",
-            "pixel.py",
+            "pixel/greedy.py",
             "PixelChange(model, change.written(writing))",
             "PixelChange(model, change.x[backend.asarray(writing.images)])",
         ),
         (
             "greedy: goes on after success",
-            "pixel.py",
+            "pixel/greedy.py",
             "writing = writing.pick(~search.keep",
             "writing.pick(~search.keep",
         ),
-        ("greedy: always the margin", "pixel.py", "Margin() if loss is None else loss", "Margin()"),
-        ("greedy: unchanged pixels tried", "pixel.py", "!= ends).any(axis=3)", "!= ends).any(axis=3) | True"),
+        ("greedy: always the margin", "pixel/greedy.py", "Margin() if loss is None else loss", "Margin()"),
+        ("greedy: unchanged pixels tried", "pixel/greedy.py", "!= ends).any(axis=3)", "!= ends).any(axis=3) | True"),
         (
             "greedy: shortlist by |g|",
-            "pixel.py",
+            "pixel/ranking.py",
             "xp.maximum(gradient * (high - x), gradient * (low - x))",
             "xp.maximum(gradient, -gradient)",
         ),
-        ("greedy: headroom of one channel", "pixel.py", "x.shape[1:])).sum(axis=2)", "x.shape[1:])).max(axis=2)"),
+        (
+            "greedy: headroom of one channel",
+            "pixel/ranking.py",
+            "x.shape[1:])).sum(axis=2)",
+            "x.shape[1:])).max(axis=2)",
+        ),
         (
             "greedy: shortlist not in order",
-            "pixel.py",
+            "pixel/greedy.py",
             "np.sort(ranking(backend, gain, count), axis=1)",
             "ranking(backend, gain, count)",
         ),
@@ -251,7 +256,8 @@ def by_which_test(copy, name, file, text, fault):
     if whole.count(text) != 1:
         raise SystemExit(f"{file}: expected {text!r} once, found it {whole.count(text)} times")
     path.write_text(whole.replace(text, fault), encoding="utf-8")
-    tests = [f"tests/attacks/test_{name}.py", "tests/attacks/test_attack.py"]
+    own = "tests/attacks/pixel" if name == "pixel" else f"tests/attacks/test_{name}.py"
+    tests = [own, "tests/attacks/test_attack.py"]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", "not strict", *tests]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     result = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)

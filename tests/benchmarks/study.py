@@ -17,7 +17,8 @@ from time import perf_counter
 import numpy as np
 
 from data_loaders import CATALOGUE, Dataset, Split, load_hdf5, save_hdf5
-from minirobust.study import PRESETS, run, store
+from minirobust.study import PRESETS, store
+from minirobust.study.execution import task as run
 
 
 def main():

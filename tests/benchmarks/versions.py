@@ -217,7 +217,7 @@ def images_and_predictions(result):
 
 def study(side, inputs, temperature):
     """A task of one epoch, with its measurements and the attacks at the end, all stored in a file."""
-    task = importlib.import_module("minirobust.study.run")
+    task = importlib.import_module("minirobust.study.execution.task")
     config = side.mr.study.StudyConfig(str(inputs.folder / "data.h5"), "mlp", (temperature,), epochs=1, backend="numpy")
 
     def call():

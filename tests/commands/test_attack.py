@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust import sealed
 from minirobust.commands.attack import attack
 from minirobust.optimizers import Adam
+from minirobust.saving import sealed
 from minirobust.study import PRESETS, store
 
 CASES = {

@@ -3,23 +3,24 @@
 import json
 import sys
 from dataclasses import fields
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-import minirobust.study
 from minirobust.commands import study
 from minirobust.study import PRESETS, StudyConfig, store
 from minirobust.study.config import parse
-from minirobust.study.sweep import Failure
+from minirobust.study.execution.sweep import Failure
 
 
 def stand_in(monkeypatch, name, **functions):
-    """Puts a module of these functions in the place of `minirobust.study.name`."""
+    """Put a module of these functions in the place of `minirobust.study.name`."""
     module = ModuleType(f"minirobust.study.{name}")
     vars(module).update(functions)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(minirobust.study, name, module, raising=False)
+    room, _, last = module.__name__.rpartition(".")
+    monkeypatch.setattr(import_module(room), last, module, raising=False)
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def runs(monkeypatch):
         calls.made.append((config, folder, options))
         return calls.fail
 
-    stand_in(monkeypatch, "sweep", run_study=run_study)
+    stand_in(monkeypatch, "execution.sweep", run_study=run_study)
     return calls
 
 
@@ -118,7 +119,7 @@ def test_interrupted_tells_how_to_go_on(run, monkeypatch, folder):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    stand_in(monkeypatch, "sweep", run_study=interrupted)
+    stand_in(monkeypatch, "execution.sweep", run_study=interrupted)
     result = run("study", "resume", folder)
     assert result.exit_code == 130
     assert f"`minirobust study resume {folder}` goes on" in result.stderr

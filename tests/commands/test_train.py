@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust import sealed
 from minirobust.commands.train import train
+from minirobust.saving import sealed
 
 LINE = re.compile(r"^epoch +(\d+)  loss (\d\.\d{4})  test accuracy ([01]\.\d{4})  \d+\.\d s$", re.MULTILINE)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust import intervals, masking
+from minirobust import masking
+from minirobust.measures import intervals
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minirobust.intervals import Estimate
 from minirobust.masking import CHECKS
 from minirobust.masking.checks import exceeds_tolerance
 from minirobust.masking.evidence import NEED_A_FINITE_GRADIENT, Evidence, GradientHealth
+from minirobust.measures.intervals import Estimate
 
 N = 10_000
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from minirobust import intervals
-from minirobust.intervals import Estimate
 from minirobust.masking.report import AuditReport, Check
+from minirobust.measures import intervals
+from minirobust.measures.intervals import Estimate
 
 FINDINGS = ("masked", "masked", "FGSM too weak here", "PGD not converged", "masked")
 

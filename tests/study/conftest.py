@@ -10,7 +10,7 @@ import pytest
 
 from data_loaders import Dataset, save_hdf5
 from minirobust.study import StudyConfig, store
-from minirobust.study.workers import ONE_THREAD
+from minirobust.study.execution.workers import ONE_THREAD
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,8 @@ def config(few_digits):
 ONE_AFTER_ANOTHER = textwrap.dedent("""
     import sys
     from pathlib import Path
-    from minirobust.study import run, store
+    from minirobust.study import store
+    from minirobust.study.execution import task as run
 
     folder = Path(sys.argv[1])
     config = store.read_config(folder)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust.sealed import CheckpointError
-from minirobust.study import StudyConfig, run, store
+from minirobust.saving.sealed import CheckpointError
+from minirobust.study import StudyConfig, store
+from minirobust.study.execution import task as run
 from minirobust.study.store import Record, StudyError, task_path
 
 CONFIG = StudyConfig("digits", "mlp", (0.5, 2.0), epochs=3, seeds=(0, 1))

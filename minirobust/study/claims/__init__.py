@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from minirobust import atomic
+from minirobust.saving import atomic
 from minirobust.study.claims import families, gradients, pixels, robustness, training
 from minirobust.study.claims.verdict import CannotTellError, Claim, Finding, Verdict
 from minirobust.study.store import Study

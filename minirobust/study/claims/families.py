@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy
 
-from minirobust import intervals
-from minirobust.intervals import Estimate, mean_of_rates
+from minirobust.measures import intervals
+from minirobust.measures.intervals import Estimate, mean_of_rates
 from minirobust.plots import temperature_label
 from minirobust.study.claims.evidence import LEAST_IMAGES, Sweep, count, span, sweep, sweeps
 from minirobust.study.claims.statistics import CHANCE, gap_of_means, spread

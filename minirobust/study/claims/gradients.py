@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from minirobust.intervals import Estimate
+from minirobust.measures.intervals import Estimate
 from minirobust.study.claims.evidence import (
     LEAST_IMAGES,
     count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy
 
-from minirobust.intervals import mean_of_rates
+from minirobust.measures.intervals import mean_of_rates
 from minirobust.study.claims.evidence import LEARNED, LEAST_IMAGES, Sweep, count, sweep
 from minirobust.study.claims.statistics import (
     UNDECIDED,

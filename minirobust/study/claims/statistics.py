@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy
 
-from minirobust import intervals
-from minirobust.intervals import Estimate, Z
+from minirobust.measures import intervals
+from minirobust.measures.intervals import Estimate, Z
 from minirobust.study.claims.evidence import Sweep
 from minirobust.study.claims.verdict import Finding, Ruling
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy
 
-from minirobust import intervals, robustness
-from minirobust.intervals import Estimate
 from minirobust.masking import PIXEL_ATTACKS
+from minirobust.measures import intervals, robustness
+from minirobust.measures.intervals import Estimate
 from minirobust.plots import temperature_label
 from minirobust.study.claims.evidence import LEAST_TEMPERATURES, Sweep, count, finished
 from minirobust.study.claims.statistics import monotone, spearman, with_effect

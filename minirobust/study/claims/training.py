@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from minirobust.intervals import mean_of_rates
+from minirobust.measures.intervals import mean_of_rates
 from minirobust.plots import temperature_label
 from minirobust.study.claims.evidence import PAPER_DATASETS, Sweep, count, paper_dataset, sweep, sweeps
 from minirobust.study.claims.statistics import CHANCE, gap_of_means, trend

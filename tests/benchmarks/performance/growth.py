@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import minirobust as mr
-from minirobust.study import PRESETS, run
+from minirobust.study import PRESETS
+from minirobust.study.execution import task as run
 
 from .contenders.ours import backends, synchronized
 from .data import BATCH

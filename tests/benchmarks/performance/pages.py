@@ -69,7 +69,9 @@ def rewritten(tables: Mapping[str, str], root: Path = ROOT) -> dict[Path, str]:
 
 def write(tables: Mapping[str, str], root: Path = ROOT) -> None:
     """Write tables into all pages that have them; no page is written if the markers of one are wrong."""
-    from minirobust.atomic import replacing  # imports NumPy, which reads the number of threads when it is imported
+    from minirobust.saving.atomic import (
+        replacing,  # imports NumPy, which reads the number of threads when it is imported
+    )
 
     for path, text in rewritten(tables, root).items():
         with replacing(path) as temporary:

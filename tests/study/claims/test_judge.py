@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from minirobust.study import claims, config, run, store
+from minirobust.study import claims, config, store
 from minirobust.study.claims import families, gradients, pixels, robustness, training, verdict
+from minirobust.study.execution import task as run
 
 MODULES = (training, robustness, gradients, pixels, families)
 

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import pytest
 from synthetic_study import config, study
 
-from minirobust.study import figures, report
 from minirobust.study.claims import Verdict
 from minirobust.study.config import PRESETS
-from minirobust.study.figures import FIGURES
+from minirobust.study.report import figures
+from minirobust.study.report import page as report
+from minirobust.study.report.figures import FIGURES
 from minirobust.study.store import Study
 
 HOSTILE = "<script>alert('x & \"y\"')</script>"

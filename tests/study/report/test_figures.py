@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from synthetic_study import CLASSES, EPSILONS, TEMPERATURES, config, record, study
 
-from minirobust.regimes import bounds
-from minirobust.study import figures
-from minirobust.study.figures import FIGURES, NothingStored
+from minirobust.measures.regimes import bounds
+from minirobust.study.report import figures
+from minirobust.study.report.figures import FIGURES, NothingStored
 from minirobust.study.store import Study
 
 PLACES = np.arange(len(TEMPERATURES)) / 10

@@ -13,12 +13,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minirobust import atomic
 from minirobust.plots import temperature_label
-from minirobust.study import figures
+from minirobust.saving import atomic
 from minirobust.study.config import StudyConfig, words
-from minirobust.study.figures import FIGURES, NothingStored
-from minirobust.study.markup import Html, element, entries, table
+from minirobust.study.report import figures
+from minirobust.study.report.figures import FIGURES, NothingStored
+from minirobust.study.report.markup import Html, element, entries, table
 from minirobust.study.store import Record, Study
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def page(studies: Sequence[Study], verdicts: Sequence[Verdict]) -> str:
     str
     """
     title = f"Temperature and robustness: {', '.join(study.title for study in studies)}"
-    style = resources.files("minirobust.study").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("minirobust.study.report").joinpath("page.css").read_text(encoding="utf-8")
     sections = {
         "claims": ("The paper's claims, measured", _claims(verdicts)),
         "figures": ("Figures", _figures(studies)),

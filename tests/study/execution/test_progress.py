@@ -7,7 +7,7 @@ import pytest
 
 import minirobust as mr
 from minirobust.study import StudyConfig, store
-from minirobust.study.progress import Progress, State, state
+from minirobust.study.execution.progress import Progress, State, state
 from minirobust.study.store import Record, task_path
 
 CONFIG = StudyConfig("digits", "mlp", (1 / 64, 2.0, 16.0), epochs=20)

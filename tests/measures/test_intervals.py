@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from minirobust import intervals, robustness
+from minirobust.measures import intervals, robustness
 
 Z = 1.959963984540054
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirobust import atomic, sealed
 from minirobust import backend as backends
 from minirobust import layers as built_in_layers
 from minirobust.arguments import normalized, same, shown
@@ -23,7 +22,8 @@ from minirobust.backend import Backend
 from minirobust.layers import Layer
 from minirobust.network import Network
 from minirobust.optimizers import SGD, Adam, Momentum, Optimizer
-from minirobust.sealed import CheckpointError
+from minirobust.saving import atomic, sealed
+from minirobust.saving.sealed import CheckpointError
 from minirobust.validation import check_dtype
 
 Arrays = dict[str, np.ndarray]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust.attacks.pixel import headroom, ranking, scores
-from minirobust.attacks.pixel_change import PixelChange, Writing, linear_depth
+from minirobust.attacks.pixel.change import PixelChange, Writing, linear_depth
+from minirobust.attacks.pixel.ranking import headroom, ranking, scores
 from minirobust.stack import Evaluation
 
-pixel_change_module = sys.modules["minirobust.attacks.pixel_change"]
-pixel_module = sys.modules["minirobust.attacks.pixel"]  # the name in the package is the function's
+change_module = sys.modules["minirobust.attacks.pixel.change"]
+ranked = sys.modules["minirobust.attacks.pixel.ranked"]
 
 
 class Affine(mr.Layer):
@@ -397,7 +397,7 @@ def test_on_real_digits_the_shortcut_changes_no_answer(backend, digits, monkeypa
     mr.fit(net, mr.Adam(net), (digits.train.pixels(slice(1000)), digits.train.labels[:1000]), epochs=3)
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     short = mr.attacks.pixel(net, x, y)
-    monkeypatch.setattr(pixel_change_module, "linear_depth", lambda network: 0)
+    monkeypatch.setattr(change_module, "linear_depth", lambda network: 0)
     full = mr.attacks.pixel(net, x, y)
     for name in ("images", "fooled", "count", "pixels", "fooled_at"):
         np.testing.assert_array_equal(*(backend.to_numpy(getattr(attack, name)) for attack in (short, full)))
@@ -577,7 +577,7 @@ def test_the_chunk_size_changes_nothing(case, monkeypatch, pass_together):
     attacks = []
     for chunk, batch in ((500, 64), (7, 3), (1, 1)):
         pass_together(net, chunk)
-        monkeypatch.setattr(pixel_module, "BATCH", batch)
+        monkeypatch.setattr(ranked, "BATCH", batch)
         attacks.append([attack(net, x, y) for attack in ATTACKS.values()])
     for others in attacks[1:]:
         for one, other in zip(attacks[0], others, strict=True):

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from minirobust import atomic, backend, plots, regimes
+from minirobust import backend, plots
+from minirobust.measures import regimes
 from minirobust.plots import BLUE, COLOURS, DASHES, GREY, ORANGE, temperature_label
-from minirobust.study.panels import (
+from minirobust.saving import atomic
+from minirobust.study.report.panels import (
     BLACK,
     blank,
     cut_corners,

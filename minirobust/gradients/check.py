@@ -16,7 +16,7 @@ import numpy as np
 
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
-from minirobust.gradient_causes import Circumstances, numbers, probable_cause
+from minirobust.gradients.causes import Circumstances, numbers, probable_cause
 from minirobust.layers import Layer
 from minirobust.layers.layer import Shape, State
 from minirobust.losses import Loss, check_loss, evaluate

@@ -1,6 +1,6 @@
 """`replacing`: write a file so that its path holds the old file or the new one, never a part of either.
 
-`minirobust/atomic.py` and `data_loaders/atomic.py` have the same text, because neither package imports the other.
+`minirobust/saving/atomic.py` and `data_loaders/atomic.py` have one text, because neither package imports the other.
 """
 
 from __future__ import annotations

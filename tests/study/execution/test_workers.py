@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from minirobust.study.workers import Processes, WorkerDiedError
+from minirobust.study.execution.workers import Processes, WorkerDiedError
 
 # What processes run must be importable there: functions of this file, which pytest imports under another name, are not.
 CODE = textwrap.dedent("""
@@ -163,7 +163,7 @@ def test_processes_end_when_their_parent_is_killed(calls, tmp_path):
             import sys
             sys.path.insert(0, {str(tmp_path)!r})
             import calls_of_a_test
-            from minirobust.study.workers import Processes
+            from minirobust.study.execution.workers import Processes
             if __name__ == "__main__":
                 Processes(1).submit(calls_of_a_test.announce_and_wait, {str(tmp_path / "mark")!r}).result()
         """)

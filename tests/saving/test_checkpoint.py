@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 import minirobust as mr
 from data_loaders import load_hdf5
-from minirobust import sealed
-from minirobust.checkpoint import CheckpointError, check_saveable
-from minirobust.sealed import SEAL, VERSION
+from minirobust.saving import sealed
+from minirobust.saving.checkpoint import CheckpointError, check_saveable
+from minirobust.saving.sealed import SEAL, VERSION
 
-SAVED = Path(__file__).parent / "saved"
+SAVED = Path(__file__).parents[1] / "saved"
 
 
 def network(backend="numpy", dtype="float32", seed=9):

@@ -12,10 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from minirobust.study import run, store, sweep
-from minirobust.study.progress import Progress
+from minirobust.study import store
+from minirobust.study.execution import sweep
+from minirobust.study.execution import task as run
+from minirobust.study.execution.progress import Progress
+from minirobust.study.execution.sweep import run_study
 from minirobust.study.store import StudyError, task_path
-from minirobust.study.sweep import run_study
 
 
 @pytest.fixture(scope="module")

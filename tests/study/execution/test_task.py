@@ -12,7 +12,8 @@ import minirobust as mr
 from data_loaders import load_hdf5
 from minirobust import backend as backends
 from minirobust.masking import audit
-from minirobust.study import run, store
+from minirobust.study import store
+from minirobust.study.execution import task as run
 from minirobust.study.store import task_path
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minirobust import atomic, sealed
-from minirobust.atomic import check_writable, replacing
+from minirobust.saving import atomic, sealed
+from minirobust.saving.atomic import check_writable, replacing
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions, pipes and signals are those of POSIX")
 
@@ -28,7 +28,7 @@ def write(path, text):
 
 def test_both_packages_have_the_same_text():
     here = Path(atomic.__file__)
-    assert here.read_bytes() == (here.parents[1] / "data_loaders" / "atomic.py").read_bytes()
+    assert here.read_bytes() == (here.parents[2] / "data_loaders" / "atomic.py").read_bytes()
 
 
 # Several writers
@@ -58,7 +58,7 @@ def test_processes_write_to_one_path(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-from minirobust import sealed
+from minirobust.saving import sealed
 for repetition in range(30):
     sealed.write(Path(sys.argv[1]), {"writer": int(sys.argv[2])}, {"numbers": np.full(5000, int(sys.argv[2]))})
 """
@@ -267,7 +267,7 @@ def test_only_what_a_dead_process_left_is_removed(tmp_path):
     path = tmp_path / "[a].txt"
     code = """
 import os, sys, time
-from minirobust.atomic import replacing
+from minirobust.saving.atomic import replacing
 with replacing(sys.argv[1]) as temporary:
     temporary.write_text(sys.argv[2])
     print("begun", flush=True)
@@ -301,7 +301,7 @@ def test_killed_in_the_midst_of_saves_leaves_a_whole_file(tmp_path):
     path = tmp_path / "a.bin"
     code = """
 import sys
-from minirobust.atomic import replacing
+from minirobust.saving.atomic import replacing
 for repetition in range(10**6):
     with replacing(sys.argv[1]) as temporary:
         temporary.write_bytes(bytes([repetition % 256]) * 1_000_000)

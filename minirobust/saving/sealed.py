@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from minirobust.atomic import replacing
+from minirobust.saving.atomic import replacing
 
 FORMAT = "minirobust checkpoint"
 VERSION = 2

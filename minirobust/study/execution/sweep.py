@@ -16,10 +16,11 @@ from pathlib import Path
 from minirobust import backend as backends
 from minirobust.data import load
 from minirobust.plots import temperature_label
-from minirobust.study import run, store
+from minirobust.study import store
 from minirobust.study.config import StudyConfig
-from minirobust.study.progress import Progress, state
-from minirobust.study.workers import Processes, dask_executor
+from minirobust.study.execution import task as run
+from minirobust.study.execution.progress import Progress, state
+from minirobust.study.execution.workers import Processes, dask_executor
 
 Task = tuple[float, int]
 Step = Callable[[StudyConfig, float, int, Path], None]  # `run.train` or `run.audit_trained`

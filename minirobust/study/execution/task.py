@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from minirobust import attacks, robustness, saliency
+from minirobust import attacks
 from minirobust.attacks.fgsm import sign_step, value_step
 from minirobust.data import Dataset, Split, load
 from minirobust.losses import SoftmaxCrossEntropy
 from minirobust.masking import audit
+from minirobust.measures import robustness, saliency
+from minirobust.measures.regimes import fractions
 from minirobust.network import Network
 from minirobust.optimizers import Adam
-from minirobust.regimes import fractions
 from minirobust.stack import Evaluation, most_likely
 from minirobust.study import store
 from minirobust.study.config import MODELS, StudyConfig

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minirobust import backend, robustness
+from minirobust import backend
 from minirobust.backend import Array
+from minirobust.measures import robustness
 
 Z = 1.959963984540054  # 95 % of a normal distribution lies within ± Z of its centre, counted in standard deviations
 

@@ -1,0 +1,113 @@
+"""`pixel` and `brute_force_pixel`: candidates in a fixed order, the first that fools is returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice, product
+from typing import Any
+
+import numpy as np
+
+from minirobust.attacks.attack import in_chunks, under_attack
+from minirobust.attacks.pixel.change import PixelChange
+from minirobust.attacks.pixel.ranking import ranking, scores
+from minirobust.attacks.pixel.search import Candidates, PixelAttack, Search, check_pixels
+from minirobust.backend import Array
+from minirobust.losses import Loss
+
+BATCH = 64  # candidates per image that are tried before images already fooled leave: bounds memory, changes no result
+
+
+def pixel(
+    model: Any,
+    x: Array,
+    y: Array,
+    pixels: int = 3,
+    *,
+    loss: Loss | None = None,
+    progress: bool = False,
+) -> PixelAttack:
+    """Write the ends of the input range into the pixels of largest gradient, in every combination, until one fools.
+
+    A pixel's score is the mean over its channels of |∂L/∂x|, and among equal scores the first pixel in the image leads.
+    Candidates are tried on the best pixel, then on the best two, and so on; for each number of pixels in counting
+    order, the low end for 0 and the high end for 1, the best pixel's first channel in front.  The first that fools is
+    returned.  A candidate whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
+
+    Parameters
+    ----------
+    model : Network or Model
+        A network that ends in logits, or any other `Model`.
+    x : ndarray of float, shape (N, *input_shape)
+        Within the model's `input_range`.
+    y : ndarray of int, shape (N,)
+        True labels.
+    pixels : int, default 3
+        How many pixels may change.  The time grows with 2^(pixels · C): the study takes 3 in grey and 2 in colour.
+    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
+        Whose gradient ranks the pixels.
+    progress : bool, default False
+        Whether a terminal shows a progress bar.
+
+    Returns
+    -------
+    PixelAttack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
+    """
+    model, x, y, loss = under_attack(model, x, y, loss)
+    pixels = check_pixels("pixel", pixels, model)
+    search = Search(model, x, y, pixels)
+    for chunk in in_chunks(model, len(x), "pixel attack", progress):
+        change = PixelChange(model, x[chunk])
+        logits, gradient = change.gradient(y[chunk], loss)
+        right = search.begin(chunk, logits)
+        if len(right):
+            gradient = change.input_gradient(gradient[model.backend.asarray(right)])
+            best = np.zeros((len(logits), pixels), dtype="int64")
+            best[right] = ranking(model.backend, scores(gradient), pixels)
+            search.run(chunk, change, right, _ranked_candidates(change, best))
+    return search.result()
+
+
+def brute_force_pixel(model: Any, x: Array, y: Array, *, progress: bool = False) -> PixelAttack:
+    """Write the ends of the input range into every single pixel, one after the other, until one fools; no gradient.
+
+    Pixels are tried row by row, each with every combination of the ends over its channels in counting order, but for
+    the one that it holds already.  The first that fools is returned.  It never does worse than `pixel` with one pixel.
+    See there for the arguments, errors and what is returned.
+    """
+    model, x, y, _ = under_attack(model, x, y)
+    search = Search(model, x, y, pixels=1)
+    for chunk in in_chunks(model, len(x), "brute-force pixel attack", progress):
+        change = PixelChange(model, x[chunk])
+        right = search.begin(chunk, change.logits(change.before))
+        search.run(chunk, change, right, _single_pixels(change))
+    return search.result()
+
+
+def _ranked_candidates(change: PixelChange, best: np.ndarray) -> Iterator[Candidates]:
+    """Every combination of the ends on the best pixel, on the best two, ..."""
+    images, _, channels = change.pixels.shape
+    for n in range(1, best.shape[1] + 1):
+        for batch in _batches(product(change.model.input_range, repeat=n * channels)):
+            values = np.array(batch, dtype=change.model.dtype).reshape(-1, n, channels)
+            yield np.broadcast_to(best[:, None, :n], (images, len(values), n)), values
+
+
+def _single_pixels(change: PixelChange) -> Iterator[Candidates]:
+    """Every combination of the ends on the first pixel, then on the second, ..."""
+    images, pixels, channels = change.pixels.shape
+    for batch in _batches(product(range(pixels), product(change.model.input_range, repeat=channels))):
+        places = np.array([place for place, _ in batch])
+        values = np.array([value for _, value in batch], dtype=change.model.dtype)
+        yield np.broadcast_to(places[:, None], (images, len(places), 1)), values[:, None]
+
+
+def _batches(candidates: Iterable[Any]) -> Iterator[list[Any]]:
+    candidates = iter(candidates)
+    while batch := list(islice(candidates, BATCH)):
+        yield batch

@@ -1,0 +1,1 @@
+"""Gradients: checked against numerical ones (`check`, `causes`) and looked at layer by layer (`trace`)."""

@@ -1,0 +1,1 @@
+"""A study's figures, and the page that shows them with the claims."""
