@@ -1,0 +1,13 @@
+class Dense:
+    def __init__(self, weight, bias):
+        self.weight = weight
+        self.bias = bias
+
+    def forward(self, x):
+        self.batch = x
+        return x @ self.weight.T + self.bias
+
+    def backward(self, grad_y):
+        self.grad_weight = grad_y.T @ self.batch
+        self.grad_bias = grad_y.sum(axis=0)
+        return grad_y @ self.weight

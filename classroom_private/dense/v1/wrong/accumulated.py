@@ -1,0 +1,16 @@
+# mistake: accumulated
+class Dense:
+    def __init__(self, weight, bias):
+        self.weight = weight
+        self.bias = bias
+        self.grad_weight = 0
+        self.grad_bias = 0
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weight.T + self.bias
+
+    def backward(self, grad_y):
+        self.grad_weight = self.grad_weight + grad_y.T @ self.x
+        self.grad_bias = self.grad_bias + grad_y.sum(axis=0)
+        return grad_y @ self.weight

@@ -1,0 +1,88 @@
+"""What the author of an assignment writes: tests, which are scripts of calls, and named mistakes.
+
+A script asks a program and yields what it answers. The same script asks the student's program, the right model, and a
+model with each mistake; what they yield is compared. See "For authors" in docs/classroom.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minirobust.classroom.program import Answer, Oracle, Program, Wrong
+
+__all__ = ["Mistake", "Oracle", "Program", "Test", "Wrong", "test"]
+
+Script = Callable[[Program, np.random.Generator], Iterator[Answer]]
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test: a script, its points, and when two numbers count as equal.
+
+    Attributes
+    ----------
+    name : str
+        What the student reads.
+    points : float
+    script : callable
+        ``script(program, draw)`` yields answers; it draws its inputs from the generator `draw`.
+    section : int
+        The section of the lesson that explains it.
+    tolerance : float
+        Largest error relative to the largest expected number of an array.
+    each : bool
+        Whether the error of every number is relative to that number instead.
+    """
+
+    name: str
+    points: float
+    script: Script
+    section: int
+    tolerance: float
+    each: bool
+
+    def outcome(self, program: Program, draw: np.random.Generator) -> list[Answer]:
+        """Return all that the script yields for a program."""
+        return list(self.script(program, draw))
+
+
+def test(
+    name: str,
+    points: float,
+    section: int,
+    *,
+    tolerance: float = 1e-9,  # noqa: PT028  # It is no test of pytest.
+    each: bool = False,  # noqa: PT028
+) -> Callable[[Script], Test]:
+    """Return a decorator that makes a test of a script; see `Test` for the arguments."""
+    return lambda script: Test(name, points, script, section, tolerance, each)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A plausible mistake.
+
+    Attributes
+    ----------
+    name : str
+        Short and unique: the assignment's model turns the mistake on by this name.
+    sentence : str
+        What the student reads: what is wrong, without the right answer's code.
+    section : int
+        The section of the lesson that explains it.
+    group : str
+        Mistakes of one group exclude each other: a factor that is missing cannot be inverted.
+    """
+
+    name: str
+    sentence: str
+    section: int
+    group: str = ""
+
+
+Models = Callable[[frozenset[str]], dict[str, Any]]
+"""``program(faults)`` returns the functions and classes of the right program, with the mistakes of these names."""

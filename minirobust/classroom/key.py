@@ -1,0 +1,110 @@
+"""Answer keys: what a test's right answers are, and what each mistake would answer.
+
+`Computed` runs the author's models. `Recorded` reads visible.json, which holds numbers only: `check` needs no program
+that computes a right answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from minirobust.classroom.assignment import Assignment, Private
+from minirobust.classroom.exercise import Mistake, Test
+from minirobust.classroom.mistakes import Explained, combinations
+from minirobust.classroom.program import Answer, Model
+
+Draw = Callable[[], np.random.Generator]
+PAIRS = 2
+FAILED = object()  # equals no answer
+
+
+class Key(Protocol):
+    """What `judge` asks about a test."""
+
+    def right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:
+        """Return the right answers, and how many bytes each call returns."""
+
+    def models(self, test: Test, draw: Draw) -> Iterator[Explained]:
+        """Yield sets of mistakes and their answers: single ones first."""
+
+
+def visible_draw() -> np.random.Generator:
+    """Return the generator of every visible test, whose inputs are the same for everyone."""
+    return np.random.default_rng(0)
+
+
+class Computed:
+    """The key that the private part of an assignment computes."""
+
+    def __init__(self, private: Private) -> None:
+        self.private = private
+
+    def right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:
+        program = Model(self.private.program(frozenset()))
+        return test.outcome(program, draw()), program.sizes
+
+    def models(self, test: Test, draw: Draw, largest: int = PAIRS) -> Iterator[Explained]:
+        for size in range(1, largest + 1):
+            for mistakes in combinations(self.private.mistakes, size):
+                yield mistakes, self.answers(test, draw, mistakes)
+
+    def answers(self, test: Test, draw: Draw, mistakes: tuple[Mistake, ...]) -> Iterator[Answer]:
+        """Yield what a program with these mistakes answers; if it fails, `FAILED` and no more."""
+        program = Model(self.private.program(frozenset(mistake.name for mistake in mistakes)))
+        try:
+            yield from test.script(program, draw())
+        except Exception:  # What a faulty model raises is as unpredictable as what a student's program raises.
+            yield FAILED
+
+
+class Recorded:
+    """The key of the visible tests, read from a file of numbers."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        path = assignment.folder / "visible.json"
+        self.content = json.loads(path.read_text(encoding="utf-8"))
+        self.mistakes = {name: Mistake(name, *rest) for name, *rest in self.content["mistakes"]}
+
+    def right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:
+        recorded = self.content["tests"][test.name]
+        return list(map(_from_json, recorded["right"])), list(recorded["bytes"])
+
+    def models(self, test: Test, draw: Draw) -> Iterator[Explained]:
+        for name, answers in self.content["tests"][test.name]["wrong"]:
+            yield (self.mistakes[name],), list(map(_from_json, answers))
+
+
+def record(assignment: Assignment, private: Private) -> str:
+    """Return the text of visible.json: what the private part computes for the visible tests."""
+    key, tests = Computed(private), {}
+    for test in assignment.tests:
+        right, sizes = key.right(test, visible_draw)
+        models = [(mistake.name, list(answers)) for (mistake,), answers in key.models(test, visible_draw, 1)]
+        wrong = [(name, list(map(_to_json, answers))) for name, answers in models if not _failed(answers)]
+        tests[test.name] = {"right": list(map(_to_json, right)), "bytes": sizes, "wrong": wrong}
+    mistakes = [(mistake.name, mistake.sentence, mistake.section) for mistake in private.mistakes]
+    return json.dumps({"mistakes": mistakes, "tests": tests}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _failed(answers: list[Answer]) -> bool:
+    return any(answer is FAILED for answer in answers)
+
+
+def _to_json(answer: Answer) -> Any:
+    if isinstance(answer, tuple):
+        return {"tuple": list(map(_to_json, answer))}
+    if isinstance(answer, np.ndarray):
+        return {"dtype": answer.dtype.str, "shape": answer.shape, "values": answer.ravel().tolist()}
+    return answer
+
+
+def _from_json(value: Any) -> Answer:
+    if not isinstance(value, dict):
+        return value
+    if "tuple" in value:
+        return tuple(map(_from_json, value["tuple"]))
+    return np.array(value["values"], value["dtype"]).reshape(value["shape"])

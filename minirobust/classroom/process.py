@@ -1,0 +1,190 @@
+"""A child and the pipes to it: requests with a deadline, answers of bounded size, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from minirobust.classroom.protocol import FRAME, ProtocolError, check_lengths, pack, unpack
+from minirobust.classroom.sandbox import ENVIRONMENT, MIB, Sandbox, end_everything_of
+
+STARTING = 20.0  # seconds; a busy machine may be slow to start Python
+MAX_PRINTED = 8 * 1024
+MAX_MEMORY = 2048 * MIB  # of all processes of a child together; each alone has a limit of its own
+LOOK = 0.05  # seconds between two looks at the memory
+
+
+class Refused(Exception):  # noqa: N818  # It is an outcome, not an error of this program.
+    """There is no answer. `kind` is "time", "memory", "ended" or "protocol"."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+class Process:
+    """A child that has started.
+
+    Attributes
+    ----------
+    printed : bytes
+        The beginning of what it printed.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.user = sandbox.new_user()
+        self.printed = b""
+        self.popen = subprocess.Popen(
+            sandbox.command(self.user),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            cwd=os.path.abspath(os.sep),
+            start_new_session=True,
+            bufsize=0,
+        )
+        self.outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.incoming: queue.Queue[bytes] = queue.Queue(maxsize=16)
+        self.received = b""
+        # The grader waits for queues, never for a pipe: a child that stops reading or writing cannot hold it.
+        work = {self._write: self.popen.stdin, self._read: self.popen.stdout, self._drain: self.popen.stderr}
+        self.threads = [threading.Thread(target=do, args=[pipe], daemon=True) for do, pipe in work.items()]
+        for thread in self.threads:
+            thread.start()
+        ready, _ = self.receive(time.monotonic() + STARTING, 0)
+        if ready != {"ready": True}:
+            raise self._refuse("protocol", "the child did not start")
+
+    def ask(
+        self, request: dict[str, Any], arrays: list[np.ndarray], seconds: float = 10.0, most: int = MIB
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Send a request and return the reply to it.
+
+        Raises
+        ------
+        Refused
+            If no valid reply of at most `most` bytes comes within `seconds`. The child is ended.
+        """
+        nonce = self.begin(request, arrays)
+        reply, received = self.receive(time.monotonic() + seconds, most)
+        self.check_nonce(reply, nonce)
+        return reply, received
+
+    def begin(self, request: dict[str, Any], arrays: list[np.ndarray]) -> str:
+        """Send a request with a fresh nonce, and return the nonce."""
+        nonce = secrets.token_hex(8)
+        self.send({**request, "nonce": nonce}, arrays)
+        return nonce
+
+    def send(self, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
+        """Hand a frame to the thread that writes it."""
+        self.outgoing.put(pack(header, arrays))
+
+    def check_nonce(self, reply: dict[str, Any], nonce: str) -> None:
+        """Raise Refused unless a reply belongs to the present request."""
+        if reply.get("nonce") != nonce:
+            raise self._refuse("protocol", "an answer that nobody asked for")
+
+    def receive(self, deadline: float, most: int) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Return the next frame, of which the arrays may be `most` bytes."""
+        try:
+            header, blob = check_lengths(self._take(FRAME.size, deadline), most)
+            return unpack(self._take(header, deadline), self._take(blob, deadline))
+        except ProtocolError as error:
+            raise self._refuse("protocol", str(error)) from None
+
+    def close(self) -> None:
+        """End the child and everything that it started."""
+        if self.popen.returncode is not None:
+            return
+        self.outgoing.put(None)
+        descendants = _descendants(self.popen.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL) if os.name == "posix" else self.popen.kill()
+        for process in descendants:  # Some may have left the group.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        if self.user is not None:
+            end_everything_of(self.user)
+        self.popen.wait()
+        self._end_threads()
+
+    def _end_threads(self) -> None:
+        """Wait for the threads; a process that escaped, where nothing isolates it, may hold a pipe and a thread."""
+        deadline = time.monotonic() + 1
+        while any(thread.is_alive() for thread in self.threads) and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):  # The reader waits for room.
+                self.incoming.get(timeout=0.001)
+
+    def _take(self, count: int, deadline: float) -> bytes:
+        """Return exactly this many bytes of what the child sends."""
+        while len(self.received) < count:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise self._refuse("time", "no answer in time")
+            try:
+                chunk = self.incoming.get(timeout=min(remaining, LOOK))
+            except queue.Empty:
+                if _memory(self.popen.pid) > MAX_MEMORY:
+                    raise self._refuse("memory", "more memory than is allowed") from None
+                continue
+            if not chunk:
+                raise self._refuse("ended", "the program ended")
+            self.received += chunk
+        taken, self.received = self.received[:count], self.received[count:]
+        return taken
+
+    def _refuse(self, kind: str, sentence: str) -> Refused:
+        self.close()
+        return Refused(kind, sentence)
+
+    def _write(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), pipe:
+            while (frame := self.outgoing.get()) is not None:
+                rest = memoryview(frame)
+                while rest:
+                    rest = rest[pipe.write(rest) :]
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), pipe:
+            while chunk := pipe.read(MIB):
+                self.incoming.put(chunk)
+        self.incoming.put(b"")
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), pipe:
+            while chunk := pipe.read(64 * 1024):
+                self.printed += chunk[: MAX_PRINTED - len(self.printed)]
+
+
+def _descendants(process: int) -> list[int]:
+    """Return the processes that a process started, and those that they started; on Linux only."""
+    found, waiting = list[int](), [process]
+    while waiting:
+        parent = waiting.pop()
+        with contextlib.suppress(OSError, ValueError):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            found += map(int, children)
+            waiting += map(int, children)
+    return found
+
+
+def _memory(process: int) -> int:
+    """Return the memory of a process and its descendants in bytes, without what they share; 0 if it is not known."""
+    total = 0
+    for each in [process, *_descendants(process)]:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _, resident, shared, *_ = map(int, Path(f"/proc/{each}/statm").read_text().split())
+            total += (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    return total
