@@ -1,14 +1,16 @@
 """Download a file from the first mirror that has it, and put it in place once its checksum is right.
 
-What has arrived is kept in a ``.part`` file, so that a transfer that was cut off goes on where it
-stopped. Which files there are, and where they are looked for before anything is downloaded, is the
-business of the loaders and of `search`.
+What has arrived is kept in a ``.part`` file, so that a transfer that was cut off continues where it
+stopped; pooch, which knows the user's cache folder, can neither resume a download nor end one that
+is too slow. The loaders define the files, and `search` looks for them before anything is downloaded.
 """
 
 import contextlib
 import hashlib
 import os
 import queue
+import secrets
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,10 +25,18 @@ ANSWER_SECONDS = 3.0
 """How long all mirrors together have to give a sign of life."""
 
 STALL_SECONDS = 30.0
-"""How long a transfer may stand still before it counts as cut off."""
+"""How long a transfer may fall short of `MIN_BYTES_PER_SECOND` before it counts as cut off."""
+
+MIN_BYTES_PER_SECOND = 1_000
+"""The slowest transfer that is worth waiting for."""
+
+TOTAL_SECONDS = 6 * 3600.0
+"""How long one mirror may take for one file, all attempts together."""
 
 ATTEMPTS = 5
-"""How often one mirror may be asked to go on after a cut."""
+"""How often one mirror may be asked to continue after a cut."""
+
+_PIECE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,8 @@ def download_files(files: Sequence[RemoteFile], addresses: Sequence[str], folder
         Web folders in order of preference; each ends in a slash.
     folder : Path
         Made if necessary. It receives only whole files whose checksum is right, and ``.part``
-        files, from which the next call goes on. Of several downloads of one file into one folder,
-        all but the first wait for it (except on Windows, where they disturb each other).
+        files, from which the next call continues. Of several downloads of one file into one folder,
+        all but the first wait for it; without file locks, as on Windows, each downloads it.
 
     Raises
     ------
@@ -87,7 +97,7 @@ def download_files(files: Sequence[RemoteFile], addresses: Sequence[str], folder
                 _retrieve(url, file, folder)
                 break
             except (OSError, ValueError) as error:
-                failures[url] = str(error)
+                failures[url] = str(error)[:300]  # some of the words may be the server's own
         else:
             raise DownloadError([f"{url}: {reason}" for url, reason in failures.items()])
 
@@ -141,38 +151,53 @@ def _root_cause(error: BaseException) -> str:
 def _retrieve(url: str, file: RemoteFile, folder: Path) -> None:
     """Download one file from one address, unless it has appeared in the meantime."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, part = folder / file.name, folder / (file.name + ".part")
-    with _locked(folder / f".{file.name}.lock"):
+    path = folder / file.name
+    with _locked(folder / f".{file.name}.lock") as alone:
         if path.is_file() and _has_checksum(path, file):
             return
-        begun_elsewhere = part.exists()
+        # Two downloads must not append to one part.
+        part = folder / (f"{file.name}.part" if alone else f".{file.name}.{secrets.token_hex(4)}.part")
+        try:
+            _complete(url, file, part)
+            with replacing(path) as temporary:
+                os.replace(part, temporary)
+        finally:
+            if not alone:
+                part.unlink(missing_ok=True)
+
+
+def _complete(url: str, file: RemoteFile, part: Path) -> None:
+    """Download what a part lacks; raise OSError or ValueError unless it then has the right checksum."""
+    begun_elsewhere = part.exists()
+    _transfer(url, part, file.size)
+    if begun_elsewhere and not _has_checksum(part, file):
+        # The fault may lie in what an earlier download left, so start this address afresh.
+        part.unlink()
         _transfer(url, part, file.size)
-        if begun_elsewhere and not _has_checksum(part, file):
-            # The fault may lie in what an earlier download left, so start this address afresh.
-            part.unlink()
-            _transfer(url, part, file.size)
-        if not _has_checksum(part, file):
-            part.unlink()
-            raise ValueError(f"wrong checksum: expected {file.checksum}")
-        with replacing(path) as temporary:
-            os.replace(part, temporary)
+    if not _has_checksum(part, file):
+        part.unlink()
+        raise ValueError(f"wrong checksum: expected {file.checksum}")
 
 
 @contextlib.contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """Hold an exclusive lock, so that no two downloads append to one part.
+def _locked(lock: Path) -> Iterator[bool]:
+    """Hold an exclusive lock until the block ends; yield False if there are no locks here.
 
     The kernel releases the lock when the process ends, however it ends.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        yield
+        yield False
         return
     while True:
-        with lock.open("w") as file:
-            with contextlib.suppress(OSError):  # Some network file systems have no locks.
+        # Not `open`: it would follow a symbolic link, and empty the file that the link leads to.
+        with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b") as file:
+            try:
                 fcntl.flock(file, fcntl.LOCK_EX)
+                alone = True
+            except OSError:  # Some network file systems have no locks.
+                alone = False
             try:
                 current = lock.stat()
             except FileNotFoundError:
@@ -181,7 +206,7 @@ def _locked(lock: Path) -> Iterator[None]:
             if not os.path.samestat(os.fstat(file.fileno()), current):
                 continue
             try:
-                yield
+                yield alone
             finally:
                 lock.unlink(missing_ok=True)
             return
@@ -195,10 +220,11 @@ def _has_checksum(path: Path, file: RemoteFile) -> bool:
 
 def _transfer(url: str, part: Path, size: int) -> None:
     """Complete `part`, trying again after a cut as long as something arrives."""
+    deadline = time.monotonic() + TOTAL_SECONDS
     for attempt in range(ATTEMPTS):
         arrived = _size(part)
         try:
-            _receive(url, part, size)
+            _receive(url, part, size, deadline)
             return
         except OSError:
             if attempt == ATTEMPTS - 1 or _size(part) <= arrived:
@@ -209,44 +235,116 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _receive(url: str, part: Path, size: int) -> None:
-    """Append to `part` what it lacks; raise OSError if the connection ends before."""
-    import requests
-    import urllib3
+def _receive(url: str, part: Path, size: int, deadline: float) -> None:
+    """Append to `part` what it lacks; raise OSError if the connection ends before, or is too slow."""
     from tqdm import tqdm
 
-    arrived = _size(part)
-    if arrived >= size:
+    if _size(part) >= size:
         return
-    # A proxy that unpacks a .gz file on the way would spoil size, offset and checksum.
-    headers = {"Accept-Encoding": "identity", "Range": f"bytes={arrived}-"}
-    with requests.get(url, headers=headers, stream=True, timeout=(ANSWER_SECONDS, STALL_SECONDS)) as response:
-        response.raise_for_status()
-        if response.status_code != requests.codes.partial:
-            arrived = 0
-        _check_announced(response.headers.get("Content-Length"), size - arrived)
+    with contextlib.closing(_Request(url, _size(part), size, deadline)) as request:
+        arrived = request.start()
+        # None: a bar on a terminal, silence elsewhere. There may be no error stream at all.
+        silent = True if sys.stderr is None else None
         with (
             part.open("ab" if arrived else "wb") as file,
-            # disable=None: a bar on a terminal, silence elsewhere.
-            tqdm(desc=part.stem, initial=arrived, total=size, unit="B", unit_scale=True, disable=None) as bar,
+            tqdm(desc=part.stem, initial=arrived, total=size, unit="B", unit_scale=True, disable=silent) as bar,
         ):
             try:
-                for chunk in response.raw.stream(1 << 16, decode_content=False):
-                    file.write(chunk[: size - arrived])
-                    arrived += len(chunk)
-                    bar.update(len(chunk))
+                for piece in request.pieces():
+                    file.write(piece[: size - arrived])
+                    arrived += len(piece)
+                    bar.update(len(piece))
                     if arrived > size:
                         break
-            except urllib3.exceptions.HTTPError as error:
-                raise ConnectionError(
-                    f"connection lost after {arrived} of {size} bytes: {_root_cause(error)}"
-                ) from error
+            except OSError as error:
+                raise ConnectionError(f"connection lost after {arrived} of {size} bytes: {error}") from error
+    if arrived < size and request.announced:
+        raise ConnectionError(f"connection lost after {arrived} of {size} bytes")
     if arrived != size:
-        # The server ended of its own accord: this is another file, nothing to go on from.
+        # The server ended of its own accord: this is another file, from which nothing can continue.
         part.unlink()
-        raise OSError(f"expected a file of {size} bytes, found {arrived} or more")
+        raise OSError(f"expected a file of {size} bytes, found {arrived}{' or more' * (arrived > size)}")
 
 
-def _check_announced(content_length: str | None, expected: int) -> None:
-    if content_length is not None and content_length != str(expected):
-        raise OSError(f"expected {expected} bytes to come, the server announced {content_length}")
+class _Request:
+    """A request for the rest of a file, made in a thread of its own, so that a slow server can be left.
+
+    A timeout of the connection is not enough: it begins anew with every byte.
+    """
+
+    def __init__(self, url: str, offset: int, size: int, deadline: float) -> None:
+        self.url, self.offset, self.size, self.deadline = url, offset, size, deadline
+        self.announced = False
+        self._answers: queue.Queue[int | bytes | Exception | None] = queue.Queue(maxsize=64)
+        self._left = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def start(self) -> int:
+        """Wait for the answer; return the offset in the file at which it begins."""
+        offset = self._next(time.monotonic() + ANSWER_SECONDS + STALL_SECONDS)
+        assert isinstance(offset, int)
+        return offset
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content as it arrives."""
+        while True:
+            arrived, limit = 0, time.monotonic() + STALL_SECONDS
+            while arrived < STALL_SECONDS * MIN_BYTES_PER_SECOND:
+                piece = self._next(limit)
+                if not isinstance(piece, bytes):
+                    return
+                arrived += len(piece)
+                yield piece
+
+    def close(self) -> None:
+        """Leave the request; its thread ends as soon as it notices."""
+        self._left.set()
+
+    def _next(self, limit: float) -> int | bytes | None:
+        limit = min(limit, self.deadline)
+        try:
+            answer = self._answers.get(timeout=max(0.0, limit - time.monotonic()))
+        except queue.Empty:
+            if limit == self.deadline:
+                raise TimeoutError(f"not done within {TOTAL_SECONDS:g} seconds") from None
+            raise TimeoutError(f"less than {MIN_BYTES_PER_SECOND} bytes a second") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _run(self) -> None:
+        try:
+            for answer in self._ask():
+                self._put(answer)
+                if self._left.is_set():
+                    return
+            self._put(None)
+        except Exception as error:
+            self._put(error)
+
+    def _put(self, answer: int | bytes | Exception | None) -> None:
+        while not self._left.is_set():
+            with contextlib.suppress(queue.Full):
+                self._answers.put(answer, timeout=1.0)
+                return
+
+    def _ask(self) -> Iterator[int | bytes]:
+        """Yield the offset at which the answer begins, then its pieces."""
+        import requests
+        import urllib3
+
+        # A proxy that unpacks a .gz file on the way would spoil size, offset and checksum.
+        headers = {"Accept-Encoding": "identity", "Range": f"bytes={self.offset}-"}
+        with requests.get(self.url, headers=headers, stream=True, timeout=(ANSWER_SECONDS, STALL_SECONDS)) as response:
+            response.raise_for_status()
+            offset = self.offset if response.status_code == requests.codes.partial else 0
+            announced = response.headers.get("Content-Length")
+            if announced is not None and announced != str(self.size - offset):
+                raise OSError(f"expected {self.size - offset} bytes to come, the server announced {announced:.20}")
+            # urllib3 before version 2 does not say that a body is shorter than announced.
+            self.announced = announced is not None
+            yield offset
+            try:
+                yield from response.raw.stream(_PIECE, decode_content=False)
+            except urllib3.exceptions.HTTPError as error:
+                raise ConnectionError(_root_cause(error)) from error

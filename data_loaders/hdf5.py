@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_loaders.atomic import replacing
 from data_loaders.dataset import Dataset, Split
@@ -187,11 +186,11 @@ def _read_split(file: "h5py.File", part: str) -> Split:
     import h5py
 
     group = _member(file, part, h5py.Group)
-    images = _read_array(group, "images", np.dtype("uint8"), 4)
-    labels = _read_array(group, "labels", np.dtype("int64"), 1)
+    images = _checked_array(group, "images", np.dtype("uint8"), 4)
+    labels = _checked_array(group, "labels", np.dtype("int64"), 1)
     if len(images) != len(labels):
         raise DataError(f"expected {len(images)} labels in /{part}/labels, one for each image, found {len(labels)}")
-    return Split(images, labels)
+    return Split(images[...], labels[...])
 
 
 def _member(group: "h5py.Group", name: str, kind: type) -> "h5py.HLObject":
@@ -209,7 +208,8 @@ def _member(group: "h5py.Group", name: str, kind: type) -> "h5py.HLObject":
     return member
 
 
-def _read_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int) -> NDArray[Any]:
+def _checked_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int) -> "h5py.Dataset":
+    """Return an array of the file, which is not read before its kind and size are known to be right."""
     import h5py
 
     dataset = _member(group, name, h5py.Dataset)
@@ -231,7 +231,7 @@ def _read_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int)
         raise DataError(
             f"{where}: expected data for shape {dataset.shape}, found {dataset.id.get_storage_size()} bytes in the file"
         )
-    return dataset[...]
+    return dataset
 
 
 def _is_uncompressed(dataset: "h5py.Dataset") -> bool:

@@ -9,7 +9,6 @@ A file is not trusted: nothing is read beyond the size its header declares, and 
 bounded, so that a gzip bomb costs neither time nor memory.
 """
 
-import gzip
 import math
 import struct
 import zlib
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from data_loaders.dataset import Split
 from data_loaders.errors import DataError
+from data_loaders.gunzip import Gunzip
 
 __all__ = ["FILE_NAMES", "MAX_BYTES", "read_idx", "read_idx_split", "read_idx_splits", "refuse_counts"]
 
@@ -72,9 +72,8 @@ def read_idx(path: str | Path, ndim: int) -> NDArray[np.uint8]:
         if not gzipped:
             return _parse(file, path, ndim)
         try:
-            with gzip.GzipFile(fileobj=file) as unzipped:
-                return _parse(unzipped, path, ndim)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            return _parse(Gunzip(file), path, ndim)
+        except (EOFError, zlib.error) as error:
             raise DataError(f"{path}: expected a sound gzip file, found damage: {error}") from error
 
 
@@ -139,7 +138,7 @@ def refuse_counts(labels: NDArray[np.int64], counts: Sequence[int], path: Path, 
         )
 
 
-def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int) -> NDArray[np.uint8]:
+def _parse(stream: BinaryIO | Gunzip, path: Path, ndim: int) -> NDArray[np.uint8]:
     shape = _read_header(stream, path, ndim)
     elements = np.empty(math.prod(shape), np.uint8)
     found = _fill(stream, elements.data)
@@ -153,15 +152,15 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int) -> NDArray[n
     return elements.reshape(shape)
 
 
-def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int) -> tuple[int, ...]:
+def _read_header(stream: BinaryIO | Gunzip, path: Path, ndim: int) -> tuple[int, ...]:
     expected_magic = bytes([0, 0, _UNSIGNED_BYTE, ndim])
-    magic = stream.read(4)
+    magic = _read(stream, 4)
     if magic != expected_magic:
         raise DataError(
             f"{path}: expected the magic number {expected_magic.hex(' ')} (idx, unsigned bytes, "
             f"{ndim} dimension{'s' * (ndim > 1)}), found {magic.hex(' ') or 'an empty file'}"
         )
-    sizes = stream.read(4 * ndim)
+    sizes = _read(stream, 4 * ndim)
     if len(sizes) < 4 * ndim:
         raise DataError(f"{path}: truncated: expected {ndim} sizes of 4 bytes, found {len(sizes)} bytes")
     shape = struct.unpack(f">{ndim}i", sizes)
@@ -173,7 +172,13 @@ def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int) -> tup
     return shape
 
 
-def _fill(stream: BinaryIO | gzip.GzipFile, buffer: memoryview) -> int:
+def _read(stream: BinaryIO | Gunzip, size: int) -> bytes:
+    """Return so many bytes, or as many as there are."""
+    buffer = bytearray(size)
+    return bytes(buffer[: _fill(stream, memoryview(buffer))])
+
+
+def _fill(stream: BinaryIO | Gunzip, buffer: memoryview) -> int:
     """Read into the buffer until it is full or the stream ends; return the bytes read."""
     filled = 0
     while filled < len(buffer):

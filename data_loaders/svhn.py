@@ -66,6 +66,10 @@ _MI_NUMBERS: dict[int, np.dtype[Any]] = {
 _MX_NUMBERS = range(6, 16)
 _COMPLEX_FLAG = 0x0800
 
+_MAX_SIZES = 32  # dimensions of an array
+_MAX_NAME = 63  # letters, as in MATLAB
+_HEADER_BYTES = 512  # enough for flags, sizes and name within these limits
+
 
 def load_svhn(folder: str | Path | None = None, download: bool = True) -> Dataset:
     """Load SVHN, cropped digits: 73,257 training and 26,032 test images.
@@ -120,11 +124,7 @@ def read_svhn_file(path: str | Path) -> Split:
         If the file cannot be opened or read.
     """
     path = Path(path)
-    variables: dict[str, NDArray[Any]] = {}
-    for name, values in _variables(_read_bytes(path), path):
-        if name in variables or name not in ("X", "y"):
-            raise DataError(f"{path}: expected the variables X and y, once each, found {name}")
-        variables[name] = values
+    variables = dict(_variables(_read_bytes(path), path))
     if len(variables) != 2:
         raise DataError(f"{path}: expected the variables X and y, found {sorted(variables)}")
     images, labels = variables["X"], variables["y"]
@@ -161,15 +161,22 @@ def _read_bytes(path: Path) -> memoryview:
 
 def _variables(content: memoryview, path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield name and array of every variable in the file."""
+    expected = ["X", "y"]
     while content:
         kind, element, content = _split_element(content, path)
-        if kind == _MI_COMPRESSED:
-            kind, element, rest = _split_element(_decompress(element, path), path)
-            if rest:
-                raise DataError(f"{path}: expected one variable per element, found more")
+        packed = element if kind == _MI_COMPRESSED else None
+        if packed is not None:
+            kind, element = _unpacked_header(packed, path)
         if kind != _MI_MATRIX:
             raise DataError(f"{path}: expected an array (type {_MI_MATRIX}), found type {kind}")
-        yield _parse_matrix(element, path)
+        # Only the beginning of a compressed array is unpacked until its name, sizes and type are known to be right.
+        name, shape, data = _parse_header(element, path)
+        if name not in expected:
+            raise DataError(f"{path}: expected the variables X and y, once each, found {name!r}")
+        expected.remove(name)
+        if packed is not None:
+            _, _, data = _parse_header(_decompress(packed, path), path)
+        yield name, _parse_numbers(name, shape, data, path)
 
 
 def _split_element(content: memoryview, path: Path) -> tuple[int, memoryview, memoryview]:
@@ -191,53 +198,68 @@ def _split_element(content: memoryview, path: Path) -> tuple[int, memoryview, me
     return kind, content[start : start + size], content[end:]
 
 
-def _decompress(compressed: memoryview, path: Path) -> memoryview:
+def _unpacked_header(packed: memoryview, path: Path) -> tuple[int, memoryview]:
+    """Return the type of a compressed element, and the beginning of its content."""
+    try:
+        start = zlib.decompressobj().decompress(packed, 8 + _HEADER_BYTES)
+    except zlib.error as error:
+        raise DataError(f"{path}: expected sound compressed data, found damage: {error}") from error
+    if len(start) < 8:
+        raise DataError(f"{path}: truncated: expected a tag of 8 bytes, found {len(start)}")
+    kind, _ = struct.unpack_from("<II", start)
+    return kind, memoryview(start)[8:]
+
+
+def _decompress(packed: memoryview, path: Path) -> memoryview:
     """Decompress one element: never more than its own tag declares, nor more than `MAX_BYTES`."""
     try:
-        # A small piece of the input is more than enough for the first eight bytes.
-        tag = zlib.decompressobj().decompress(compressed[:1024], 8)
-        if len(tag) < 8:
-            raise DataError(f"{path}: truncated: expected a tag of 8 bytes, found {len(tag)}")
+        tag = zlib.decompressobj().decompress(packed, 8)
         declared = 8 + struct.unpack("<II", tag)[1]
         if declared > MAX_BYTES:
             raise DataError(f"{path}: expected arrays of at most {MAX_BYTES} bytes, found {declared}")
         stream = zlib.decompressobj()
-        content = stream.decompress(compressed, declared + 1)
+        content = stream.decompress(packed, declared + 1)
     except zlib.error as error:
         raise DataError(f"{path}: expected sound compressed data, found damage: {error}") from error
-    if len(content) != declared or not stream.eof:
+    if len(content) != declared or not stream.eof or stream.unused_data:
         found = "more, or no end" if len(content) >= declared else len(content)
         raise DataError(f"{path}: expected {declared} decompressed bytes, found {found}")
-    return memoryview(content)
+    return memoryview(content)[8:]
 
 
-def _parse_matrix(content: memoryview, path: Path) -> tuple[str, NDArray[Any]]:
-    """Return the name and the values of a real numeric array."""
-    flags, content = _typed(content, _MI_UINT32, "array flags", path)
-    sizes, content = _typed(content, _MI_INT32, "sizes", path)
-    letters, content = _typed(content, _MI_INT8, "a name", path)
+def _parse_header(content: memoryview, path: Path) -> tuple[str, tuple[int, ...], memoryview]:
+    """Return the name and the shape of a real numeric array, and what follows them."""
+    flags, content = _typed(content, _MI_UINT32, "array flags", 2, path)
+    sizes, content = _typed(content, _MI_INT32, "sizes", _MAX_SIZES, path)
+    letters, content = _typed(content, _MI_INT8, "a name", _MAX_NAME, path)
     name = letters.tobytes().decode("ascii", errors="backslashreplace")
     if len(flags) != 2 or flags[0] & 0xFF not in _MX_NUMBERS or flags[0] & _COMPLEX_FLAG:
-        raise DataError(f"{path}: expected {name} to be real numbers, found flags {flags.tolist()}")
+        raise DataError(f"{path}: expected {name!r} to be real numbers, found flags {flags.tolist()}")
     if len(sizes) < 2 or sizes.min() < 0:
-        raise DataError(f"{path}: expected two or more sizes for {name}, found {sizes.tolist()}")
+        raise DataError(f"{path}: expected two or more sizes for {name!r}, found {sizes.tolist()}")
+    return name, tuple(sizes.tolist()), content
+
+
+def _parse_numbers(name: str, shape: tuple[int, ...], content: memoryview, path: Path) -> NDArray[Any]:
+    """Return the values of an array."""
     kind, data, rest = _split_element(content, path)
     if kind not in _MI_NUMBERS or rest:
-        raise DataError(f"{path}: expected {name} to hold numbers only, found type {kind}")
-    shape, dtype = tuple(sizes.tolist()), _MI_NUMBERS[kind]
-    if math.prod(shape) * dtype.itemsize != len(data) or max(shape) > MAX_BYTES:
-        raise DataError(
-            f"{path}: expected {math.prod(shape) * dtype.itemsize} bytes for {name} of shape {shape}, found {len(data)}"
-        )
+        raise DataError(f"{path}: expected {name!r} to hold numbers only, found type {kind}")
+    dtype = _MI_NUMBERS[kind]
+    expected = math.prod(shape) * dtype.itemsize
+    if expected != len(data) or max(shape) > MAX_BYTES:
+        raise DataError(f"{path}: expected {expected} bytes for {name!r} of shape {shape}, found {len(data)}")
     try:
-        return name, np.frombuffer(data, dtype).reshape(shape, order="F")
+        return np.frombuffer(data, dtype).reshape(shape, order="F")
     except ValueError as error:
-        raise DataError(f"{path}: expected {name} of a shape that NumPy can hold, found {shape}: {error}") from error
+        raise DataError(f"{path}: expected {name!r} of a shape that NumPy can hold, found {shape}: {error}") from error
 
 
-def _typed(content: memoryview, kind: int, what: str, path: Path) -> tuple[NDArray[Any], memoryview]:
+def _typed(content: memoryview, kind: int, what: str, most: int, path: Path) -> tuple[NDArray[Any], memoryview]:
     found, element, rest = _split_element(content, path)
     dtype = _MI_NUMBERS[kind]
-    if found != kind or len(element) % dtype.itemsize:
-        raise DataError(f"{path}: expected {what} (type {kind}), found type {found}, {len(element)} bytes")
+    if found != kind or len(element) % dtype.itemsize or len(element) > most * dtype.itemsize:
+        raise DataError(
+            f"{path}: expected {what} (type {kind}, at most {most}), found type {found}, {len(element)} bytes"
+        )
     return np.frombuffer(element, dtype), rest

@@ -1,15 +1,33 @@
-"""`table`: rows of text as aligned columns, and `with_bar`, a progress bar: what is shown in a terminal."""
+"""What is shown on a terminal: `printable` text, a `table` of aligned columns, and `with_bar`, a progress bar."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Return text in which control characters are escaped, as `repr` escapes them.
+
+    Names of data sets, classes and files come from other people. Written raw, they could move the cursor, delete lines
+    or reverse the order of letters.
+
+    Parameters
+    ----------
+    text : str
+    keep : str
+        Characters that stay. For a name, pass "": a line break in it would look like a line of ours.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def table(rows: Iterable[Sequence[str]], left: int = 1, rules: Iterable[int] = ()) -> str:
-    """Return rows as columns side by side.
+    """Return rows as columns side by side, with control characters in cells escaped.
 
     Parameters
     ----------
@@ -20,7 +38,7 @@ def table(rows: Iterable[Sequence[str]], left: int = 1, rules: Iterable[int] = (
     rules : iterable of int
         The rows above which a horizontal rule stands.
     """
-    rows = [tuple(row) for row in rows]
+    rows = [tuple(printable(cell, keep="") for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -35,7 +53,7 @@ def table(rows: Iterable[Sequence[str]], left: int = 1, rules: Iterable[int] = (
 
 def with_bar(items: Sequence[T], text: str, unit: str, shown: bool = True) -> Iterable[T]:
     """Return `items`, on request behind a progress bar, which only a terminal shows."""
-    if not shown:
+    if not shown or sys.stderr is None:  # None if the error stream was closed before Python started
         return items
     from tqdm import tqdm
 

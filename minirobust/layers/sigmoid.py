@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minirobust.arguments import Argument
 from minirobust.backend import Array
 from minirobust.layers.layer import Layer
 from minirobust.validation import number
+
+# Between these temperatures T, 1/(4 T) and 256 T are normal numbers in float32: so are f' at 0 and the terms of f' at
+# 64 T, where attacks begin. Beyond them f' loses digits or is exactly zero, which looks like robustness.
+LOWEST, HIGHEST = 2.0**-126, 2.0**119
+
+
+def check_temperature(owner: str, name: str, value: Any) -> float:
+    """Return a temperature at which float32 can compute the function and its derivative."""
+    value = number(owner, name, value, low=0)
+    if not LOWEST <= value < HIGHEST:
+        raise ValueError(f"{owner}: expected {name} from 2**-126 to below 2**119, as float32 requires, got {value!r}")
+    return float(value) if value > 2**53 else value  # NumPy refuses larger whole numbers
 
 
 class TemperatureSigmoid(Layer):
@@ -18,7 +32,7 @@ class TemperatureSigmoid(Layer):
     Parameters
     ----------
     temperature : float
-        T > 0.
+        T > 0, from 2⁻¹²⁶ to below 2¹¹⁹: the range in which float32 loses no digit of f'.
 
     Attributes
     ----------
@@ -28,7 +42,7 @@ class TemperatureSigmoid(Layer):
 
     saved = ("net",)
     is_activation = True
-    temperature = Argument(number, low=0)
+    temperature = Argument(check_temperature)
 
     def __init__(self, temperature: float) -> None:
         self.temperature = temperature

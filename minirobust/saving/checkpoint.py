@@ -19,12 +19,12 @@ from minirobust import backend as backends
 from minirobust import layers as built_in_layers
 from minirobust.arguments import normalized, same, shown
 from minirobust.backend import Backend
-from minirobust.layers import Layer
+from minirobust.layers import AvgPool2D, Buffer, Layer, Parameter
 from minirobust.network import Network
 from minirobust.optimizers import SGD, Adam, Momentum, Optimizer
 from minirobust.saving import atomic, sealed
 from minirobust.saving.sealed import CheckpointError
-from minirobust.validation import check_dtype
+from minirobust.validation import check_dtype, check_shape, pair
 
 Arrays = dict[str, np.ndarray]
 Class = type[Layer] | type[Optimizer]
@@ -34,6 +34,14 @@ BUILT_IN: dict[str, Class] = {
     for kind in (*vars(built_in_layers).values(), SGD, Momentum, Adam)
     if isinstance(kind, type) and issubclass(kind, Layer | Optimizer) and kind is not Layer
 }
+
+ARRAYS = ("parameters", "buffers", "layers", "optimizer")  # what is read of a file; other programs may add to it
+
+# A few bytes of a forged description can ask for terabytes or hours. These limits let `load` refuse it within a second.
+MAX_LAYERS = 1_000
+MAX_OUTPUT = 2**26  # numbers in one sample's output of one layer: 256 MiB in float32
+MAX_AXES = 32  # of the input; the product of a million sizes takes minutes
+MAX_WINDOW = 2**18  # pixels in a window of AvgPool2D, which makes a list of them
 
 
 class Checkpoint(NamedTuple):
@@ -110,12 +118,14 @@ def load(
     FileNotFoundError
         If there is no file.
     CheckpointError
-        If the file is foreign, truncated, damaged or of a newer version, or uses a class that was not passed.
+        If the file is foreign, truncated, damaged or of a newer version, uses a class that was not passed, has arrays
+        that do not fit its layers, or describes a network of more than `MAX_LAYERS` layers or with an output of more
+        than `MAX_OUTPUT` numbers.
     ValueError, TypeError, BackendError
         If another argument is wrong.
     """
     path = Path(path)
-    return unpack(path, *sealed.read(path), backend, dtype, classes)
+    return unpack(path, *sealed.read(path, ARRAYS), backend, dtype, classes)
 
 
 def check_saveable(network: Network, optimizer: Optimizer | None, path: str | Path) -> None:
@@ -293,26 +303,61 @@ def _rebuild_network(
     dtype: str | None,
     classes: Mapping[str, Class],
 ) -> Network:
-    references = [reference for reference, _ in description["layers"]]
-    version = description.get("version", 1)
-    layers = []
-    for index, (reference, plain) in enumerate(description["layers"]):
-        kind = _find_class(reference, references, Layer, classes, version)
-        layers.append(kind(**_tuples(plain), **_below(f"layers/{index}/", arrays)))
+    arrays = {"buffers": np.zeros(0), **arrays}  # minirobust 0.1 had no buffers
+    layers = _new_layers(description, arrays, classes)
+    if len(description["input_shape"]) > MAX_AXES:
+        raise CheckpointError(f"expected input_shape of at most {MAX_AXES} axes, got {len(description['input_shape'])}")
+    input_shape = check_shape(_tuples(description["input_shape"]))
+    _check_sizes([layer.fresh() for layer in layers], input_shape, arrays, backend)
     network = Network(
         layers,
-        _tuples(description["input_shape"]),
+        input_shape,
         backend=backend,
         dtype=dtype or description["dtype"],
         seed=description["seed"],
         input_range=_tuples(description["input_range"]),
     )
-    network.parameters = _fitting("parameters", arrays["parameters"], network, network.parameters.shape)
-    # minirobust 0.1 had no buffers.
-    network.buffers = _fitting("buffers", arrays.get("buffers", np.zeros(0)), network, network.buffers.shape)
+    network.parameters = arrays["parameters"].astype(network.dtype)
+    network.buffers = arrays["buffers"].astype(network.dtype)
     for layer, draws in zip(network.layers, description["draws"], strict=True):
         layer.draws = _count(f"draws of layer {layer.index}", draws)
     return network
+
+
+def _new_layers(
+    description: Mapping[str, Any], arrays: Mapping[str, np.ndarray], classes: Mapping[str, Class]
+) -> list[Layer]:
+    """Return the layers that a description names, which belong to no network yet."""
+    references = [reference for reference, _ in description["layers"]]
+    if len(references) > MAX_LAYERS:
+        raise CheckpointError(f"expected at most {MAX_LAYERS:,} layers, got {len(references):,}")
+    version = description.get("version", 1)
+    layers = []
+    for index, (reference, plain) in enumerate(description["layers"]):
+        kind = _find_class(reference, references, Layer, classes, version)
+        layers.append(kind(**_tuples(plain), **_below(f"layers/{index}/", arrays)))
+    return layers
+
+
+def _check_sizes(
+    layers: Sequence[Layer], shape: tuple[int, ...], arrays: Mapping[str, np.ndarray], backend: Backend
+) -> None:
+    """Raise CheckpointError unless the layers fit the saved arrays and stay within the limits.
+
+    The layers join no network, so nothing is allocated for their parameters and buffers.
+    """
+    sizes = dict.fromkeys((Parameter, Buffer), 0)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, AvgPool2D) and math.prod(pair(layer.window)) > MAX_WINDOW:
+            raise CheckpointError(f"expected a window of at most {MAX_WINDOW:,} pixels in layer {index}, got {layer}")
+        layer.join(index, shape, backend, "float32", seed=0)
+        shape = layer.output_shape
+        if math.prod(shape) > MAX_OUTPUT:
+            raise CheckpointError(f"expected at most {MAX_OUTPUT:,} numbers as output of {layer}, got shape {shape}")
+        for kind in sizes:
+            sizes[kind] += sum(math.prod(state.shape) for state in layer.states(kind))
+    _check_floats("parameters", arrays["parameters"], (sizes[Parameter],))
+    _check_floats("buffers", arrays["buffers"], (sizes[Buffer],))
 
 
 def _rebuild_optimizer(
@@ -331,7 +376,9 @@ def _rebuild_optimizer(
     if saved.keys() != optimizer.averages.keys():
         raise CheckpointError(f"expected the averages {list(optimizer.averages)} of {reference}, got {list(saved)}")
     shape = network.parameters.shape
-    averages = {name: _fitting(f"optimizer/{name}", array, network, shape) for name, array in saved.items()}
+    for name, array in saved.items():
+        _check_floats(f"optimizer/{name}", array, shape)
+    averages = {name: array.astype(network.dtype) for name, array in saved.items()}
     optimizer.load_state({"t": _count("t", t), **averages})
     return optimizer
 
@@ -350,11 +397,10 @@ def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _fitting(name: str, array: np.ndarray, network: Network, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an array of floats in the network's dtype; NumPy would broadcast one of another shape without a word."""
+def _check_floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise CheckpointError unless an array has a shape, to which NumPy would silently broadcast others."""
     if array.shape != shape or array.dtype.kind != "f":
         raise CheckpointError(f"expected {name} to be floats of shape {shape}, got {array.dtype} of {array.shape}")
-    return array.astype(network.dtype)
 
 
 def _count(name: str, value: object) -> int:

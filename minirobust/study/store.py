@@ -48,33 +48,37 @@ each of E epochs and in the end on each of N test images::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy
+import numpy as np
 
 from minirobust.backend import Backend
 from minirobust.data import CATALOGUE
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
 from minirobust.saving import atomic, sealed
-from minirobust.saving.checkpoint import Checkpoint, pack, unpack
+from minirobust.saving.checkpoint import ARRAYS, Checkpoint, pack, unpack
 from minirobust.saving.sealed import CheckpointError
 from minirobust.study.config import StudyConfig
+from minirobust.study.fields import FieldError, check_fields
+from minirobust.tables import printable
 
 CONFIG = "study.toml"
 # Which tasks there are is the study's affair, not the task's: more temperatures or seeds can be added later.
 OF_THE_STUDY = ("temperatures", "seeds")
 TITLES = {name: entry.title for name, entry in CATALOGUE.items()}
 
-Arrays = dict[str, numpy.ndarray]
+Arrays = dict[str, np.ndarray]
 
 
 class StudyError(ValueError):
-    """A folder or a file that belongs to another study, or is none."""
+    """Raised for a folder or a file that belongs to another study, or to none."""
 
 
 @dataclass
@@ -110,14 +114,16 @@ class Record:
         return len(self.epochs.get("loss", ()))
 
     def append(self, group: str, row: Mapping[str, Any]) -> None:
-        """Adds one epoch's values to every series of a group."""
+        """Add one epoch's values to every series of a group."""
         series = getattr(self, group)
         for name, value in row.items():
-            value = numpy.asarray(value)[None]
-            series[name] = numpy.concatenate([series[name], value]) if name in series else value
+            value = np.asarray(value)[None]
+            series[name] = np.concatenate([series[name], value]) if name in series else value
 
 
 GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "audited": "audit/"}
+TOP = tuple(prefix.removesuffix("/") for prefix in GROUPS.values())
+REMEDY = "once the file is taken away, its task begins anew"
 
 
 def task_path(folder: Path, temperature: float, seed: int) -> Path:
@@ -126,7 +132,7 @@ def task_path(folder: Path, temperature: float, seed: int) -> Path:
 
 
 def write(path: Path, record: Record, network: Network, optimizer: Optimizer | None) -> None:
-    """Replaces a task's file as a whole, or leaves it as it was; raises OSError if it cannot be written."""
+    """Replace a task's file as a whole, or leave it as it was; raise OSError if it cannot be written."""
     description, arrays = pack(network, optimizer, record.epoch)
     description["study"] = {
         "config": record.config.to_dict(),
@@ -141,52 +147,84 @@ def write(path: Path, record: Record, network: Network, optimizer: Optimizer | N
 
 
 def read(path: Path) -> Record:
-    """What a task's file holds, but for the network.
+    """Return what a task's file holds, but for the network.
 
     Raises
     ------
     FileNotFoundError, CheckpointError
         If there is no file, or it is damaged or foreign.
     StudyError
-        If it is a checkpoint without a study.
+        If it is a checkpoint without a study or of another task than its name says, or a field is missing or is not
+        what it should be.
     """
-    return _record(path, *_whole(path))
+    return _record(path, *_sealed(path, TOP))
 
 
 def read_with_network(path: Path, backend: str) -> tuple[Record, Checkpoint]:
-    """`read`, and the network and its optimizer."""
-    description, arrays = _whole(path)
+    """Return what `read` returns, and the network and its optimizer."""
+    description, arrays = _sealed(path, (*TOP, *ARRAYS))
     return _record(path, description, arrays), unpack(path, description, arrays, backend)
 
 
-def _whole(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """`sealed.read`, whose refusal says what can be done."""
+def _sealed(path: Path, names: Collection[str]) -> tuple[dict[str, Any], Arrays]:
+    """Return what `sealed.read` returns; its refusal says what can be done."""
     try:
-        return sealed.read(path)
+        return sealed.read(path, names)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}; once the file is taken away, its task begins anew") from error
+        raise CheckpointError(f"{error}; {REMEDY}") from error
 
 
 def _record(path: Path, description: Mapping[str, Any], arrays: Arrays) -> Record:
     if "study" not in description:
         raise StudyError(f"study: expected a task's file, got the checkpoint {path}")
-    study = description["study"]
+    results = {name: array for name, array in arrays.items() if name.startswith(tuple(GROUPS.values()))}
+    try:
+        record = _filled(description["study"], results)
+        check_fields(record.config, results, record.audit)
+    except FieldError as error:
+        raise StudyError(f"study: {path}: {error}; {REMEDY}") from error
+    expected = task_path(path.parent, record.temperature, record.seed)
+    if path.name != expected.name:
+        raise StudyError(
+            f"study: {path}: expected the task that its name says, got T = {record.temperature:g} and seed "
+            f"{record.seed}: rename it to {expected.name}, or {REMEDY}"
+        )
+    return record
+
+
+def _filled(study: Any, results: Arrays) -> Record:
+    """Return a record of what a file says of its task; raise FieldError if a field is missing or of another kind."""
+    fields = ("config", "temperature", "seed", "environment", "audit")
+    if not isinstance(study, dict):
+        raise FieldError(f"expected the field study to be an object, got {type(study).__name__}")
+    for name in fields:
+        if name not in study:
+            raise FieldError(f"expected the field study/{name}, found none")
+    config, temperature, seed, environment, audit = (study[name] for name in fields)
+    if not isinstance(config, dict):
+        raise FieldError(f"expected study/config to be an object, got {type(config).__name__}")
+    try:
+        config = StudyConfig.from_dict(config)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FieldError(f"expected study/config to be a configuration, got an error: {error}") from error
+    if type(temperature) not in (int, float) or not 0 < temperature <= sys.float_info.max:
+        raise FieldError(f"expected study/temperature to be a number above 0, got {temperature!r:.40}")
+    if type(seed) is not int or seed < 0:
+        raise FieldError(f"expected study/seed to be a whole number of at least 0, got {seed!r:.40}")
+    if not isinstance(environment, dict) or not all(isinstance(text, str) for text in environment.values()):
+        raise FieldError("expected study/environment to be an object of texts, got something else")
+    for name in ("backend", "data"):
+        if name not in environment:
+            raise FieldError(f"expected the field study/environment/{name}, found none")
     groups = {
-        group: {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        group: {name.removeprefix(prefix): array for name, array in results.items() if name.startswith(prefix)}
         for group, prefix in GROUPS.items()
     }
-    return Record(
-        StudyConfig.from_dict(study["config"]),
-        study["temperature"],
-        study["seed"],
-        study["environment"],
-        audit=study["audit"],
-        **groups,
-    )
+    return Record(config, temperature, seed, environment, audit=audit, **groups)
 
 
 def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
-    """Raises StudyError if a file was made with a configuration that would have given other numbers.
+    """Raise StudyError if a file was made with a configuration that would have given other numbers.
 
     A data set given by a path may have moved: its name must be the same here, and its checksum when a task goes on.
     """
@@ -227,16 +265,20 @@ def held(path: Path) -> Iterator[None]:
     """
     import fcntl  # POSIX has it; elsewhere studies can be looked at
 
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
+    # Not `open`: it would follow a symbolic link, and empty the file that the link leads to.
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 # The folder
 
 
 def open_folder(folder: Path, config: StudyConfig) -> None:
-    """Makes a study's folder or checks that it is this study's; the temperatures and seeds may be others.
+    """Make a study's folder, or check that it is this study's; the temperatures and seeds may differ.
 
     Parameters
     ----------
@@ -275,6 +317,8 @@ def read_config(folder: Path) -> StudyConfig:
         If the folder holds none, or one that cannot be read.
     """
     path = folder / CONFIG
+    if path.exists() and not path.is_file():
+        raise StudyError(f"study: expected {path} to be a regular file, got a folder, device, pipe or socket")
     try:
         return StudyConfig.from_toml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -300,13 +344,13 @@ class Study:
     @property
     def title(self) -> str:
         """The data set's name for people; of a file, its name without the ending."""
-        return TITLES.get(self.config.dataset, Path(self.config.dataset).stem)
+        return TITLES.get(self.config.dataset, printable(Path(self.config.dataset).stem, keep=""))
 
-    def series(self, name: str) -> numpy.ndarray:
+    def series(self, name: str) -> np.ndarray:
         """``epochs/name`` of every temperature, (temperatures, epochs, ...): NaN for epochs not done yet."""
         return self._side_by_side([record.epochs.get(name) for record in self.records], (self.config.epochs,))
 
-    def final(self, name: str) -> numpy.ndarray:
+    def final(self, name: str) -> np.ndarray:
         """``final/name`` of every temperature, (temperatures, ...): NaN for those not attacked yet."""
         return self._side_by_side([record.final.get(name) for record in self.records], ())
 
@@ -314,11 +358,11 @@ class Study:
         """The records at one temperature, one for each seed that has begun."""
         return [record for record in self.records if record.temperature == temperature]
 
-    def _side_by_side(self, arrays: list[numpy.ndarray | None], length: tuple[int, ...]) -> numpy.ndarray:
+    def _side_by_side(self, arrays: list[np.ndarray | None], length: tuple[int, ...]) -> np.ndarray:
         """The mean over seeds of each temperature's arrays, each filled up with NaN to the given length."""
         shapes = {array.shape[len(length) :] for array in arrays if array is not None}
         (shape,) = shapes or {()}
-        values = numpy.full((len(self.config.temperatures), len(self.config.seeds), *length, *shape), numpy.nan)
+        values = np.full((len(self.config.temperatures), len(self.config.seeds), *length, *shape), np.nan)
         for record, array in zip(self.records, arrays, strict=True):
             if array is not None:
                 place = self.config.temperatures.index(record.temperature), self.config.seeds.index(record.seed)
@@ -326,11 +370,11 @@ class Study:
         return mean_of_present(values, axis=1)
 
 
-def mean_of_present(values: numpy.ndarray, axis: int) -> numpy.ndarray:
+def mean_of_present(values: np.ndarray, axis: int) -> np.ndarray:
     """The mean of what is not NaN; NaN where all is."""
-    present = ~numpy.isnan(values)
-    total = numpy.where(present, values, 0).sum(axis=axis)
-    return numpy.where(present.any(axis=axis), total / numpy.maximum(present.sum(axis=axis), 1), numpy.nan)
+    present = ~np.isnan(values)
+    total = np.where(present, values, 0).sum(axis=axis)
+    return np.where(present.any(axis=axis), total / np.maximum(present.sum(axis=axis), 1), np.nan)
 
 
 def read_study(folder: Path) -> Study:
@@ -347,8 +391,11 @@ def read_study(folder: Path) -> Study:
     Raises
     ------
     StudyError, CheckpointError
-        If it is no study's folder, or a file in it is damaged.
+        If it is no study's folder, or a file in it is damaged or belongs to another study.
     """
     config = read_config(folder)
-    paths = [task_path(folder, *task) for task in config.tasks()]
-    return Study(config, [read(path) for path in paths if path.exists()])
+    paths = [path for task in config.tasks() if (path := task_path(folder, *task)).exists()]
+    records = [read(path) for path in paths]
+    for path, record in zip(paths, records, strict=True):
+        check_same(path, record.config, config)
+    return Study(config, records)

@@ -1,7 +1,9 @@
 """What the tests of the loaders share: an empty machine, a web server, and the way to real data."""
 
 import os
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,6 +47,14 @@ class Server:
         Close the connection after so many bytes of a body.
     announce : bool
         Whether it sends a Content-Length.
+    status : int or None
+        Answer every GET request with this status, and nothing else; 302 leads back to the same address.
+    pause : float
+        Seconds before each piece of a body.
+    piece : int
+        Bytes in such a piece.
+    pause_in_header : float
+        Seconds before each of a thousand header lines.
     requests : list of (method, name, range)
         What it was asked for.
     """
@@ -54,6 +64,10 @@ class Server:
         self.ranges = True
         self.cut_after: int | None = None
         self.announce = True
+        self.status: int | None = None
+        self.pause = self.pause_in_header = 0.0
+        self.piece = 1
+        self.closed = threading.Event()
         self.requests: list[tuple[str, str, str | None]] = []
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
@@ -66,6 +80,7 @@ class Server:
         return [wanted for method, _, wanted in self.requests if method == "GET"]
 
     def close(self) -> None:
+        self.closed.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -82,6 +97,12 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def _answer(self, send_body: bool) -> None:
             name, wanted = self.path.lstrip("/"), self.headers["Range"]
             server.requests.append((self.command, name, wanted))
+            if send_body and server.status:
+                self.send_response(server.status)
+                self.send_header("Location", self.path)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if name not in server.files:
                 self.send_error(404)
                 return
@@ -95,14 +116,39 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             body = body[start:]
             if server.announce:
                 self.send_header("Content-Length", str(len(body)))
+            if send_body and server.pause_in_header:
+                self._drip([b"X-Line: x\r\n"] * 1000, server.pause_in_header)
             self.end_headers()
-            if send_body:
+            if send_body and server.pause:
+                places = range(0, len(body), server.piece)
+                self._drip([body[place : place + server.piece] for place in places], server.pause)
+            elif send_body:
                 self.wfile.write(body[: server.cut_after])
+
+        def _drip(self, pieces: list[bytes], pause: float) -> None:
+            self.flush_headers()
+            end = time.monotonic() + 20  # whatever the test does
+            for piece in pieces:
+                if server.closed.wait(pause) or time.monotonic() > end:
+                    return
+                try:
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+                except OSError:
+                    return
 
         def log_message(self, *args: object) -> None:
             pass
 
     return Handler
+
+
+@pytest.fixture
+def dead_address() -> Iterator[str]:
+    """Return the address of a port that refuses connections until the test ends: bound, but not listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/"
 
 
 @pytest.fixture

@@ -1,17 +1,20 @@
 """A download is resumed, checked, tried at every mirror, and never leaves half a file behind."""
 
+import contextlib
 import hashlib
 import re
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import urllib3
 
 from data_loaders import download
 from data_loaders.download import DownloadError, RemoteFile, download_files
@@ -28,14 +31,6 @@ def server(make_server: "Callable[[], Server]") -> "Server":
     server = make_server()
     server.files["digits.gz"] = CONTENT
     return server
-
-
-@pytest.fixture
-def dead_address() -> str:
-    """Return the address of a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/"
 
 
 def names(folder: Path) -> list[str]:
@@ -201,6 +196,14 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path: Path, server: "S
     assert names(tmp_path) == ["digits.gz"]
 
 
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path, server: "Server") -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".digits.gz.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(DownloadError, match=r"digits\.gz\.lock"):
+        download_files([FILE], [server.address], tmp_path)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
 def test_a_lock_that_was_removed_counts_no_longer(tmp_path: Path) -> None:
     fcntl = pytest.importorskip("fcntl", reason="locks are those of POSIX")
     lock, entered = tmp_path / "lock", threading.Event()
@@ -240,6 +243,126 @@ def test_every_address_is_named_with_what_came_of_it(
     dead, absent = sorted(caught.value.attempts, key=lambda attempt: "404" in attempt)
     assert re.match(f"{re.escape(dead_address)}digits.gz: .*refused", dead)
     assert absent.startswith(f"{empty.address}digits.gz: 404")
+
+
+# Servers that are slow, or do not give the file
+
+
+def failure(server: "Server", folder: Path) -> str:
+    """Return what the download says of a server that does not deliver."""
+    begin = time.monotonic()
+    with pytest.raises(DownloadError) as caught:
+        download_files([FILE], [server.address], folder)
+    assert time.monotonic() - begin < 15
+    (attempt,) = caught.value.attempts
+    assert attempt.startswith(f"{server.address}digits.gz: ")
+    assert len(attempt.splitlines()) == 1
+    return attempt
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("pause", [0.05, 30.0], ids=["a byte now and then", "nothing"])
+def test_a_server_that_is_too_slow_is_left(tmp_path: Path, server: "Server", pause: float) -> None:
+    server.pause = pause
+    assert re.search("less than 1000 bytes a second|timed out", failure(server, tmp_path))
+    assert set(names(tmp_path)) <= {"digits.gz.part"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_dribbles_its_header_is_left(tmp_path: Path, server: "Server") -> None:
+    server.pause_in_header = 0.05
+    assert "less than 1000 bytes a second" in failure(server, tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_slow_mirror_is_left_for_the_next_one(
+    tmp_path: Path, server: "Server", make_server: "Callable[[], Server]"
+) -> None:
+    slow = make_server()
+    slow.files["digits.gz"], slow.pause = CONTENT, 0.05
+    download_files([FILE], [slow.address, server.address], tmp_path)
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_a_slow_transfer_that_keeps_the_rate_is_finished(
+    tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "STALL_SECONDS", 1.0)
+    server.piece, server.pause = 20_000, 0.15  # two seconds in all
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads == ["bytes=0-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+
+
+def test_a_transfer_ends_by_its_total_time(tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 0.5)
+    server.pause = 0.01
+    assert "not done within 0.5 seconds" in failure(server, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(403, "403 Client Error: Forbidden"), (416, "416 Client Error"), (302, "redirects")]
+)
+@pytest.mark.parametrize("part", [b"", CONTENT[:1000]])
+def test_a_refusal_is_one_sentence_and_spoils_nothing(
+    tmp_path: Path, server: "Server", status: int, message: str, part: bytes
+) -> None:
+    server.status = status
+    if part:
+        (tmp_path / "digits.gz.part").write_bytes(part)
+    assert message in failure(server, tmp_path)
+    assert names(tmp_path) == ["digits.gz.part"] * bool(part)
+    server.status = None
+    download_files([FILE], [server.address], tmp_path)
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_a_cut_that_urllib3_does_not_notice_is_taken_up_again(
+    tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = urllib3.response.HTTPResponse.__init__
+
+    def lenient(self: object, *args: object, **options: object) -> None:
+        original(self, *args, **{**options, "enforce_content_length": False})  # as before urllib3 2
+
+    monkeypatch.setattr(urllib3.response.HTTPResponse, "__init__", lenient)
+    server.cut_after = 100_000
+    download_files([FILE], [server.address], tmp_path)
+    assert server.downloads == ["bytes=0-", "bytes=100000-", "bytes=200000-"]
+    assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+    assert names(tmp_path) == ["digits.gz"]
+
+
+def test_words_of_a_server_do_not_fill_the_message(
+    tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("http.server.BaseHTTPRequestHandler.responses", {403: ("no" * 10_000, "")})
+    server.status = 403
+    assert len(failure(server, tmp_path)) < 500
+
+
+def test_downloads_without_locks_do_not_share_a_part(
+    tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def no_locks(lock: Path) -> Iterator[bool]:
+        yield False
+
+    monkeypatch.setattr(download, "_locked", no_locks)
+    for _ in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: download_files([FILE], [server.address], tmp_path), range(4)))
+        assert (tmp_path / "digits.gz").read_bytes() == CONTENT
+        assert names(tmp_path) == ["digits.gz"]
+        (tmp_path / "digits.gz").unlink()
 
 
 def test_with_no_network_nothing_is_made(tmp_path: Path, dead_address: str) -> None:

@@ -1,7 +1,6 @@
 """Data sets are found in the documented order, and an error tells every place and address."""
 
 import hashlib
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,11 +143,9 @@ def test_download_false_asks_nobody(source: Source, cache: Path, make_server: "C
 
 
 def test_the_error_names_every_place_every_address_and_the_remedy(
-    source: Source, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, dead_address: str
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    address = dead_address
     put(tmp_path / "named", "one.gz")
     put(tmp_path, "system")
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "named"))

@@ -83,7 +83,7 @@ def test_the_two_files_make_a_dataset(tmp_path: Path) -> None:
     ("variables", "message"),
     [
         ({"X": IMAGES}, "expected the variables X and y, found ['X']"),
-        ({"X": IMAGES, "y": LABELS, "z": LABELS}, "the variables X and y, once each, found z"),
+        ({"X": IMAGES, "y": LABELS, "z": LABELS}, "the variables X and y, once each, found 'z'"),
         ({"X": IMAGES, "y": LABELS[:3]}, "expected y of shape (4, 1)"),
         ({"X": IMAGES, "y": LABELS - 1}, "expected labels from 1 to 10, found 0 to 9"),
         ({"X": IMAGES, "y": LABELS + 1}, "expected labels from 1 to 10, found 2 to 11"),
@@ -92,10 +92,10 @@ def test_the_two_files_make_a_dataset(tmp_path: Path) -> None:
         ({"X": IMAGES[..., 0], "y": LABELS}, "shape (32, 32, 3, N), found uint8, shape (32, 32, 3"),
         ({"X": IMAGES[:28], "y": LABELS}, "found uint8, shape (28, 32, 3, 4)"),
         ({"X": IMAGES / 255, "y": LABELS}, "expected X of uint8"),
-        ({"X": IMAGES * 1j, "y": LABELS}, "expected X to be real numbers"),
-        ({"X": np.array([{"a": 1}], object), "y": LABELS}, "expected X to be real numbers"),
-        ({"X": {"field": IMAGES}, "y": LABELS}, "expected X to be real numbers"),
-        ({"X": "text", "y": LABELS}, "expected X to be real numbers"),
+        ({"X": IMAGES * 1j, "y": LABELS}, "expected 'X' to be real numbers"),
+        ({"X": np.array([{"a": 1}], object), "y": LABELS}, "expected 'X' to be real numbers"),
+        ({"X": {"field": IMAGES}, "y": LABELS}, "expected 'X' to be real numbers"),
+        ({"X": "text", "y": LABELS}, "expected 'X' to be real numbers"),
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, variables: dict[str, Any], message: str) -> None:
@@ -120,16 +120,17 @@ def test_other_content_is_refused(tmp_path: Path, variables: dict[str, Any], mes
         (FILE_HEADER + compressed(X[:-8]), "expected 3144 decompressed bytes, found 3136"),
         (FILE_HEADER + compressed(X + Y), "expected 3144 decompressed bytes, found more"),
         (FILE_HEADER + compressed(b"\0\0"), "truncated: expected a tag of 8 bytes, found 2"),
-        (FILE_HEADER + X + compressed(X), "expected the variables X and y, once each, found X"),
+        (FILE_HEADER + X + compressed(X), "expected the variables X and y, once each, found 'X'"),
         (FILE_HEADER + element(2, b"abc"), "expected an array (type 14), found type 2"),
-        (FILE_HEADER + matrix(b"X", [32, 32, 3, -1], b""), "sizes for X, found [32, 32, 3, -1]"),
-        (FILE_HEADER + matrix(b"X", [7], bytes(7)), "two or more sizes for X, found [7]"),
-        (FILE_HEADER + matrix(b"X", [32, 32, 3, 2], bytes(3072)), "expected 6144 bytes for X"),
+        (FILE_HEADER + matrix(b"X", [32, 32, 3, -1], b""), "sizes for 'X', found [32, 32, 3, -1]"),
+        (FILE_HEADER + matrix(b"X", [7], bytes(7)), "two or more sizes for 'X', found [7]"),
+        (FILE_HEADER + matrix(b"X", [32, 32, 3, 2], bytes(3072)), "expected 6144 bytes for 'X'"),
         (FILE_HEADER + matrix(b"X", [2**31 - 1] * 6, bytes(3072)), "found 3072"),
         (FILE_HEADER + matrix(b"X", [0, 2**31 - 1, 2**31 - 1], b""), "found 0"),
         (FILE_HEADER + matrix(b"X", [1, 1], b"a", kind=16), "hold numbers only, found type 16"),
-        (FILE_HEADER + matrix(b"X", [1, 1], b"a", flags=17), "X to be real numbers"),
-        (FILE_HEADER + matrix(b"X", [1] * 65, b"a"), "a shape that NumPy can hold"),
+        (FILE_HEADER + matrix(b"X", [1, 1], b"a", flags=16), "'X' to be real numbers"),
+        (FILE_HEADER + matrix(b"X", [1] * 33, b"a"), "sizes (type 5, at most 32), found type 5, 132 bytes"),
+        (FILE_HEADER + matrix(b"X" * 64, [1, 1], b"a"), "a name (type 1, at most 63), found type 1, 64 bytes"),
         (FILE_HEADER + matrix(b"X", [0] + [2**28] * 3, b""), "a shape that NumPy can hold"),
     ],
 )
@@ -142,8 +143,8 @@ def test_a_damaged_or_hostile_file_is_refused(tmp_path: Path, content: bytes, me
 
 
 def test_a_zlib_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    honest_about_its_size = struct.pack("<II", 14, MAX_BYTES + 8) + bytes(1 << 24)
-    liar = struct.pack("<II", 14, 64) + bytes(1 << 24)
+    honest_about_its_size = struct.pack("<II", 14, MAX_BYTES + 8) + X[8:] + bytes(1 << 24)
+    liar = X + bytes(1 << 24)
     for content in (honest_about_its_size, liar):
         (tmp_path / "a.mat").write_bytes(FILE_HEADER + compressed(content))
         with pytest.raises(DataError, match=r"expected arrays of at most|found more"):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -319,3 +320,38 @@ for repetition in range(10**6):
         write(path, "new")
         assert names(tmp_path) == ["a.bin"]
         path.unlink()
+
+
+# What reaches the disk
+
+
+@posix
+def test_file_reaches_the_disk_before_it_takes_its_place_and_its_folder_afterwards(tmp_path, monkeypatch):
+    path, events = tmp_path / "a.txt", []
+    fsync, replace = os.fsync, os.replace
+
+    def seen_fsync(number):
+        events.append("folder" if os.path.samestat(os.fstat(number), tmp_path.stat()) else os.pread(number, 9, 0))
+        fsync(number)
+
+    def seen_replace(source, target):
+        events.append("replaced")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "replace", seen_replace)
+    write(path, "new")
+    assert events == [b"new", "replaced", "folder"]
+
+
+@posix
+def test_device_is_refused_and_stays_a_device(tmp_path):
+    node = tmp_path / "node"
+    try:
+        os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(1, 3))  # a null device of the test's own
+    except PermissionError:
+        pytest.skip("only root may make a device")
+    with pytest.raises(OSError, match="expected a regular file, got a device, pipe or socket"):
+        write(node, "new")
+    assert stat.S_ISCHR(node.stat().st_mode)
+    assert names(tmp_path) == ["node"]

@@ -838,7 +838,7 @@ def test_array_of_another_shape_or_type_is_refused(path, whole_file, name, array
         mr.load(path)
 
 
-@pytest.mark.parametrize("kind", ["int64", "complex128", "S8"])
+@pytest.mark.parametrize("kind", ["int64", "complex128"])
 def test_parameters_that_are_not_floats_are_refused(path, whole_file, kind):
     with forged(whole_file, path) as file:
         size = file["parameters"].size
@@ -869,8 +869,8 @@ def test_missing_array_is_refused(path, whole_file, name):
         ('"units": 4', '"units": "4"', "cannot be rebuilt: ValueError: Dense: expected units"),
         ('"units": 4', '"units": 5', "expected parameters to be floats of shape"),
         ('"units": 4', '"unit": 4', "cannot be rebuilt: TypeError"),
-        ('"units": 4', '"units": 1000000000000000000', "cannot be rebuilt"),
-        ("[", "<", "cannot be rebuilt"),
+        ('"units": 4', '"units": 1000000000000000000', "expected at most 67,108,864 numbers as output"),
+        ("[", "<", "cannot be read: JSONDecodeError"),
     ],
 )
 def test_forged_description_is_refused(path, whole_file, known, forgery, message):
@@ -895,7 +895,7 @@ def test_missing_entry_is_refused(path, whole_file, entry):
 def test_no_description_but_a_list_is_refused(path, whole_file):
     with forged(whole_file, path) as file:
         file.attrs["description"] = "[1, 2]"
-    with pytest.raises(CheckpointError, match="cannot be rebuilt"):
+    with pytest.raises(CheckpointError, match="expected a JSON object as its description, got a list"):
         mr.load(path)
 
 

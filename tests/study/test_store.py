@@ -5,26 +5,26 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from complete_records import ENVIRONMENT, complete
 
 import minirobust as mr
 from minirobust.saving.sealed import CheckpointError
 from minirobust.study import StudyConfig, store
 from minirobust.study.execution import task as run
-from minirobust.study.store import Record, StudyError, task_path
+from minirobust.study.store import StudyError, task_path
 
 CONFIG = StudyConfig("digits", "mlp", (0.5, 2.0), epochs=3, seeds=(0, 1))
 
 
-def record(T=0.5, seed=0, epochs=2):
-    made = Record(CONFIG, T, seed, {"data": "abc"})
-    for epoch in range(epochs):
-        made.append("epochs", {"loss": T + epoch, "robustness": np.full((5, 10), seed + epoch / 10)})
-        made.append("timing", {"training": 1.5})
-    return made
+def record(T=0.5, seed=0, epochs=2, **rest):
+    loss = T + np.arange(epochs)
+    robustness = np.broadcast_to((seed + np.arange(epochs) / 10)[:, None, None], (epochs, 5, 10))
+    return complete(CONFIG, T, seed, epochs, epochs_loss=loss, epochs_robustness=robustness, **rest)
 
 
 @pytest.fixture
@@ -35,13 +35,12 @@ def net():
 
 def test_what_is_written_comes_back(net, tmp_path):
     path = task_path(tmp_path, 0.5, 0)
-    made = record()
-    made.final = {"two/pixels": np.array([[3, 4]]), "gradient": np.arange(4.0)}
-    made.audit = {"verdict": "ε", "robustness": None}
-    made.audited = {"fooled/brute-force pixel": np.array([True, False])}
+    made = record(attacked=True, audited=True)
+    made.audit = made.audit | {"verdict": "ε"}
+    made.final["gradient"] = np.arange(6.0)
     store.write(path, made, *net)
     found = store.read(path)
-    assert (found.config, found.temperature, found.seed, found.environment) == (CONFIG, 0.5, 0, {"data": "abc"})
+    assert (found.config, found.temperature, found.seed, found.environment) == (CONFIG, 0.5, 0, ENVIRONMENT)
     assert (found.epoch, found.audit) == (2, made.audit)
     for group in ("epochs", "timing", "final", "audited"):
         there = getattr(found, group)
@@ -239,3 +238,59 @@ def test_other_data_of_the_same_name_are_refused(config, few_digits, tmp_path):
     with pytest.raises(StudyError, match="made with other data"):
         run.train(config.but(epochs=1, dataset=str(other)), 2.0, 0, tmp_path)
     assert task_path(tmp_path, 2.0, 0).read_bytes() == before
+
+
+OTHER = {
+    "dataset": "mnist",
+    "model": "cnn",
+    "epochs": 4,
+    "batch_size": 32,
+    "learning_rate": 0.002,
+    "epsilon": 0.2,
+    "epsilons": (0.1, 0.2),
+    "delta1": 0.04,
+    "delta2": 0.0004,
+    "pixels": 2,
+    "train_samples": 9_999,
+    "audit_samples": 999,
+    "audit_budget": "full",
+    "backend": "auto",
+    "dtype": "float64",
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(StudyConfig) if field.name not in store.OF_THE_STUDY])
+def test_every_field_of_the_configuration_is_compared(tmp_path, name):
+    other = CONFIG.but(**{name: OTHER[name]})
+    with pytest.raises(StudyError, match=rf"was made with {name} = "):
+        store.check_same(tmp_path / "T1.h5", other, CONFIG)
+
+
+def test_lock_that_is_a_link_is_refused_and_its_target_stays(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".task.h5.lock").symlink_to(victim)
+    with pytest.raises(OSError, match=r"task\.h5\.lock"), store.held(tmp_path / "task.h5"):
+        raise AssertionError("the lock was taken")
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_configuration_that_is_no_regular_file_is_refused(tmp_path, make):
+    make(tmp_path / store.CONFIG)
+    with pytest.raises(StudyError, match="to be a regular file, got a folder, device, pipe or socket"):
+        store.read_study(tmp_path)
+
+
+def test_task_begun_on_another_backend_is_refused():
+    here = mr.backend.get("numpy")
+    store.check_backend(Path("T1.h5"), record(), here)
+    other = record()
+    other.environment = {"backend": "<backend numba: Numba>", "data": "abc"}
+    with pytest.raises(StudyError, match="was begun on <backend numba: Numba>, and auto takes <backend numpy"):
+        store.check_backend(Path("T1.h5"), other, here)
+
+
+def test_main_epsilon_has_a_place():
+    assert CONFIG.main == 2
+    assert CONFIG.epsilons[2] == CONFIG.epsilon

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import numpy as np
 
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.study import store
 from minirobust.study.config import StudyConfig
 
@@ -107,8 +107,9 @@ class Progress:
     """
 
     def __init__(self, config: StudyConfig, folder: Path, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.config, self.folder, self.quiet = config, folder, quiet
+        self.config, self.folder = config, folder
         self.stream = stream or sys.stderr
+        self.quiet = quiet or self.stream is None  # None if the error stream was closed before Python started
         self.changed: dict[tuple[float, int], float] = {}  # when each file was last written
         self.states: dict[tuple[float, int], State] = {}
         self.said: dict[tuple[float, int], tuple[int, bool, bool]] = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from minirobust import backend as backends
 from minirobust.data import load
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.study import store
 from minirobust.study.config import StudyConfig
 from minirobust.study.execution import task as run

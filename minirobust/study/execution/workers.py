@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -173,11 +173,21 @@ def dask_executor(address: str) -> Iterator[Executor]:
     RuntimeError
         If Dask is not installed.
     OSError
-        If nothing answers at the address.
+        If nothing answers at the address, or the scheduler is lost on the way.
     """
     try:
         from distributed import Client
     except ImportError:
         raise RuntimeError('a cluster needs Dask: pip install "minirobust[cluster]"') from None
-    with Client(address) as client:
-        yield client.get_executor(pure=False)
+    log = logging.getLogger("distributed.client")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # it would show two tracebacks beside our sentence
+    try:
+        with Client(address) as client:
+            yield client.get_executor(pure=False)
+    except CancelledError:  # which is all that a waiting call learns of the loss
+        raise ConnectionError(
+            f"lost the Dask scheduler at {address}: start it again and resume the study, which kept every whole epoch"
+        ) from None
+    finally:
+        log.setLevel(level)

@@ -4,11 +4,12 @@ import io
 
 import numpy as np
 import pytest
+from complete_records import complete
 
 import minirobust as mr
 from minirobust.study import StudyConfig, store
 from minirobust.study.execution.progress import Progress, State, state
-from minirobust.study.store import Record, task_path
+from minirobust.study.store import task_path
 
 CONFIG = StudyConfig("digits", "mlp", (1 / 64, 2.0, 16.0), epochs=20)
 
@@ -23,15 +24,21 @@ def write(tmp_path):
     net = mr.models.mlp(1.0, hidden=3)
     store.open_folder(tmp_path, CONFIG)
 
-    def write(T, epochs, final=False, audit=False):
-        record = Record(CONFIG, T, 0, {})
-        for epoch in range(epochs):
-            robustness = np.zeros((5, 10))
-            robustness[2] = 0.25  # at the main ε
-            record.append("epochs", {"loss": 1.0, "test_accuracy": 0.5 + epoch / 100, "robustness": robustness})
-            record.append("timing", {"training": 2.0, "evaluation": 1.0})
-        record.final = {"label": np.arange(3)} if final else {}
-        record.audit = {"verdict": ""} if audit else None
+    def write(T, epochs, attacked=False, audited=False):
+        robustness = np.zeros((epochs, 5, 10))
+        robustness[:, 2] = 0.25  # at the main ε
+        record = complete(
+            CONFIG,
+            T,
+            0,
+            epochs,
+            attacked,
+            audited,
+            epochs_test_accuracy=0.5 + np.arange(epochs) / 100,
+            epochs_robustness=robustness,
+            timing_training=np.full(epochs, 2.0),
+            timing_evaluation=np.full(epochs, 1.0),
+        )
         store.write(task_path(tmp_path, T, 0), record, net, mr.Adam(net))
 
     return write
@@ -46,9 +53,9 @@ def test_each_task_says_how_far_it_is(write, tmp_path):
     assert " ".join(str(first).split()) == "T = 1/64 seed 0 epoch 5 of 20 accuracy 0.540 FGSM 0.250 45 s left"
     assert second.stage == "pixel attack"
     assert (third.stage, str(third)) == ("not begun", "T = 16     seed 0   not begun")
-    write(2.0, 20, final=True)
+    write(2.0, 20, attacked=True)
     assert state(CONFIG, tmp_path, 2.0, 0).stage == "trained, not audited"
-    write(2.0, 20, final=True, audit=True)
+    write(2.0, 20, attacked=True, audited=True)
     assert state(CONFIG, tmp_path, 2.0, 0).stage == "done"
 
 
@@ -89,3 +96,22 @@ def test_quiet_says_nothing(write, tmp_path):
     stream = io.StringIO()
     Progress(CONFIG, tmp_path, quiet=True, stream=stream).show()
     assert stream.getvalue() == ""
+
+
+def test_no_error_stream_is_quiet(write, tmp_path, monkeypatch):
+    write(2.0, 20)
+    monkeypatch.setattr("sys.stderr", None)
+    Progress(CONFIG, tmp_path).show()
+
+
+def test_each_line_is_shown_at_once(write, tmp_path):
+    class Buffered(io.StringIO):
+        shown = ""
+
+        def flush(self):
+            self.shown = self.getvalue()
+
+    stream = Buffered()
+    write(2.0, 10)
+    Progress(CONFIG, tmp_path, stream=stream).show()
+    assert "epoch 10 of 20" in stream.shown

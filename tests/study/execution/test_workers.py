@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from minirobust.study.execution.workers import Processes, WorkerDiedError
+from minirobust.study.execution.workers import Processes, WorkerDiedError, dask_executor
 
 # What processes run must be importable there: functions of this file, which pytest imports under another name, are not.
 CODE = textwrap.dedent("""
@@ -173,3 +173,55 @@ def test_processes_end_when_their_parent_is_killed(calls, tmp_path):
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     assert gone(pid)
+
+
+SCHEDULER = """
+import asyncio
+from distributed import Scheduler, Worker
+
+async def main():
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=None) as scheduler:
+        async with Worker(scheduler.address, nthreads=1, dashboard=False):
+            print(scheduler.address, flush=True)
+            await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_scheduler_that_is_lost_is_one_sentence(caplog):
+    pytest.importorskip("distributed", reason="needs the extra cluster")
+    scheduler = subprocess.Popen([sys.executable, "-c", SCHEDULER], stdout=subprocess.PIPE, text=True)
+    address = scheduler.stdout.readline().strip()
+
+    def lose_it():
+        with dask_executor(address) as executor:
+            waiting = executor.submit(time.sleep, 30)
+            scheduler.kill()
+            waiting.exception(timeout=60)
+
+    with pytest.raises(ConnectionError, match=f"lost the Dask scheduler at {address}: start it again"):
+        lose_it()
+    scheduler.communicate()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+# After the end
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_executor_that_was_shut_down_takes_no_calls(calls, wait):
+    executor = Processes(1)
+    executor.submit(calls.where).result()
+    executor.shutdown(wait=wait)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(calls.where)
+
+
+def test_workers_are_not_started_after_shutdown(calls, tmp_path):
+    executor = Processes(1)
+    executor.shutdown(wait=False)
+    with pytest.raises(WorkerDiedError, match="the work was interrupted"):
+        executor._run(calls.announce_and_wait, (str(tmp_path / "mark"),))
+    assert not (tmp_path / "mark").exists()
+    assert executor.workers[0].process is None

@@ -1,0 +1,185 @@
+"""A task's file with a missing or misshapen field is named in one sentence; no command takes it for its own mistake."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from complete_records import complete
+from typer.testing import CliRunner
+
+import minirobust as mr
+from minirobust.cli import app
+from minirobust.saving import sealed
+from minirobust.study import StudyConfig, store
+from minirobust.study.fields import AXES, INDICES, NEW
+from minirobust.study.store import StudyError, task_path
+
+CONFIG = StudyConfig("digits", "mlp", (0.5, 2.0), epochs=2)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Two finished tasks."""
+    folder = tmp_path_factory.mktemp("original") / "st"
+    store.open_folder(folder, CONFIG)
+    network = mr.models.mlp(0.5, (2, 2, 1), hidden=1)
+    for T in CONFIG.temperatures:
+        record = complete(CONFIG, T, 0, 2, attacked=True, audited=True)
+        store.write(task_path(folder, T, 0), record, network, mr.Adam(network))
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "st")
+
+
+@pytest.fixture
+def path(folder):
+    return task_path(folder, 0.5, 0)
+
+
+def forge(path, change):
+    """Change the arrays of a file, a dictionary under their names, and its description; then seal it again."""
+    with h5py.File(path, "a") as file:
+        description = json.loads(file.attrs["description"])
+        names = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        before = {name: file[name][...] for name in names}
+        after = dict(before)
+        change(after, description)
+        for name in names:
+            if after.get(name) is not before[name]:
+                del file[name]
+        for name, array in after.items():
+            if name not in file:
+                file[name] = array
+        file.attrs["description"] = json.dumps(description)
+    sealed.seal(path)
+
+
+def refused(path, *words):
+    """Assert that reading a file ends in one sentence that names it and contains these words."""
+    with pytest.raises(StudyError) as caught:
+        store.read(path)
+    message = str(caught.value)
+    assert message.startswith(f"study: {path}: ")
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert word in message
+
+
+def test_a_complete_file_is_read(path):
+    assert store.read(path).epoch == 2
+
+
+@pytest.mark.parametrize("name", [n for n in AXES if n not in (*NEW, "timing/final", "timing/audit")])
+def test_missing_array_is_named(path, name):
+    forge(path, lambda arrays, description: arrays.pop(name))
+    refused(path, f"expected the field {name}, found none")
+
+
+@pytest.mark.parametrize("name", AXES)
+@pytest.mark.parametrize("change", [lambda a: a[None], lambda a: np.zeros((*a.shape, 7)), lambda a: a.astype(complex)])
+def test_misshapen_array_is_named(path, name, change):
+    forge(path, lambda arrays, description: arrays.update({name: change(arrays[name])}))
+    refused(path, "expected ", "numbers of shape")
+
+
+@pytest.mark.parametrize("name", [name for name, axes in AXES.items() if not set(axes) <= set("MSUa")])
+def test_array_that_does_not_fit_the_others_is_refused(path, name):
+    forge(path, lambda arrays, description: arrays.update({name: np.concatenate([arrays[name]] * 2)}))
+    refused(path, "numbers of shape")
+
+
+@pytest.mark.parametrize("name", INDICES)
+@pytest.mark.parametrize("value", [-1, 10**6, 0.5])
+def test_index_that_points_nowhere_is_refused(path, name, value):
+    forge(path, lambda arrays, description: arrays.update({name: np.full(arrays[name].shape, value)}))
+    refused(path, f"expected {name} to be whole numbers from 0 to")
+
+
+def test_more_epochs_than_the_study_has_are_refused(path):
+    def lengthen(arrays, description):
+        for name, axes in AXES.items():
+            if axes.startswith("E"):
+                arrays[name] = np.concatenate([arrays[name]] * 2)
+
+    forge(path, lengthen)
+    refused(path, "expected epochs/loss of 1 to 2 epochs, got 4")
+
+
+@pytest.mark.parametrize("field", ["config", "temperature", "seed", "environment", "audit"])
+def test_missing_field_is_named(path, field):
+    forge(path, lambda arrays, description: description["study"].pop(field))
+    refused(path, f"expected the field study/{field}, found none")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"temperature": "0.5"}, "study/temperature"),
+        ({"temperature": 10**400}, "study/temperature"),
+        ({"temperature": float("inf")}, "study/temperature"),
+        ({"temperature": -1.0}, "study/temperature"),
+        ({"seed": 0.5}, "study/seed"),
+        ({"seed": -3}, "study/seed"),
+        ({"config": []}, "study/config"),
+        ({"config": {"dataset": "digits"}}, "study/config"),
+        ({"environment": None}, "study/environment"),
+        ({"environment": {"backend": 1}}, "study/environment"),
+        ({"environment": {"backend": "numpy"}}, "study/environment/data"),
+        ({"audit": []}, "audit"),
+        ({"audit": {"verdict": "x"}}, "audit/samples"),
+        ({"audit": {"verdict": "x", "samples": True, "robustness": {}, "checks": []}}, "audit/samples"),
+        ({"audit": {"verdict": "x", "samples": 1, "robustness": {"FGSM": {}}, "checks": []}}, "audit/robustness/FGSM"),
+        ({"audit": {"verdict": "x", "samples": 1, "robustness": {}, "checks": [{"number": 1}]}}, "audit/checks/0/name"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_field_of_another_kind_is_named(path, change, words):
+    forge(path, lambda arrays, description: description["study"].update(change))
+    refused(path, words)
+
+
+def test_study_that_is_no_object_is_refused(path):
+    forge(path, lambda arrays, description: description.update(study=[1]))
+    refused(path, "study")
+
+
+@pytest.mark.parametrize(
+    ("change", "got"), [({"temperature": 2.0}, "T = 2 and seed 0"), ({"seed": 7}, "T = 0.5 and seed 7")]
+)
+def test_file_that_claims_another_task_is_refused(path, change, got):
+    forge(path, lambda arrays, description: description["study"].update(change))
+    refused(path, f"expected the task that its name says, got {got}")
+
+
+COMMANDS = [("study", "status"), ("report",), ("study", "figures"), ("study", "run"), ("study", "resume")]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_commands_end_with_2_and_the_other_tasks_stand(folder, path, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = task_path(folder, 2.0, 0)
+    before = other.read_bytes()
+    forge(path, lambda arrays, description: arrays.pop("epochs/test_accuracy"))
+    arguments = ["quick", "--temperatures", "1/2,2", "--epochs", "2", "--audit-samples", "1000", "-o"]
+    result = CliRunner().invoke(app, [*words, *(arguments if words == ("study", "run") else []), str(folder)])
+    assert result.exit_code == 2
+    assert f"minirobust: study: {path}: expected the field epochs/test_accuracy, found none" in result.stderr
+    assert "Traceback" not in result.stderr
+    if words == ("study", "status"):
+        assert "T = 2 " in result.stdout
+    assert other.read_bytes() == before
+
+
+def test_file_of_another_configuration_is_refused_in_a_report(folder, path):
+    def lengthen(arrays, description):
+        description["study"]["config"]["epochs"] = 99
+
+    forge(path, lengthen)
+    with pytest.raises(StudyError, match="was made with epochs = 99, expected 2"):
+        store.read_study(folder)
