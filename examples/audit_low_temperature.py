@@ -4,8 +4,10 @@ python examples/audit_low_temperature.py
 python examples/audit_low_temperature.py --full --epochs 30
 
 Against FGSM, a network at a low temperature looks robust.  The other columns show its robustness against stronger
-attacks, down to the worst case per sample over all of them; the single pixel may take any value, so it does not count
-there.  The networks learn the 5,000 shipped digits, or all of MNIST with --full.
+attacks.  "white box" is the worst of all that follow the true gradient, "smoothed" joins it with attacks that take the
+sigmoid's derivative at a higher temperature, and "worst case" is the worst of all attacks for each image.  The single
+pixel may take any value, so it does not count there.  The networks learn the 5,000 shipped digits, or all of MNIST with
+--full.
 """
 
 import argparse
@@ -14,12 +16,14 @@ from fractions import Fraction
 
 import minirobust as mr
 from data_loaders import DataNotFoundError, load_mnist
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 
 COLUMNS = {
     "clean": "clean",
     "FGSM": "FGSM",
     "PGD": "PGD",
+    "white box": "white box",
+    "white box + smoothed": "smoothed",
     "transfer": "transfer",
     "Square": "Square",
     "worst case": "worst case",
@@ -38,14 +42,14 @@ def main():
 
     reports = {}
     print(f"\nrobustness at ε = {options.epsilon:g}; ± is half of the widest 95 % interval in a row")
-    print(f"{'T':>6}" + "".join(f"{title:>12}" for title in COLUMNS.values()) + f"{'±':>9}")
+    print(f"{'T':>6}" + "".join(f"{title:>11}" for title in COLUMNS.values()) + f"{'±':>9}")
     for T, network in networks.items():
         sources = [other for temperature, other in networks.items() if temperature != T]
         report = mr.audit(network, x, y, options.epsilon, sources, options.budget, seed=options.seed)
         reports[T] = report
         rates = [report.robustness[name].value if name in report.robustness else float("nan") for name in COLUMNS]
         width = max((rate.high - rate.low) / 2 for rate in report.robustness.values())
-        print(f"{temperature_label(T):>6}" + "".join(f"{rate:12.3f}" for rate in rates) + f"{width:9.3f}", flush=True)
+        print(f"{temperature_label(T):>6}" + "".join(f"{rate:11.3f}" for rate in rates) + f"{width:9.3f}", flush=True)
 
     print()
     for T, report in reports.items():

@@ -1,12 +1,12 @@
-"""Attack a PyTorch module, and see that a module without a gradient is not robust.
+"""Audit a PyTorch module, and see that a module without a gradient is not robust.
 
 python examples/audit_torch_module.py
 python examples/audit_torch_module.py --full --epochs 3
 
 PyTorch trains a small convolutional network on normalized digits.  `mr.foreign.torch` makes it a model that every
-attack takes, with ε in pixels.  The same network behind a layer that rounds its input has no gradient.  FGSM and PGD
-find nothing there.  The Square Attack and images made on the other module need no gradient, and show how much of this
-robustness is real.  The modules learn the 5,000 shipped digits, or all of MNIST with --full.
+attack and the audit take, with ε in pixels.  The same network behind a layer that rounds its input has no gradient, and
+FGSM finds nothing there.  Square and images made on the other module need no gradient, and show how much of this
+robustness is real.  The network learns the 5,000 shipped digits, or all of MNIST with --full.
 """
 
 import argparse
@@ -21,6 +21,7 @@ try:
 except ImportError:
     raise SystemExit("this example needs PyTorch: python -m pip install torch") from None
 
+ATTACKS = ("clean", "FGSM", "PGD", "white box", "transfer", "Square", "worst case")
 MEAN, STD = 0.13, 0.31  # of MNIST's pixels
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
@@ -49,21 +50,15 @@ def main():
     plain = mr.foreign.torch(module, input_shape=(28, 28, 1), mean=MEAN, std=STD)
     rounded = mr.foreign.torch(Rounded(module), input_shape=(28, 28, 1), mean=MEAN, std=STD)
     print(f"\nrobustness at ε = {options.epsilon:g}")
-    print(f"{'module':<10}{'clean':>12}{'FGSM':>12}{'PGD':>12}{'Square':>12}{'transfer':>12}{'worst case':>12}")
+    print(f"{'module':<10}" + "".join(f"{name:>12}" for name in ATTACKS))
+    reports = {}
     for name, model, other in (("plain", plain, rounded), ("rounded", rounded, plain)):
-        attacks = attack(model, other, x, y, options)
-        fooled = [~attacks[0].clean_correct, *(each.fooled for each in attacks), mr.robustness.worst_case(attacks)]
-        rates = (mr.robustness.network_robustness(which, y) for which in fooled)
+        reports[name] = mr.audit(model, x, y, options.epsilon, sources=[other], seed=options.seed)
+        rates = (reports[name].robustness[attack].value for attack in ATTACKS)
         print(f"{name:<10}" + "".join(f"{rate:12.3f}" for rate in rates), flush=True)
-
-
-def attack(model, other, x, y, options):
-    """Return the results of four attacks on a model: two follow its gradient, two do not need it."""
-    fgsm = mr.attacks.fgsm(model, x, y, options.epsilon)
-    pgd = mr.attacks.pgd(model, x, y, options.epsilon, seed=options.seed)
-    square = mr.attacks.square(model, x, y, options.epsilon, queries=500, seed=options.seed)
-    transferred = mr.attacks.transfer(other, model, x, y, lambda *args: mr.attacks.pgd(*args, options.epsilon))
-    return fgsm, pgd, square, transferred
+    print()
+    for name, report in reports.items():
+        print(f"{name}: {report.verdict}")
 
 
 def convolutional_network():
@@ -98,7 +93,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
     parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default 5")
-    parser.add_argument("--samples", type=int, default=200, metavar="N", help="test images to attack (default 200)")
+    parser.add_argument("--samples", type=int, default=100, metavar="N", help="test images to attack (default 100)")
     parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     return parser.parse_args()

@@ -29,7 +29,7 @@ def main():
     print("temperature  " + "".join(f"{f'ε = {epsilon:g}':>11}" for epsilon in EPSILONS))
     networks, curves = {}, {}
     for temperature in options.temperatures:
-        label = f"T = {mr.plots.temperature_label(temperature)}"
+        label = f"T = {mr.regimes.temperature_label(temperature)}"
         networks[label] = train(temperature, data, backend, options)
         curves[label] = mr.robustness.epsilon_curve(networks[label], x, y, EPSILONS)
         print(f"{label:<13}" + "".join(f"{robustness:11.3f}" for robustness in curves[label]), flush=True)

@@ -26,7 +26,7 @@ def main():
     net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
     mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed)
     attack = mr.attacks.pixel(net, x, y, pixels=3, progress=True)
-    name = f"{data.name}, T = {mr.plots.temperature_label(options.temperature)}"
+    name = f"{data.name}, T = {mr.regimes.temperature_label(options.temperature)}"
     print(f"{name}: {attack}\n")
     print_success(attack, y)
 

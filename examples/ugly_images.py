@@ -30,7 +30,7 @@ def main():
     g = net.backend.to_numpy(mr.saliency.magnitude(net, x, y))
     p = net.backend.to_numpy(net.predict_proba(x))
 
-    name = f"{data.name}, T = {mr.plots.temperature_label(options.temperature)}"
+    name = f"{data.name}, T = {mr.regimes.temperature_label(options.temperature)}"
     print(f"{name}: input gradients of {len(y)} test images\n")
     print_classes(mr.saliency.by_class(g, p[np.arange(len(y)), y], y))
     print_samples(g, p.argmax(axis=1) != y)

@@ -129,11 +129,10 @@ class Evaluation(Stack, Model):
         losses, grad = evaluate(loss, self.backend, logits, y, target)
         grad, scale = grad.astype(self.dtype, copy=False), self.loss_scale
         with np.errstate(all="ignore"):
-            gradient = self.back(grad * scale, start)
-            flat = gradient.reshape(-1)
-            if scale != 1 and not math.isfinite(self.backend.to_numpy(flat @ flat)):
-                scale, gradient = 1, self.back(grad, start)  # the scale may have made it overflow
-            return losses, self.xp.multiply(gradient, 1 / scale, out=out)
+            gradient, finite = self.backend.unscaled(self.back(grad * scale, start), scale, out)
+            if not finite:  # the scale may have made it overflow
+                gradient, _ = self.backend.unscaled(self.back(grad, start), 1, out)
+            return losses, gradient
 
     def evaluate(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """Return the output of layers `start` to `stop` for any number of samples."""

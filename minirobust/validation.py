@@ -57,7 +57,7 @@ def number(
     owner: str, name: str, value: float, low: float, high: float = math.inf, *, include_low: bool = False
 ) -> float:
     """Return a finite number between `low` and `high`, which do not belong unless `include_low`."""
-    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    real = isinstance(value, Real) and not isinstance(value, bool) and abs(value) < math.inf  # isfinite(10**400) raises
     if not real or not (value > low or (include_low and value == low)) or not value < high:
         bracket = "[" if include_low else "("
         raise ValueError(f"{owner}: expected {name} in {bracket}{low:g}, {high:g}), got {value!r}")
@@ -87,7 +87,10 @@ def check_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
 
 def check_dtype(dtype: Any) -> str:
     """Return "float32" or "float64"."""
-    name = np.dtype(dtype).name
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = ""
     if name not in ("float32", "float64"):
         raise ValueError(f"expected dtype 'float32' or 'float64', got {dtype!r}")
     return name
@@ -115,7 +118,9 @@ def all_finite(x: np.ndarray) -> bool:
         return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())
 
 
-def check_batch(x: object, shape: tuple[int, ...], dtype: str, owner: object, backend: Backend) -> Array:
+def check_batch(
+    x: object, shape: tuple[int, ...], dtype: str, owner: object, backend: Backend, finite: bool = True
+) -> Array:
     """Return `x` on `backend` and in `dtype`, if it is a batch of float samples of that shape.
 
     Finiteness is checked for host arrays only: reading a device array would stop the device.
@@ -129,6 +134,8 @@ def check_batch(x: object, shape: tuple[int, ...], dtype: str, owner: object, ba
     owner : object
         Whose input it is; its `str` opens the message, and is computed only then.
     backend : Backend
+    finite : bool, default True
+        Whether to check that all numbers are finite; False if the caller is going to compare them with a range.
 
     Raises
     ------
@@ -149,7 +156,7 @@ def check_batch(x: object, shape: tuple[int, ...], dtype: str, owner: object, ba
         with np.errstate(over="ignore", under="ignore"):  # a number too large for float32 becomes infinity: see below
             batch = batch.astype(dtype)
     if isinstance(batch, np.ndarray):
-        if not all_finite(batch):
+        if finite and not all_finite(batch):
             raise ValueError(f"{owner}: expected finite numbers in {dtype}, got NaN or infinity")
         batch = np.ascontiguousarray(batch)  # a matrix product rounds differently for another memory layout
     return backend.asarray(batch)

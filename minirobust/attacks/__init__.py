@@ -11,6 +11,7 @@ from minirobust.attacks.pixel import PixelAttack, brute_force_pixel, greedy_pixe
 from minirobust.attacks.square import square
 from minirobust.attacks.surrogates import annealed, averaged, differences, expectation, smoothed
 from minirobust.attacks.transfer import transfer
+from minirobust.attacks.voting import voting
 
 __all__ = [
     "Attack",
@@ -33,4 +34,5 @@ __all__ = [
     "smoothed",
     "square",
     "transfer",
+    "voting",
 ]

@@ -31,6 +31,7 @@ def apgd(
     loss: Loss | None = None,
     target: Target = None,
     gradients: Gradients | None = None,
+    stop: bool = True,
     seed: int = 0,
     history: bool = False,
     progress: bool = False,
@@ -65,6 +66,9 @@ def apgd(
         See `fgsm`.
     gradients : callable, optional
         Where the gradients come from, see `minirobust.attacks.surrogates`; by default the model's own.
+    stop : bool, default True
+        Whether a sample is done at the first iterate that fools.  If False, every step of every start is taken, and the
+        point of largest loss is returned.  See `pgd`.
     seed : int, default 0
         Of the starts.  A sample's start depends on its position in `x`, on nothing else.
     history : bool, default False
@@ -93,7 +97,7 @@ def apgd(
     our choices; the authors start at a random point and take all steps.
     """
     return from_starts(
-        _climb, "apgd", model, x, y, epsilon, steps, starts, loss, target, gradients, seed, history, progress
+        _climb, "apgd", model, x, y, epsilon, steps, starts, loss, target, gradients, stop, seed, history, progress
     )
 
 

@@ -161,7 +161,7 @@ def under_attack(model: Any, x: Array, y: Array, loss: Loss | None = None) -> tu
     model = as_model(model)
     loss = SoftmaxCrossEntropy() if loss is None else loss
     check_loss(loss, model.classes)
-    x = check_batch(x, model.input_shape, model.dtype, "attack", model.backend)
+    x = check_batch(x, model.input_shape, model.dtype, "attack", model.backend, finite=False)
     shape, to_numpy = (len(x), model.classes), model.backend.to_numpy
     y = check_labels(y, shape, model.backend)
     if not isinstance(y, np.ndarray):
@@ -170,7 +170,7 @@ def under_attack(model: Any, x: Array, y: Array, loss: Loss | None = None) -> tu
     low, high = model.input_range
     least, most = (float(to_numpy(bound)) for bound in (x.min(), x.max()))
     slack = rounding(model)
-    if not (low - slack <= least and most <= high + slack):  # in this form NaN is refused as well
+    if not (low - slack <= least and most <= high + slack):  # in this form NaN and infinity are refused too
         raise ValueError(f"attack: expected pixels in [{low:.9g}, {high:.9g}], got {least:.9g} to {most:.9g}")
     if least < low or most > high:
         x = model.xp.clip(x, low, high)
@@ -251,7 +251,7 @@ def check_epsilon(model: Network | Model, epsilon: Epsilon, x: Array | None = No
         return min(number, width)
     if x is None or not hasattr(epsilon, "shape"):
         raise ValueError(f"attack: expected epsilon in [0, {width:.9g}], got {epsilon!r}")
-    values = model.backend.to_numpy(epsilon)
+    values = model.backend.to_numpy(epsilon)  # type: ignore[arg-type]
     try:
         shaped = np.broadcast_to(values, x.shape)
     except ValueError:
@@ -267,7 +267,7 @@ def part(epsilon: Epsilon, chunk: slice, standing: Any = slice(None)) -> Epsilon
     return epsilon if isinstance(epsilon, float) else epsilon[chunk][standing]
 
 
-def rows(which: Array, *values: Any) -> tuple[Any, ...]:
+def rows(which: Array | tuple[Array, ...], *values: Any) -> tuple[Any, ...]:
     """Return the same rows of several arrays; a number or None stands for all samples and stays as it is."""
     return tuple(value if value is None or isinstance(value, float) else value[which] for value in values)
 
@@ -307,15 +307,20 @@ def by_chunks(
 
 def _all_targets(model: Model, x: Array, y: Array, attack: Callable[..., Array], chunk: slice) -> Array:
     """Return for every sample of one chunk the first image that fools, over all targets, else the last one."""
-    xp, images, standing = model.xp, x.copy(), model.xp.arange(len(x))
-    label = xp.arange(model.classes) == y[:, None]
-    order = xp.where(label, math.inf, -model.logits(x)).argsort(axis=1, kind="stable")  # the true class is last
-    for rank in range(model.classes - 1):
-        images[standing] = attack(x[standing], y[standing], order[standing, rank], chunk, standing)
+    images, standing = x.copy(), model.xp.arange(len(x))
+    for aim in other_classes(model, model.logits(x), y):
+        images[standing] = attack(x[standing], y[standing], aim[standing], chunk, standing)
         standing = standing[where_right(model, model.logits(images[standing]), y[standing])]
         if not len(standing):
             break
     return images
+
+
+def other_classes(model: Model, logits: Array, y: Array) -> list[Array]:
+    """Return every sample's class of largest logit but its label, (N,), then that of the second largest, and so on."""
+    label = model.xp.arange(model.classes) == y[:, None]
+    order = model.xp.where(label, math.inf, -logits).argsort(axis=1, kind="stable")  # the true class is last
+    return [order[:, rank] for rank in range(model.classes - 1)]
 
 
 def where_missing(model: Model, logits: Array, y: Array, aim: Array | None) -> Array:

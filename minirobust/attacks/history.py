@@ -25,7 +25,8 @@ class History:
     loss : ndarray of float, shape (iterates,)
         Mean over all samples.  A sample that is done keeps the loss at which it was done.
     fooled : ndarray of float, shape (iterates,)
-        Share of the samples that are done: fooled, or, if the attack aims at one class, of that class.
+        Share of the samples that are done: fooled, or, if the attack aims at one class, of that class; 0 throughout for
+        an attack that does not stop.
     """
 
     loss: np.ndarray

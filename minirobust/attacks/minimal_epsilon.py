@@ -68,7 +68,7 @@ def minimal_epsilon(
         If an argument is wrong; the message says what was expected.
     """
     view, x, y, _ = under_attack(model, x, y)
-    tried = tuple(sorted({check_epsilon(view, epsilon) for epsilon in epsilons}))
+    tried = tuple(sorted({float(check_epsilon(view, epsilon)) for epsilon in epsilons}))
     if not tried:
         raise ValueError("minimal_epsilon: expected at least one epsilon, got none")
     to_numpy, asarray = view.backend.to_numpy, view.backend.asarray

@@ -37,6 +37,7 @@ def pgd(
     loss: Loss | None = None,
     target: Target = None,
     gradients: Gradients | None = None,
+    stop: bool = True,
     seed: int = 0,
     history: bool = False,
     progress: bool = False,
@@ -67,6 +68,10 @@ def pgd(
         See `fgsm`.
     gradients : callable, optional
         Where the gradients come from, see `minirobust.attacks.surrogates`; by default the model's own.
+    stop : bool, default True
+        Whether a sample is done at the first iterate that fools.  Such an image lies close to the boundary of this
+        model, so it hardly transfers to another, and on a random model it owes its success to a lucky draw.  If False,
+        every step of every start is taken, and the last iterate of the last start is returned.
     seed : int, default 0
         Of the starts.  A sample's start depends on its position in `x`, on nothing else.
     history : bool, default False
@@ -84,7 +89,7 @@ def pgd(
         If an argument is wrong; the message says what was expected.
     """
     return from_starts(
-        _climb, "pgd", model, x, y, epsilon, steps, starts, loss, target, gradients, seed, history, progress
+        _climb, "pgd", model, x, y, epsilon, steps, starts, loss, target, gradients, stop, seed, history, progress
     )
 
 
@@ -100,6 +105,7 @@ def from_starts(
     loss: Loss | None,
     target: Target,
     gradients: Gradients | None,
+    stop: bool,
     seed: int,
     history: bool,
     progress: bool,
@@ -114,6 +120,8 @@ def from_starts(
 
     def attack(images: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any) -> Array:
         goal = None if isinstance(target, str) else aim  # one of all targets: whichever class fools will do
+        if not stop:
+            goal = model.xp.full(len(labels), model.classes)  # a class that no prediction is, so no sample is done
         offsets = (_offset(model, start, seed, chunk)[standing] for start in range(starts))
         note = recorder.at(chunk, standing) if recorder else unrecorded
         return climb(model, guides, loss, images, labels, aim, goal, part(epsilon, chunk, standing), offsets, note)

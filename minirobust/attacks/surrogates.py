@@ -1,8 +1,8 @@
 """Where an attack takes its gradient from: `gradients=`, a function (model, k, K) → model for step k of K.
 
-A gradient can be useless although the network is not robust: saturated units let nothing through, a staircase has no
-slope.  Each function here makes a model that answers as the attacked one does, and whose gradient is another.  Whether
-an image fools is always judged by the attacked model itself.
+A gradient can be useless although the network is not robust: a saturated unit passes almost no gradient, and a
+staircase has none.  Each function here returns a model with the same predictions and another gradient.  The attacked
+model itself always judges whether an image fools it.
 
 Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*, for other derivatives on the way
 back and for the expectation over random models; Guo et al. (2020), *Backpropagating Linearly Improves Transferability

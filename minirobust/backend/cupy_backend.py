@@ -94,7 +94,7 @@ class CupyBackend(NumpyBackend):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """`array` as a NumPy array on the host: the one place where data leaves the device."""
-        return array.get() if self.owns(array) else np.asarray(array)
+        return array.get() if self.owns(array) else np.asarray(array)  # type: ignore[attr-defined]
 
     def random(self, shape: Sequence[int], key: Sequence[int], dtype: Any) -> Array:
         """Uniform numbers in [0, 1), drawn on the device, a function of `key` alone."""

@@ -70,6 +70,16 @@ class NumbaBackend(NumpyBackend):
         self.kernels.sign_step(x.reshape(-1), gradient.reshape(-1), *bounds, stepped.reshape(-1))
         return stepped
 
+    def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
+        """Return gradient / scale, in `out` if given, and whether the scaled gradient is finite; True if it is 1."""
+        gradient = np.ascontiguousarray(gradient)
+        if out is None:
+            out = np.empty_like(gradient)
+        if not out.flags.c_contiguous:
+            return super().unscaled(gradient, scale, out)
+        odd = self.kernels.unscaled(gradient.reshape(-1), gradient.dtype.type(1 / scale), out.reshape(-1))
+        return out, scale == 1 or not odd
+
     def max_pool(self, x: Array, window: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
         """Return the maximum of every window, and its position there."""
         (top, _), (left, _) = padding
@@ -119,6 +129,26 @@ class NumbaBackend(NumpyBackend):
         self.kernels.logits_after(*arrays, *weights, logits)
         return logits
 
+    def first_to_succeed(
+        self,
+        before: Array,
+        own: Array,
+        images: Array,
+        pixels: Array,
+        values: Array,
+        goal: tuple[Array, Array],
+        start: Array,
+        weight1: Array,
+        temperature: float,
+        weight2: Array,
+        bias2: Array,
+    ) -> tuple[Array, int]:
+        """Return what `PixelChange.first_to_succeed` does, and how many candidates were tried: see the kernel."""
+        tasks = *map(np.ascontiguousarray, (before, own)), images, pixels, np.ascontiguousarray(values), *goal, start
+        weights = weight1, before.dtype.type(temperature), np.ascontiguousarray(weight2.T), bias2
+        first = np.empty(len(images), "int64")
+        return first, self.kernels.first_to_succeed(*tasks, *weights, first)
+
     # Convolution, by strips that are unrolled across only: the patches of all rows of outputs are parts of one strip,
     # a quarter of what im2col copies (Cho & Brand, 2017).  Two neighbouring outputs share a strip.  Its patches
     # are a little wider, with zeros among the weights, but half as many: BLAS multiplies them twice as fast.
@@ -131,9 +161,9 @@ class NumbaBackend(NumpyBackend):
         filters = weight.shape[3]
         y = np.empty((len(x), down, across * filters), x.dtype)
         pairs, biases = _for_pairs(weight, stride[1]), np.tile(bias, across)
-        for piece, i, patches in self._strips(x, down, across, kernel, stride, padding, y):
+        for chunk, i, patches in self._strips(x, down, across, kernel, stride, padding, y):
             outputs = (patches @ pairs).reshape(-1, (across + across % 2) * filters)
-            np.add(outputs[:, : across * filters], biases, out=y[piece, i])
+            np.add(outputs[:, : across * filters], biases, out=y[chunk, i])
         return y.reshape(len(x), down, across, filters)
 
     def conv2d_input_gradient(
@@ -150,10 +180,10 @@ class NumbaBackend(NumpyBackend):
         # Wide enough for the second of a pair that only makes their number even.
         grad_x = np.zeros((samples, top + height + bottom, left + width + right + stride[1], channels), grad_y.dtype)
         rows = grad_x.reshape(samples, len(grad_x[0]), -1)
-        for piece in self.chunks(samples, down * across // 2 * pairs.nbytes // (2 * filters)):
-            patches = grad_y[piece].reshape(-1, 2 * filters) @ pairs
+        for chunk in self.chunks(samples, down * across // 2 * pairs.nbytes // (2 * filters)):
+            patches = grad_y[chunk].reshape(-1, 2 * filters) @ pairs
             patches = patches.reshape(-1, down, across // 2, pairs.shape[1])
-            self.kernels.add_patches(patches, kernel[0], stride[0], 2 * stride[1] * channels, rows[piece])
+            self.kernels.add_patches(patches, kernel[0], stride[0], 2 * stride[1] * channels, rows[chunk])
         return grad_x[:, top : top + height, left : left + width]
 
     def conv2d_parameter_gradients(
@@ -173,8 +203,8 @@ class NumbaBackend(NumpyBackend):
         _, down, across, filters = grad_y.shape
         pairs = np.zeros_like(_for_pairs(grad_weight, stride[1]))
         even = self._even(grad_y)
-        for piece, i, patches in self._strips(x, down, across, kernel, stride, padding, grad_y):
-            pairs += patches.T @ even[piece, i].reshape(-1, 2 * filters)
+        for chunk, i, patches in self._strips(x, down, across, kernel, stride, padding, grad_y):
+            pairs += patches.T @ even[chunk, i].reshape(-1, 2 * filters)
         pairs = pairs.reshape(kernel[0], -1, x.shape[3], 2, filters)
         np.add(pairs[:, : kernel[1], :, 0], pairs[:, stride[1] :, :, 1], out=grad_weight)
         grad_bias[...] = grad_y.sum(axis=0).sum(axis=(0, 1))  # the first sum's innermost loop is a long one
@@ -182,20 +212,20 @@ class NumbaBackend(NumpyBackend):
     def _strips(
         self, x: Array, down: int, across: int, kernel: Pair, stride: Pair, padding: Padding, y: Array
     ) -> Iterator[tuple[slice, int, Array]]:
-        """Yield, piece by piece and for every row i of outputs, the patches of its pairs, row by row of a matrix."""
+        """Yield, chunk by chunk and for every row i of outputs, the patches of its pairs, row by row of a matrix."""
         top_bottom, (left, right) = padding
         x = np.ascontiguousarray(self.pad(x, (top_bottom, (left, right + across % 2 * stride[1])), 0))
         _, height, _, channels = x.shape
         run, pairs = (kernel[1] + stride[1]) * channels, (across + 1) // 2
         sample_bytes = (pairs * height * run + x[0].size + y[0].size) * x.itemsize
-        for piece in self.chunks(len(x), sample_bytes):
+        for chunk in self.chunks(len(x), sample_bytes):
             sample, row, column, channel = x.strides
             strides = (sample, 2 * stride[1] * column, row, channel)
-            overlapping = np.ndarray((len(x[piece]), pairs, height, run), x.dtype, x[piece], strides=strides)
+            overlapping = np.ndarray((len(x[chunk]), pairs, height, run), x.dtype, x[chunk], strides=strides)
             strips = overlapping.reshape(-1, height * run)
             for i in range(down):
                 first = i * stride[0] * run
-                yield piece, i, strips[:, first : first + kernel[0] * run]
+                yield chunk, i, strips[:, first : first + kernel[0] * run]
 
     def _even(self, grad_y: Array) -> Array:
         """Return the gradient of an even number of outputs across: of one more, on which nothing depends."""

@@ -22,6 +22,7 @@ from numba.extending import overload
 __all__ = [
     "adam_step",
     "add_patches",
+    "first_to_succeed",
     "logits_after",
     "max_pool",
     "max_pool_gradient",
@@ -29,6 +30,7 @@ __all__ = [
     "sigmoid_derivative",
     "sign_step",
     "softmax_cross_entropy",
+    "unscaled",
 ]
 
 EXACT = {"error_model": "numpy", "nogil": True, "cache": True}
@@ -199,6 +201,19 @@ def sign_step(x: Any, gradient: Any, size: Any, low: Any, high: Any, stepped: An
         stepped[i] = min(max(x[i] - each(size, i) if gradient[i] < 0 else up, each(low, i)), each(high, i))
 
 
+# The scale of the loss
+
+
+@njit(**EXACT)
+def unscaled(gradient: Any, factor: Any, out: Any) -> int:
+    """Write gradient · factor into `out`; return how many elements of the gradient are NaN or infinite."""
+    odd = 0
+    for i in range(gradient.size):
+        odd += not abs(gradient[i]) < np.inf
+        out[i] = gradient[i] * factor
+    return odd
+
+
 # Images (N, H, W, C).  The innermost loop runs over numbers that lie side by side.  A slice there would cost more than
 # the loop, hence the long indices
 
@@ -267,7 +282,27 @@ def add_patches(patches: Any, down: int, stride_down: int, step: int, x: Any) ->
 # The pixel attacks on a network of two dense layers with a temperature sigmoid between them
 
 
-@njit(error_model="numpy", nogil=True, cache=True, fastmath={"contract", "reassoc"})
+SUMMED = EXACT | {"fastmath": {"contract", "reassoc"}}
+
+
+@njit(**SUMMED)
+def write_logits(hidden: Any, temperature: Any, weight2: Any, bias2: Any, logits: Any) -> None:
+    """Write into `logits` (K,) those of one image, given the net values of its hidden layer, which are overwritten."""
+    one, least = hidden.dtype.type(1), hidden.dtype.type(-80)
+    for i in range(hidden.size):
+        scaled = hidden[i] / temperature
+        # exp(-80) is 1.8e-35, too little to show in a logit.  Below -87 float32 is subnormal, and ten times slower.
+        exponent = -abs(scaled)
+        e = exp_negative(least if exponent < least else exponent)
+        hidden[i] = (one if scaled >= 0 else e) / (one + e)
+    for j in range(bias2.size):
+        z = bias2[j]
+        for i in range(hidden.size):
+            z += hidden[i] * weight2[j, i]
+        logits[j] = z
+
+
+@njit(**SUMMED)
 def logits_after(
     before: Any,
     images: Any,
@@ -295,24 +330,79 @@ def logits_after(
     weight2 : ndarray of shape (K, units)
         Transposed, so that a class' weights lie side by side.
     """
-    one, least = before.dtype.type(1), before.dtype.type(-80)
     hidden = np.empty(before.shape[1], before.dtype)
     for m in range(images.size):
-        n = images[m]
         for i in range(hidden.size):
-            hidden[i] = before[n, i]
+            hidden[i] = before[images[m], i]
         for p in range(inputs.shape[1]):
             row, size = inputs[m, p], change[m, p]
             for i in range(hidden.size):
                 hidden[i] += size * weight1[row, i]
-        for i in range(hidden.size):
-            scaled = hidden[i] / temperature
-            # exp(-80) is 1.8e-35, too little to show in a logit.  Below -87 float32 is subnormal, and ten times slower.
-            exponent = -abs(scaled)
-            e = exp_negative(least if exponent < least else exponent)
-            hidden[i] = (one if scaled >= 0 else e) / (one + e)
-        for j in range(bias2.size):
-            z = bias2[j]
+        write_logits(hidden, temperature, weight2, bias2, logits[m])
+
+
+@njit(**SUMMED)
+def first_to_succeed(
+    before: Any,
+    own: Any,
+    images: Any,
+    pixels: Any,
+    values: Any,
+    labels: Any,
+    aims: Any,
+    start: Any,
+    weight1: Any,
+    temperature: Any,
+    weight2: Any,
+    bias2: Any,
+    first: Any,
+) -> int:
+    """Write into `first` (M,) which of its B candidates is the first to succeed on each image; return how many ran.
+
+    Parameters
+    ----------
+    own : ndarray of shape (N, pixels, C)
+        What the pixels of all images hold.
+    images, pixels, values, labels, aims, start
+        See `minirobust.attacks.pixel.change.PixelChange.first_to_succeed`.
+    before, weight1, temperature, weight2, bias2
+        See `logits_after`.
+    """
+    hidden, logits = np.empty(before.shape[1], before.dtype), np.empty(bias2.size, before.dtype)
+    (candidates, written, channels), tried = values.shape, 0
+    for m in range(images.size):
+        n = images[m]
+        first[m] = candidates
+        for b in range(start[m], candidates):
+            changed = False
+            for c in range(channels):
+                changed |= values[b, written - 1, c] != own[n, pixels[m, b, written - 1], c]
+            if not changed:
+                continue
+            tried += 1
             for i in range(hidden.size):
-                z += hidden[i] * weight2[j, i]
-            logits[m, j] = z
+                hidden[i] = before[n, i]
+            for p in range(written):
+                for c in range(channels):
+                    place = pixels[m, b, p]
+                    size, row = values[b, p, c] - own[n, place, c], place * channels + c
+                    for i in range(hidden.size):
+                        hidden[i] += size * weight1[row, i]
+            write_logits(hidden, temperature, weight2, bias2, logits)
+            prediction = most_likely(logits)
+            if prediction == aims[n] if aims[n] >= 0 else prediction != labels[n]:
+                first[m] = b
+                break
+    return tried
+
+
+@njit(**EXACT)
+def most_likely(logits: Any) -> int:
+    """Return the class of the largest of one image's logits, of equal ones the first; -1 if one is not finite."""
+    best = 0
+    for j in range(logits.size):
+        if not abs(logits[j]) < np.inf:
+            return -1
+        if logits[j] > logits[best]:
+            best = j
+    return best

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
-Array = Any  # an array of whichever library the backend stands on
+Array = NDArray[Any]  # CuPy's arrays, which have no type of their own, count as NumPy's
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
 
@@ -36,9 +37,9 @@ class NumpyBackend:
         subnormal numbers; where that is not so, the scale is 1.
     adam_step : callable or None
         A kernel for `minirobust.optimizers.adam_step`, with the same arguments; None where that function itself runs.
-    logits_after : callable or None
-        A kernel for `minirobust.attacks.pixel.change.PixelChange.logits_after` on the study's MLP; None where the
-        layers themselves run.
+    logits_after, first_to_succeed : callable or None
+        Kernels for the methods of these names of `minirobust.attacks.pixel.change.PixelChange` on the study's MLP; None
+        where the layers themselves run.
     """
 
     name = "numpy"
@@ -46,6 +47,7 @@ class NumpyBackend:
     loss_scale = 2.0**40
     adam_step: Any = None
     logits_after: Any = None
+    first_to_succeed: Any = None
 
     def __init__(self) -> None:
         self.xp: Any = np
@@ -66,7 +68,7 @@ class NumpyBackend:
 
     # Moving arrays
 
-    def owns(self, array: object) -> bool:
+    def owns(self, array: object) -> TypeGuard[Array]:
         """Whether `array` is one of this backend's own arrays."""
         return isinstance(array, self.xp.ndarray)
 
@@ -161,16 +163,16 @@ class NumpyBackend:
     def conv2d(self, x: Array, weight: Array, bias: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
         """Return y[n, i, j, f] = b[f] + Σ_{u, v, c} x[n, i·s + u, j·s + v, c] · w[u, v, c, f], with a border around x.
 
-        The matrix of patches holds each pixel as often as the kernel visits it, so the batch is processed in pieces
-        small enough for the cache, and the backward pass unrolls each piece again instead of keeping it.
+        The matrix of patches holds each pixel as often as the kernel visits it, so the samples are processed in chunks
+        small enough for the cache, and the backward pass unrolls each chunk again instead of keeping it.
         """
         filters = weight.shape[3]
         (top, bottom), (left, right) = padding
         padded = (x.shape[1] + top + bottom, x.shape[2] + left + right)
         y = self.xp.empty((len(x), *output_size(padded, kernel, stride), filters), dtype=x.dtype)
-        for piece in self._pieces(y, weight):
-            columns = self.im2col(x[piece], kernel, stride, padding)
-            self.xp.matmul(columns, weight.reshape(-1, filters), out=y[piece].reshape(-1, filters))
+        for chunk in self._conv_chunks(y, weight):
+            columns = self.im2col(x[chunk], kernel, stride, padding)
+            self.xp.matmul(columns, weight.reshape(-1, filters), out=y[chunk].reshape(-1, filters))
         y += bias
         return y
 
@@ -180,9 +182,9 @@ class NumpyBackend:
         """Return ∂L/∂x, of `shape`: the gradient of every patch, added back to where the patch came from."""
         filters = weight.shape[3]
         grad_x = self.xp.empty(shape, dtype=grad_y.dtype)
-        for piece in self._pieces(grad_y, weight):
-            columns = grad_y[piece].reshape(-1, filters) @ weight.reshape(-1, filters).T
-            grad_x[piece] = self.col2im(columns, grad_x[piece].shape, kernel, stride, padding)
+        for chunk in self._conv_chunks(grad_y, weight):
+            columns = grad_y[chunk].reshape(-1, filters) @ weight.reshape(-1, filters).T
+            grad_x[chunk] = self.col2im(columns, grad_x[chunk].shape, kernel, stride, padding)
         return grad_x
 
     def conv2d_parameter_gradients(
@@ -198,12 +200,12 @@ class NumpyBackend:
         """Overwrite `grad_weight` with ∂L/∂w and `grad_bias` with ∂L/∂b."""
         filters = grad_weight.shape[3]
         grad_weight[...] = 0
-        for piece in self._pieces(grad_y, grad_weight):
-            columns = self.im2col(x[piece], kernel, stride, padding)
-            grad_weight += (columns.T @ grad_y[piece].reshape(-1, filters)).reshape(grad_weight.shape)
+        for chunk in self._conv_chunks(grad_y, grad_weight):
+            columns = self.im2col(x[chunk], kernel, stride, padding)
+            grad_weight += (columns.T @ grad_y[chunk].reshape(-1, filters)).reshape(grad_weight.shape)
         self.xp.add.reduce(grad_y, axis=(0, 1, 2), out=grad_bias)
 
-    def _pieces(self, y: Array, weight: Array) -> Iterator[slice]:
+    def _conv_chunks(self, y: Array, weight: Array) -> Iterator[slice]:
         """Yield slices of the batch whose unrolled patches fit `chunk_bytes`."""
         return self.chunks(len(y), math.prod(y.shape[1:3]) * math.prod(weight.shape[:3]) * y.itemsize)
 
@@ -215,6 +217,14 @@ class NumpyBackend:
         """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0: no NaN enters an image."""
         sign = (gradient > 0).astype(x.dtype) - (gradient < 0).astype(x.dtype)
         return self.xp.clip(x + size * sign, low, high)
+
+    # The scale of the loss
+
+    def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
+        """Return gradient / scale, in `out` if given, and whether the scaled gradient is finite; True if it is 1."""
+        flat = gradient.reshape(-1)
+        finite = scale == 1 or math.isfinite(self.to_numpy(flat @ flat))
+        return self.xp.multiply(gradient, 1 / scale, out=out), finite
 
     # Patches of an image
 

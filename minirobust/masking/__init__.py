@@ -1,64 +1,69 @@
 """`audit`: does a robustness figure describe the network, or an attack that failed?
 
 A gradient that is zero, wrong or useless as a direction stops every attack that follows it, and the network looks
-robust: its gradient is masked. `evidence` runs every attack once, `checks` looks for signs of masking in what the
-attacks found, and `report` prints it.
+robust: its gradient is masked. `battery` says which attacks an audit runs, `evidence` runs each of them once, `checks`
+looks for signs of masking in what they found, and `report` prints it. `zoo` has defences that mask their gradient.
 
 Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*; Carlini et al. (2019), *On
 Evaluating Adversarial Robustness*; Croce & Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble
-of Diverse Parameter-free Attacks*; Pintor et al. (2022), *Indicators of Attack Failure*.
+of Diverse Parameter-free Attacks*; Tramèr et al. (2020), *On Adaptive Attacks to Adversarial Example Defenses*; Yao et
+al. (2021), *Automated Discovery of Adaptive Attacks on Adversarial Defenses*; Pintor et al. (2022), *Indicators of
+Attack Failure*; Zimmermann et al. (2022), *Increasing Confidence in Adversarial Robustness Evaluations*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from minirobust.attacks.attack import check_epsilon, under_attack
 from minirobust.attacks.transfer import check_source
 from minirobust.backend import Array
+from minirobust.masking.battery import BUDGETS, Budget
 from minirobust.masking.checks import CHECKS
-from minirobust.masking.evidence import BUDGETS, PIXEL_ATTACKS, Budget, Evidence, gather
+from minirobust.masking.evidence import PIXEL_ATTACKS, Evidence, gather
 from minirobust.masking.report import AuditReport, Check
 from minirobust.measures import intervals
-from minirobust.network import Network
-from minirobust.stack import Evaluation
 from minirobust.validation import check_seed
 
 __all__ = ["BUDGETS", "CHECKS", "PIXEL_ATTACKS", "AuditReport", "Budget", "Check", "Evidence", "audit", "gather"]
 
 
 def audit(
-    network: Network,
+    model: Any,
     x: Array,
     y: Array,
     epsilon: float = 0.1,
-    sources: Iterable[Network] = (),
+    sources: Iterable[Any] = (),
     budget: Literal["quick", "full"] = "quick",
     *,
     seed: int = 0,
     progress: bool = False,
 ) -> AuditReport:
-    """Attack a network in many ways, and judge whether its gradient can be trusted.
+    """Attack a model in many ways, and judge whether its gradient can be trusted.
 
-    Nine checks have three different findings: the gradient is masked, FGSM is too weak here, or PGD has not converged.
+    Ten checks have three different findings: the gradient is masked, FGSM is too weak here, or PGD has not converged.
     `docs/audit.md` explains them and has measured margins.
+
+    A model is random if it gives other logits for draw 1 than for draw 0. Its attacks then ascend the mean gradient of
+    several draws, take all their steps, and are judged once, by a majority vote of 25 draws that they have not seen.
+    What would tell of a single draw is not run: checks 1, 7, 9 and 10, and APGD.
 
     Parameters
     ----------
-    network : Network
-        Ends in logits.
+    model : Network or Model
+        A network that ends in logits, or any other `Model`: see `minirobust.foreign`.
     x : ndarray of float, shape (N, *input_shape)
-        Within the network's `input_range`.
+        Within the model's `input_range`. Take 500 or more: a difference of 0.01 is 5 of them.
     y : ndarray of int, shape (N,)
         True labels.
     epsilon : float, default 0.1
         Above 0, at most the width of the input range.
-    sources : iterable of Network
-        Other networks for the same task, for example trained at other temperatures. Adversarial images are made on
-        them and tried on this network.
+    sources : iterable of Network or Model
+        Others for the same task, for example networks trained at other temperatures. Adversarial images are made on
+        them and tried on this model.
     budget : {"quick", "full"}
         How much to compute: see `BUDGETS`.
     seed : int, default 0
@@ -75,12 +80,8 @@ def audit(
     ValueError, TypeError
         Before anything runs, if an argument is wrong; the message says what was expected.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"audit: expected a Network, got {network!r}")
-    if not isinstance(network, Network):
-        raise TypeError(f"audit: expected a Network, got {network!r}")
-    _, x, y, _ = under_attack(network, x, y)
-    if check_epsilon(network, epsilon) == 0:
+    view, x, y, _ = under_attack(model, x, y)
+    if check_epsilon(view, epsilon) == 0:
         raise ValueError("audit: expected epsilon above 0, got 0, at which no attack does anything")
     if budget not in tuple(BUDGETS):
         raise ValueError(f"audit: expected budget to be one of {', '.join(map(repr, BUDGETS))}, got {budget!r}")
@@ -88,10 +89,10 @@ def audit(
         raise TypeError(f"audit: expected sources to be networks in a list, got {sources!r}")
     sources = tuple(sources)
     for index, source in enumerate(sources):
-        check_source(f"audit: sources[{index}]", source, network)
+        check_source(f"audit: sources[{index}]", source, model)
     seed = check_seed(seed)
     with np.errstate(all="ignore"):  # products of small gradients may underflow
-        evidence = gather(Evaluation(network), x, y, float(epsilon), sources, BUDGETS[budget], seed, progress)
+        evidence = gather(view, x, y, float(epsilon), sources, BUDGETS[budget], seed, progress)
     judged = {name: (fooled, evidence.labels_of(name), evidence.classes) for name, fooled in evidence.fooled.items()}
     return AuditReport(
         checks=tuple(check(evidence) for check in CHECKS),
@@ -103,4 +104,5 @@ def audit(
         epsilon=evidence.epsilon,
         budget=budget,
         seed=seed,
+        random=evidence.random,
     )

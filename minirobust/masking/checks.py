@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -17,7 +18,7 @@ from minirobust.measures import intervals
 from minirobust.measures.intervals import Estimate
 from minirobust.measures.robustness import network_robustness
 
-TOLERANCE = 0.01  # the largest difference of robustness that checks 2, 5, 6, 7 and 9 ignore
+TOLERANCE = 0.01  # the largest difference of robustness that checks 2, 5, 6, 7, 9 and 10 ignore
 BEYOND_TOLERANCE = f"> {TOLERANCE:g} and interval > 0"
 
 
@@ -32,7 +33,7 @@ class Answer:
 
 
 def check(
-    number: int, name: str, *, needs: str = "clean", condition: str, finding: Finding, meaning: str, remedy: str
+    number: int, name: str, *, needs: str, condition: str, finding: Finding, meaning: str, remedy: str
 ) -> Callable[[Callable[[Evidence], Answer]], Callable[[Evidence], Check]]:
     """Turn the function below into a check, which is not run if the attack that it needs was not run."""
     fixed = partial(Check, number, name, condition, finding, meaning, remedy)
@@ -42,7 +43,7 @@ def check(
         def run(evidence: Evidence) -> Check:
             if needs in evidence.not_run:
                 return fixed(flagged=None, text=evidence.not_run[needs], figures={}, estimate=None, samples=0)
-            return fixed(**vars(judge(evidence)), samples=len(evidence.fooled[needs]))
+            return fixed(**vars(judge(evidence)), samples=len(evidence.labels_of(needs)))
 
         return run
 
@@ -60,16 +61,19 @@ SIGN_FLIPS = 0.01  # 0.000 at every temperature, 0.03 and more with logits times
 @check(
     1,
     "gradient health",
+    needs="gradient health",
     condition=f"> 0, > 0, > {SIGN_FLIPS:.0%}",
     finding="masked",
-    meaning="Where the gradient is zero, not finite, or of the wrong sign by rounding, an attack stands still or goes "
-    "astray.",
-    remedy="Attack a copy in float64 (`network.to`), also on the Margin loss; mend layers whose gradient is zero.",
+    meaning="The gradient is zero, not finite, or has a wrong sign because of rounding. An attack that follows it "
+    "stands still or goes in a wrong direction.",
+    remedy="Attack a copy in float64 (`network.to`), and use the loss Margin or ScaleFree. Replace the derivative of "
+    "layers that have none.",
 )
 def gradient_health(evidence: Evidence) -> Answer:
-    """Look for samples without a usable gradient, and for signs that rounding changed."""
+    """Look for samples without a usable gradient, and for signs that rounding has changed."""
     health = evidence.health
-    text = f"{health.zero_samples} zero, {health.not_finite} not finite, {health.sign_flips:.2%} flips"
+    flips = "no float64 twin" if math.isnan(health.sign_flips) else f"{health.sign_flips:.2%} flips"
+    text = f"{health.zero_samples} zero, {health.not_finite} not finite, {flips}"
     if health.without_logits:
         text += f"; {health.without_logits} samples have NaN or infinite logits"
     return Answer(
@@ -91,9 +95,8 @@ def gradient_health(evidence: Evidence) -> Answer:
     needs="FGSM",
     condition=f"> {TOLERANCE:g}, > 0, > chance",
     finding="masked",
-    meaning="A larger ε allows every image that a smaller one allows, so an attack that then finds less was led "
-    "astray.",
-    remedy="Do not believe FGSM at any ε; go by the worst case of PGD, transfer and Square.",
+    meaning="FGSM finds less within a larger ε, although a larger ε contains all images of a smaller one.",
+    remedy="Do not trust FGSM at any ε. Report the worst case.",
 )
 def fgsm_over_epsilon(evidence: Evidence) -> Answer:
     """Look for robustness that rises with ε, from its lowest value at any smaller ε: a slow rise counts as well.
@@ -125,9 +128,8 @@ def fgsm_over_epsilon(evidence: Evidence) -> Answer:
     needs="FGSM",
     condition="interval above chance",
     finding="masked",
-    meaning="When every pixel may become anything, an attack that works leaves nothing; here something is left.",
-    remedy="The gradient does not lead to the other classes: look for layers that hide it; use attacks without a "
-    "gradient.",
+    meaning="Every pixel may take any value here. An attack that works leaves no more than chance.",
+    remedy="Find the layer that hides the gradient. Use attacks that need none.",
 )
 def unbounded_fgsm(evidence: Evidence) -> Answer:
     """Look at what FGSM leaves at the largest ε, where it may choose any image."""
@@ -150,9 +152,9 @@ FGSM_GAP = 0.10  # at most 0.084 at T ≥ 1, up to 0.139 at T = 1/4, from 0.373 
     needs="PGD",
     condition=f"interval above {FGSM_GAP:g}",
     finding="FGSM too weak here",
-    meaning="PGD finds with the same gradient what one step of FGSM misses: the loss bends within ε.  That is no "
-    "masking yet.",
-    remedy="Report PGD's figure, not FGSM's.",
+    meaning="PGD, with the same gradient, finds what a single step misses: the loss is curved within ε. This alone is "
+    "not masking.",
+    remedy="Report the worst case, not FGSM.",
 )
 def fgsm_against_pgd(evidence: Evidence) -> Answer:
     """Compare one step with many."""
@@ -173,8 +175,8 @@ def fgsm_against_pgd(evidence: Evidence) -> Answer:
     needs="PGD",
     condition=BEYOND_TOLERANCE,
     finding="PGD not converged",
-    meaning="More steps still find more, so PGD's figure is an upper bound and no measurement.",
-    remedy="Raise steps and starts until the figure stays; budget='full' does.",
+    meaning="Twice as many steps find more, so PGD's figure is only an upper bound.",
+    remedy="Take more steps and starts until the figure no longer falls, for example with budget='full'.",
 )
 def pgd_convergence(evidence: Evidence) -> Answer:
     """Compare PGD with S steps with PGD that then runs again with 2 S steps."""
@@ -194,13 +196,12 @@ def pgd_convergence(evidence: Evidence) -> Answer:
     needs="transfer",
     condition=BEYOND_TOLERANCE,
     finding="masked",
-    meaning="Images made on another network do more harm than those made on this one, whose own gradient must then "
-    "mislead.",
-    remedy="Count transferred images in the worst case; attack this network through the sources' gradients.",
+    meaning="Images made on another network fool this one where its own gradient leads to none that do.",
+    remedy="Include transferred images in the worst case.",
 )
 def transfer(evidence: Evidence) -> Answer:
-    """Compare images made on other networks with those of the white box."""
-    return beyond_white_box(evidence, "transfer")
+    """Compare the white box with the white box and images made on other networks."""
+    return beyond(evidence, "white box", "transfer")
 
 
 @check(
@@ -209,26 +210,23 @@ def transfer(evidence: Evidence) -> Answer:
     needs="Square",
     condition=BEYOND_TOLERANCE,
     finding="masked",
-    meaning="A blind search finds more than attacks that see the gradient, so the gradient hides what is there.",
-    remedy="Count Square in the worst case, with more queries; find out which layer hides the gradient.",
+    meaning="A random search without a gradient finds what attacks along the gradient miss.",
+    remedy="Include Square, with more queries, in the worst case. Find the layer that hides the gradient.",
 )
 def square(evidence: Evidence) -> Answer:
-    """Compare a search that uses no gradient with the white box."""
-    return beyond_white_box(evidence, "Square")
+    """Compare the white box with the white box and a search that uses no gradient."""
+    return beyond(evidence, "white box", "Square")
 
 
-def beyond_white_box(evidence: Evidence, attack: str) -> Answer:
-    """Return whether an attack that does not use this network's gradient leaves less than those that do."""
-    white_box, other = evidence.fooled["white box"], evidence.fooled[attack]
-    with_it, without, excess = (
-        evidence.robustness(white_box),
-        evidence.robustness(other),
-        evidence.gap(white_box, other),
-    )
+def beyond(evidence: Evidence, known: str, other: str) -> Answer:
+    """Return whether attacks leave fewer samples once another attack joins them: a comparison sample by sample."""
+    fooled = evidence.fooled[known]
+    either = fooled | evidence.fooled[other]
+    before, after, excess = evidence.robustness(fooled), evidence.robustness(either), evidence.gap(fooled, either)
     return Answer(
         exceeds_tolerance(excess),
-        f"white box {with_it:.3f}, {attack} {without:.3f}",
-        {attack: without, "white box": with_it, "excess": excess.value},
+        f"{known} {before:.3f}, with {other} {after:.3f}",
+        {known: before, f"with {other}": after, "excess": excess.value},
         excess,
     )
 
@@ -237,15 +235,25 @@ def beyond_white_box(evidence: Evidence, attack: str) -> Answer:
     8,
     "random noise",
     needs="white box",
-    condition="noise fools more",
+    condition="interval > 0",
     finding="masked",
-    meaning="Random signs do more harm than steps along the gradient, which then points nowhere.",
-    remedy="Do not believe any attack by gradient here.",
+    meaning="Random signs fool more samples than all attacks along the gradient together.",
+    remedy="Do not trust any attack along the gradient of this network.",
 )
 def random_noise(evidence: Evidence) -> Answer:
     """Compare one draw of random signs with the white box."""
-    noise, white_box = (int(evidence.fooled[name].sum()) for name in ("noise", "white box"))
-    return Answer(noise > white_box, f"noise {noise}, white box {white_box}", {"noise": noise, "white box": white_box})
+    noise, white_box = evidence.fooled["noise"], evidence.fooled["white box"]
+    left, without, excess = (
+        evidence.robustness(noise),
+        evidence.robustness(white_box),
+        evidence.gap(white_box, noise),
+    )
+    return Answer(
+        excess.low > 0,
+        f"white box {without:.3f}, noise {left:.3f}",
+        {"white box": without, "noise": left, "excess": excess.value},
+        excess,
+    )
 
 
 # Of the images that some pixel fools. A pixel at an end of its range is beyond what a slope predicts, so honest
@@ -260,8 +268,9 @@ MISSED = 0.15
     needs="brute-force pixel",
     condition=f"> {TOLERANCE:g}, > 0, misses > {MISSED:.0%}",
     finding="masked",
-    meaning="Single pixels fool the network that its gradient does not point to, even with their room to move in mind.",
-    remedy="Pixel attacks ranked by the gradient underrate the danger: search, or rank by the change of the logits.",
+    meaning="Single pixels fool the network to which its gradient does not point, even if their room to move is taken "
+    "into account.",
+    remedy="Do not rank pixels by the gradient. Try them, as `greedy_pixel` does.",
 )
 def single_pixel(evidence: Evidence) -> Answer:
     """Compare the pixel of largest headroom with the best of all pixels."""
@@ -278,6 +287,29 @@ def single_pixel(evidence: Evidence) -> Answer:
     )
 
 
+@check(
+    10,
+    "smoothed gradient",
+    needs="white box + smoothed",
+    condition=BEYOND_TOLERANCE,
+    finding="masked",
+    meaning="The same attacks find more along a smoothed gradient than along the true one, which had a new start and "
+    "as many steps.",
+    remedy="Attack with `gradients=annealed()`, or `averaged(ε)` for a model that is no network.",
+)
+def smoothed_gradient(evidence: Evidence) -> Answer:
+    """Compare the white box and a restart of it with the white box and attacks along a smoothed gradient."""
+    restart, smoothed = evidence.fooled["white box + restart"], evidence.fooled["white box + smoothed"]
+    without, with_it = evidence.robustness(restart), evidence.robustness(smoothed)
+    excess = evidence.gap(restart, smoothed)
+    return Answer(
+        exceeds_tolerance(excess),
+        f"true {without:.3f}, smoothed {with_it:.3f}",
+        {"true": without, "smoothed": with_it, "excess": excess.value},
+        excess,
+    )
+
+
 CHECKS = (
     gradient_health,
     fgsm_over_epsilon,
@@ -288,4 +320,5 @@ CHECKS = (
     square,
     random_noise,
     single_pixel,
+    smoothed_gradient,
 )

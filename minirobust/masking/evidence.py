@@ -9,50 +9,28 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
+from typing import Any
 
 import numpy as np
 
-from minirobust import backend
-from minirobust.attacks import Attack, brute_force_pixel, fgsm, noise, pgd, square, transfer
+from minirobust.attacks import brute_force_pixel, noise, transfer
 from minirobust.attacks.pixel.change import pixels_and_channels
+from minirobust.attacks.pixel.ranking import headroom
+from minirobust.attacks.voting import is_random, voting
 from minirobust.backend import Array
-from minirobust.losses import Loss, Margin, SoftmaxCrossEntropy
+from minirobust.losses import SoftmaxCrossEntropy
+from minirobust.masking.battery import LEAST_QUERIES, LOSSES, Attacker, Battery, Budget, fooled_by, union
 from minirobust.measures import intervals
 from minirobust.measures.intervals import Estimate
 from minirobust.measures.robustness import network_robustness
-from minirobust.network import Network
+from minirobust.model import Model
 from minirobust.stack import Evaluation
 
-LOSSES = (SoftmaxCrossEntropy(), Margin())
 WIDTHS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # ε of the FGSM curve, in widths of the input range
 PIXEL_ATTACKS = ("brute-force pixel", "headroom pixel")
-NEED_A_FINITE_GRADIENT = ("FGSM", "PGD", "white box", "transfer", "Square", *PIXEL_ATTACKS)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much an audit may compute.
-
-    Attributes
-    ----------
-    steps, starts : int
-        Of PGD, which then runs again with twice the steps.
-    queries : int
-        Of Square.
-    pixel_work : int
-        Of the brute-force pixel: samples × candidates per sample × outputs of all layers.
-    """
-
-    steps: int
-    starts: int
-    queries: int
-    pixel_work: int
-
-
-BUDGETS = {
-    "quick": Budget(steps=20, starts=2, queries=300, pixel_work=10**10),
-    "full": Budget(steps=100, starts=5, queries=5000, pixel_work=10**11),
-}
+SMOOTHED = ("white box + restart", "white box + smoothed")
+NOT_ON_RANDOM = ("gradient health", "APGD", *SMOOTHED, "Square", *PIXEL_ATTACKS)  # they would tell of a single draw
 
 
 @dataclass(frozen=True)
@@ -70,14 +48,15 @@ class GradientHealth:
     zero_pixels : float
         Share of zeros among the gradients of all pixels.
     sign_flips : float
-        Share of the gradients of all pixels that have another sign than those of the same network in float64.
+        Share of the gradients of all pixels that have another sign than those of the same network in float64; NaN for a
+        model that is no network, which has no twin in float64.
     """
 
-    zero_samples: int
-    not_finite: int
-    without_logits: int
-    zero_pixels: float
-    sign_flips: float
+    zero_samples: int = 0
+    not_finite: int = 0
+    without_logits: int = 0
+    zero_pixels: float = 0.0
+    sign_flips: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +70,8 @@ class Evidence:
     epsilon : float
         Of all attacks but those of `fgsm_by_epsilon` and those on single pixels.
     health : GradientHealth
+    random : bool
+        Whether the model is random. `fooled` is then judged by majority votes, see `minirobust.attacks.voting`.
     fooled : mapping of str to ndarray of bool, shape (N,)
         See `AuditReport.fooled`.
     not_run : mapping of str to str
@@ -108,6 +89,7 @@ class Evidence:
     epsilon: float
     health: GradientHealth
     fooled: Mapping[str, np.ndarray]
+    random: bool = False
     not_run: Mapping[str, str] = field(default_factory=dict)
     fgsm_by_epsilon: Mapping[float, np.ndarray] = field(default_factory=dict)
     pgd_by_steps: Mapping[int, np.ndarray] = field(default_factory=dict)
@@ -136,133 +118,132 @@ class Evidence:
 
 
 def gather(
-    model: Evaluation,
+    model: Model,
     x: Array,
     y: Array,
     epsilon: float,
-    sources: Sequence[Network],
+    sources: Sequence[Any],
     budget: Budget,
     seed: int,
     progress: bool,
 ) -> Evidence:
     """Run every attack of an audit once. See `audit` for the arguments, which must have been checked."""
-    labels, health = model.backend.to_numpy(y), gradient_health(model, x, y)
-    found = partial(Evidence, labels=labels, classes=model.classes, epsilon=epsilon, health=health)
-    fooled = {
-        "clean": model.backend.to_numpy(model.predict(x)) != labels,
-        "noise": fooled_by(noise(model, x, y, epsilon, seed=seed)),
+    random = is_random(model, x[next(iter(model.chunks(len(x))))])
+    model = voting(model) if random else model
+    battery = Battery(epsilon, budget, seed, random, progress)
+    labels, health = model.backend.to_numpy(y), GradientHealth() if random else gradient_health(model, x, y)
+    by_fgsm, by_pgd = fgsm_by_epsilon(battery, model, x, y), pgd_by_steps(battery, model, x, y)
+    smoothed, restart = battery.smoothed(model)
+    queries = max(budget.queries, LEAST_QUERIES if health.zero_samples else 0)
+    samples = evenly(labels, 0 if random else affordable(model, budget.pixel_work))
+    few = model.backend.asarray(samples)
+    fooled: dict[str, np.ndarray] = {}
+    attacks: dict[str, Callable[[], np.ndarray]] = {
+        "clean": lambda: model.backend.to_numpy(model.predict(x)) != labels,
+        "FGSM": lambda: by_fgsm[epsilon],
+        "PGD": lambda: by_pgd[2 * budget.steps],
+        "APGD": lambda: union(battery.apgd(model), model, x, y),
+        "white box": lambda: any_of(fooled),
+        "white box + restart": lambda: union(restart, model, x, y, fooled["white box"]),
+        "white box + smoothed": lambda: union(smoothed, model, x, y, fooled["white box"]),
+        "noise": lambda: fooled_by(noise(model, x, y, epsilon, seed=seed)),
+        "transfer": lambda: transferred(battery.transferred(), sources, model, x, y),
+        "Square": lambda: union([battery.square(queries)], model, x, y),
+        "worst case": lambda: any_of(fooled),
+        "brute-force pixel": lambda: fooled_by(brute_force_pixel(model, x[few], y[few], progress=progress)),
+        "headroom pixel": lambda: fooled["clean"][samples] | headroom_pixel(model, x[few], y[few]),
     }
-    if health.not_finite:
-        fooled["worst case"] = union(*fooled.values())
-        return found(fooled=fooled, not_run=dict.fromkeys(NEED_A_FINITE_GRADIENT, "the gradient is not finite"))
-    not_run = {}
-
-    low, high = model.input_range
-    curve = [width * (high - low) for width in WIDTHS]
-    by_fgsm = {step: fooled_by(fgsm(model, x, y, step)) for step in {*curve, epsilon}}
-    climb = partial(pgd, epsilon=epsilon, starts=budget.starts, seed=seed, progress=progress)
-    by_pgd = pgd_by_steps(climb, model, x, y, budget.steps)
-    fooled |= {"FGSM": by_fgsm[epsilon], "PGD": by_pgd[2 * budget.steps]}
-    fooled["white box"] = union(fooled["clean"], fooled["FGSM"], fooled["PGD"])
-
-    if sources:
-        attacks = partial(fgsm, epsilon=epsilon), partial(climb, steps=budget.steps)
-        fooled["transfer"] = transferred(attacks, sources, model, x, y)
-    else:
-        not_run["transfer"] = "no sources given"
-    if len(model.input_shape) == 3:
-        search = square(model, x, y, epsilon, queries=budget.queries, seed=seed, progress=progress)
-        fooled["Square"] = fooled_by(search)
-    else:
-        not_run["Square"] = "Square takes images only"
-    fooled["worst case"] = union(*fooled.values())
-
-    samples = evenly(labels, affordable(model, budget.pixel_work))
-    fooled |= pixel_attacks(model, x, y, fooled["clean"], samples, progress)
-    return found(
+    not_run = reasons(model, sources, random, blind=health.zero_samples == len(x))
+    for name, attack in attacks.items():
+        if name not in not_run:
+            fooled[name] = attack()
+    return Evidence(
+        labels=labels,
+        classes=model.classes,
+        epsilon=epsilon,
+        health=health,
+        random=random,
         fooled=fooled,
         not_run=not_run,
-        fgsm_by_epsilon={step: by_fgsm[step] for step in curve},
+        fgsm_by_epsilon={step: by_fgsm[step] for step in curve(model)},
         pgd_by_steps=by_pgd,
         pixel_samples=samples,
     )
 
 
-def fooled_by(attack: Attack) -> np.ndarray:
-    """Return which samples an attack fooled, on the host."""
-    return backend.of(attack.fooled).to_numpy(attack.fooled)
+def reasons(model: Model, sources: Sequence[Any], random: bool, blind: bool) -> dict[str, str]:
+    """Return why some attacks cannot be run, by name."""
+    not_run = {}
+    if not sources:
+        not_run["transfer"] = "no sources given"
+    if len(model.input_shape) != 3:
+        not_run["Square"] = "Square takes images only"
+    if blind and not isinstance(model, Evaluation):
+        not_run |= dict.fromkeys(SMOOTHED, "no gradient to average: see checks 6 and 7")
+    if random:
+        not_run |= dict.fromkeys(NOT_ON_RANDOM, "the model is random")
+    return not_run
 
 
-def union(*fooled: np.ndarray) -> np.ndarray:
-    """Return which samples at least one of several attacks fooled."""
-    return np.logical_or.reduce(fooled)
+def any_of(fooled: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return which samples any attack fools."""
+    return np.logical_or.reduce([*fooled.values()])
 
 
-def gradient_health(model: Evaluation, x: Array, y: Array) -> GradientHealth:
+def curve(model: Model) -> list[float]:
+    """Return every ε at which FGSM is tried, in ascending order."""
+    low, high = model.input_range
+    return [width * (high - low) for width in WIDTHS]
+
+
+def fgsm_by_epsilon(battery: Battery, model: Model, x: Array, y: Array) -> dict[float, np.ndarray]:
+    """Return which samples FGSM fools within the audit's ε and each of `curve`."""
+    return {step: union([battery.fgsm(step)], model, x, y) for step in {*curve(model), battery.epsilon}}
+
+
+def gradient_health(model: Model, x: Array, y: Array) -> GradientHealth:
     """Count zeros, NaN and infinity, and signs that differ in float64."""
     loss, pixels = SoftmaxCrossEntropy(), tuple(range(1, x.ndim))
-    twin = Evaluation(model.network.to(model.backend, dtype="float64"))
+    twin = Evaluation(model.network.to(model.backend, dtype="float64")) if isinstance(model, Evaluation) else None
     zero_samples = not_finite = without_logits = zero_pixels = flips = 0
 
-    def count(mask: Array) -> int:
+    def count(mask: Any) -> int:
         return int(model.backend.to_numpy(mask.sum()))
 
     for chunk in model.chunks(len(x)):
         logits, _, g = model.gradient(x[chunk], y[chunk], loss)
-        _, _, exact = twin.gradient(x[chunk].astype("float64"), y[chunk], loss)
         broken_logits = ~(abs(logits) < math.inf).all(axis=1)  # NaN is not less than anything
         broken_gradient = ~(abs(g) < math.inf).all(axis=pixels)
         zero_samples += count((g == 0).all(axis=pixels))
         not_finite += count(broken_logits | broken_gradient)
         without_logits += count(broken_logits)
         zero_pixels += count(g == 0)
-        flips += count(model.xp.sign(g) != model.xp.sign(exact))
-    return GradientHealth(zero_samples, not_finite, without_logits, zero_pixels / x.size, flips / x.size)
+        if twin is not None:
+            _, _, exact = twin.gradient(x[chunk].astype("float64"), y[chunk], loss)
+            flips += count(model.xp.sign(g) != model.xp.sign(exact))
+    sign_flips = math.nan if twin is None else flips / x.size
+    return GradientHealth(zero_samples, not_finite, without_logits, zero_pixels / x.size, sign_flips)
 
 
-def pgd_by_steps(
-    climb: Callable[..., Attack], model: Evaluation, x: Array, y: Array, steps: int
-) -> dict[int, np.ndarray]:
-    """Return which samples PGD fools in S steps, and which once it has also run with 2 S steps.
-
-    It runs on cross entropy and then on the margin, and each run attacks only the samples that no earlier run fooled.
-    """
-    standing, fooled = np.arange(len(x)), {}
-    for length in (steps, 2 * steps):
-        for loss in LOSSES:
-            if len(standing):
-                rows = model.backend.asarray(standing)
-                standing = standing[~fooled_by(climb(model, x[rows], y[rows], steps=length, loss=loss))]
-        fooled[length] = ~np.isin(np.arange(len(x)), standing)
-    return fooled
+def pgd_by_steps(battery: Battery, model: Model, x: Array, y: Array) -> dict[int, np.ndarray]:
+    """Return which samples PGD fools in S steps, and which once it has also run with 2 S steps."""
+    steps = battery.budget.steps
+    first = union(battery.pgd(steps), model, x, y)
+    return {steps: first, 2 * steps: union(battery.pgd(2 * steps), model, x, y, first)}
 
 
-def transferred(
-    attacks: Iterable[Callable[..., Attack]], sources: Sequence[Network], target: Evaluation, x: Array, y: Array
-) -> np.ndarray:
+def transferred(attackers: Iterable[Attacker], sources: Sequence[Any], target: Model, x: Array, y: Array) -> np.ndarray:
     """Return which samples are wrong on the target under any of the attacks on any of the sources."""
     x, y = (target.backend.to_numpy(array) for array in (x, y))  # the sources may be on other backends
-    return union(*(fooled_by(transfer(source, target, x, y, attack)) for source in sources for attack in attacks))
+    made = (transfer(source, target, x, y, attack) for source in sources for attack in attackers)
+    return np.logical_or.reduce([fooled_by(attack) for attack in made])
 
 
-def pixel_attacks(
-    model: Evaluation, x: Array, y: Array, clean: np.ndarray, samples: np.ndarray, progress: bool
-) -> dict[str, np.ndarray]:
-    """Return which of some samples the best single pixel fools, and which the pixel of largest headroom."""
-    rows = model.backend.asarray(samples)
-    x, y = x[rows], y[rows]
-    by_gradient = (model.backend.to_numpy(headroom_pixel(model, x, y, loss)) for loss in LOSSES)
-    return {
-        "brute-force pixel": fooled_by(brute_force_pixel(model, x, y, progress=progress)),
-        "headroom pixel": union(clean[samples], *by_gradient),  # wrong without an attack is wrong under any
-    }
-
-
-def affordable(model: Evaluation, pixel_work: int) -> int:
+def affordable(model: Model, pixel_work: int) -> int:
     """Return on how many samples the brute-force pixel stays within the budget, at least one per class."""
     pixels, channels = pixels_and_channels(model.input_shape)
-    outputs = sum(math.prod(layer.output_shape) for layer in model.layers)
-    return max(model.classes, pixel_work // (pixels * 2**channels * outputs))
+    numbers = model.sample_bytes // np.dtype(model.dtype).itemsize
+    return max(model.classes, pixel_work // (pixels * 2**channels * numbers))
 
 
 def evenly(labels: np.ndarray, count: int) -> np.ndarray:
@@ -274,22 +255,24 @@ def evenly(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.argsort(turn, kind="stable")[:count])
 
 
-def headroom_pixel(model: Evaluation, x: Array, y: Array, loss: Loss) -> Array:
-    """Return which samples are wrong once the pixel of largest headroom is at an end of the input range.
+def headroom_pixel(model: Model, x: Array, y: Array) -> np.ndarray:
+    """Return which samples are wrong once the pixel of largest headroom, for either loss, is at an end of its range.
 
-    A channel's headroom is the larger of g (high - x) and g (low - x), the linear change of the loss at either end; a
-    pixel's is the sum over its channels. `attacks.pixel` ranks by |g| alone, as the study does, and may choose a pixel
-    with no room to move.
+    See `headroom`. `attacks.pixel` ranks by |g| alone, as the study does, and may choose a pixel with no room to move.
     """
+    fooled = np.zeros(len(x), dtype=bool)
+    for loss, chunk in product(LOSSES, model.chunks(len(x))):
+        images, (_, _, g) = x[chunk], model.gradient(x[chunk], y[chunk], loss)
+        written = with_one_pixel(model, images, g)
+        fooled[chunk] |= model.backend.to_numpy(model.predict(written) != y[chunk])
+    return fooled
+
+
+def with_one_pixel(model: Model, images: Array, g: Array) -> Array:
+    """Return images whose pixel of largest headroom is at the better end of the input range, channel by channel."""
     xp, (low, high) = model.xp, model.input_range
     shape = (-1, *pixels_and_channels(model.input_shape))
-    fooled = xp.empty(len(x), dtype=bool)
-    for chunk in model.chunks(len(x)):
-        images, (_, _, g) = x[chunk], model.gradient(x[chunk], y[chunk], loss)
-        up, down = g * (high - images), g * (low - images)
-        gain, best_end = xp.maximum(up, down), xp.where(up >= down, high, low).astype(images.dtype)
-        gain, best_end, pixels = (values.reshape(shape) for values in (gain, best_end, images))
-        best = gain.sum(axis=2).argmax(axis=1)[:, None] == xp.arange(shape[1])
-        written = xp.where(best[:, :, None], best_end, pixels)
-        fooled[chunk] = model.predict(written.reshape(images.shape)) != y[chunk]
-    return fooled
+    gain = headroom(g, images, model.input_range)
+    best = gain.argmax(axis=1)[:, None] == xp.arange(gain.shape[1])
+    ends = xp.where(g >= 0, high, low).astype(images.dtype)
+    return xp.where(best[:, :, None], ends.reshape(shape), images.reshape(shape)).reshape(images.shape)

@@ -72,12 +72,16 @@ class AuditReport:
         Which samples are wrong under an attack, on the host; (M,) for the pixel attacks, see `pixel_samples`.
 
         - "clean": without an attack
-        - "noise": random signs, one draw
         - "FGSM": on cross entropy
-        - "PGD": PGD on cross entropy or on the margin
-        - "white box": "clean", "FGSM" or "PGD"
-        - "transfer": FGSM or PGD on any of the sources; absent if there are none
-        - "Square": gradient-free; absent if the network does not take images
+        - "PGD": on cross entropy or the margin
+        - "APGD": on cross entropy, the margin, scale-free cross entropy, or the margin towards any other class
+        - "white box": any of the above, all of which follow the true gradient
+        - "white box + restart": "white box", or APGD again from another start
+        - "white box + smoothed": "white box", or APGD along a smoothed gradient; for a model that is no network, PGD
+          along a gradient that is averaged over noise
+        - "noise": random signs, one draw
+        - "transfer": FGSM, or PGD with all its steps, on any of the sources; absent if there are none
+        - "Square": gradient-free; absent if the model does not take images
         - "worst case": any of the above, all of which are within ε
         - "brute-force pixel", "headroom pixel": one pixel, which may take any value; not part of the worst case
     pixel_samples : ndarray of int, shape (M,)
@@ -86,6 +90,8 @@ class AuditReport:
     epsilon : float
     budget : str
     seed : int
+    random : bool
+        Whether the model is random. `fooled` is then judged by majority votes.
     """
 
     checks: tuple[Check, ...]
@@ -97,6 +103,7 @@ class AuditReport:
     epsilon: float
     budget: str
     seed: int
+    random: bool = False
 
     @property
     def flagged(self) -> tuple[Check, ...]:
@@ -115,8 +122,12 @@ class AuditReport:
         for check in self.flagged:
             found.setdefault(check.finding, []).append(check.number)
         parts = [f"{SAYS[finding]} ({_numbers(found[finding])})" for finding in SAYS if finding in found]
+        if self.random:
+            parts.insert(0, "the model is random, judged by majority votes")
         worst = f"robustness at ε = {self.epsilon:g} is at most {_interval(self.robustness['worst case'])}"
-        return f"{'; '.join(parts) or 'no sign of masking'}: {worst}"
+        if not found:
+            parts.append("no sign of masking")
+        return f"{'; '.join(parts)}: {worst}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures but `fooled` as plain numbers, strings and lists, which JSON can hold; NaN is None."""
@@ -127,6 +138,7 @@ class AuditReport:
                 "seed": self.seed,
                 "samples": len(self.labels),
                 "pixel_samples": len(self.pixel_samples),
+                "random": self.random,
                 "masked": self.masked,
                 "verdict": self.verdict,
                 "checks": [asdict(check) for check in self.checks],
@@ -181,7 +193,7 @@ def _outcome(check: Check) -> str:
 
 
 def _advice(check: Check) -> str:
-    text = f"check {check.number}, {check.finding}: {check.meaning}  What to do: {check.remedy}"
+    text = f"check {check.number}, {check.finding}: {check.meaning} What to do: {check.remedy}"
     return textwrap.fill(text, WIDTH, subsequent_indent="  ")
 
 

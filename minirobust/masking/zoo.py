@@ -1,8 +1,8 @@
 """A zoo of broken defences: networks that look robust only because attacks on them fail.
 
 Each defence is a layer or a way of training, and a function that trains a small network with it. The function's
-docstring says what the defence hides, and how it is broken. `tests/benchmarks/zoo.py` prints the share of images that
-each one keeps under each attack.
+docstring says what the defence hides, and how it is broken. `docs/audit.md` has the audit of each, which
+`tests/benchmarks/zoo.py` prints.
 
 A layer's `input_gradient` is the one that its author would write. Where that is useless to an attack,
 `smoothed_gradient` is another one, which `minirobust.attacks.annealed` uses. Both belong to the same forward pass, by
@@ -15,7 +15,7 @@ Adaptive Attacks to Adversarial Example Defenses*, who break most of these defen
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,6 @@ from minirobust.layers import Dense, Dropout, Flatten, Layer, TemperatureSigmoid
 from minirobust.layers.activations import WIDTH
 from minirobust.layers.layer import Shape
 from minirobust.losses import SoftmaxCrossEntropy
-from minirobust.model import Model
 from minirobust.network import Network
 from minirobust.optimizers import Adam
 from minirobust.samples import batches
@@ -43,9 +42,11 @@ class Defence:
         ``build(data, seed=0, *, backend="numpy", epochs=...)`` returns a network trained on images of 28 × 28 pixels in
         ten classes. `data` is what `minirobust.fit` takes.
     flagged_by : tuple of int
-        The checks of `minirobust.audit` that flag it.
+        The checks of `minirobust.audit` that flag it: on 500 test images, after training with seeds 0, 1 and 2, with
+        images transferred from a network without a defence.
     random : bool
-        Whether the network draws random numbers when it predicts. Its prediction is then a `majority` vote.
+        Whether the network draws random numbers when it predicts. Its prediction is then a majority vote of several
+        draws, see `minirobust.attacks.voting`.
     """
 
     build: Callable[..., Network]
@@ -480,26 +481,6 @@ class MonteCarloDropout(Dropout):
         return x * self.scale
 
 
-def majority(model: Model, x: Array, draws: Iterable[int]) -> Array:
-    """Return the class that a random model predicts in most of several draws, the first of equally frequent ones.
-
-    Parameters
-    ----------
-    model : Model
-    x : ndarray of shape (N, *input_shape)
-        On the model's backend.
-    draws : iterable of int
-        At least one. To judge an attack, take draws that it has not seen.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-    """
-    classes = model.xp.arange(model.classes)
-    votes: Any = sum(model.predict(x, draw)[:, None] == classes for draw in draws)
-    return votes.argmax(axis=1)
-
-
 def input_noise(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train and predict with Gaussian noise of standard deviation 0.3 on the image.
 
@@ -525,16 +506,16 @@ def dropout_at_test_time(data: Any, seed: int = 0, *, backend: str | Backend = "
 
 
 ZOO = {
-    "defensive distillation": Defence(defensive_distillation, flagged_by=(1, 3)),
-    "k-winners-take-all": Defence(k_winners_take_all, flagged_by=(9, 10)),
-    "8 levels": Defence(eight_levels, flagged_by=(1, 3, 6, 7, 10)),
-    "thermometer code": Defence(thermometer_code, flagged_by=(1, 3, 6, 10)),
-    "tanh staircase": Defence(tanh_staircase, flagged_by=(1, 3, 6, 7, 10)),
-    "ripple": Defence(ripple, flagged_by=(2, 3, 4, 5, 6, 7, 10)),
-    "logits × 10⁶": Defence(large_logits, flagged_by=(1, 3)),
+    "defensive distillation": Defence(defensive_distillation, flagged_by=(1, 3, 4)),
+    "k-winners-take-all": Defence(k_winners_take_all, flagged_by=(4, 9, 10)),
+    "8 levels": Defence(eight_levels, flagged_by=(1, 3, 6, 7, 8, 9, 10)),
+    "thermometer code": Defence(thermometer_code, flagged_by=(1, 3, 4, 5, 6, 7, 9, 10)),
+    "tanh staircase": Defence(tanh_staircase, flagged_by=(1, 3, 4, 6, 7, 9, 10)),
+    "ripple": Defence(ripple, flagged_by=(2, 3, 4, 5, 6, 7, 9, 10)),
+    "logits × 10⁶": Defence(large_logits, flagged_by=(1, 3, 4)),
     "T = 1 at T = 1/64": Defence(cooled, flagged_by=(4, 9, 10)),
-    "saturation penalty": Defence(saturation_penalty, flagged_by=(4, 9, 10)),
-    "T = 1/64": Defence(low_temperature, flagged_by=(4, 5, 10)),
+    "saturation penalty": Defence(saturation_penalty, flagged_by=(4, 5, 9, 10)),
+    "T = 1/64": Defence(low_temperature, flagged_by=(4, 5, 9, 10)),
     "input noise": Defence(input_noise, random=True),
     "dropout at test time": Defence(dropout_at_test_time, random=True),
 }

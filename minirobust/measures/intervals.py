@@ -1,7 +1,7 @@
 """95 % confidence intervals of robustness: of each class, of the mean over classes, of the difference of two attacks.
 
-Robustness itself is in `robustness`.  What comes in is which samples were fooled.  They count as drawn at random from
-their class, each on its own.
+Robustness itself is in `robustness`.  The input is which samples were fooled.  They are taken as drawn at random and
+independently from their class.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minirobust import backend
 from minirobust.backend import Array
 from minirobust.measures import robustness
+from minirobust.measures.robustness import on_host
 
 Z = 1.959963984540054  # 95 % of a normal distribution lies within ± Z of its centre, counted in standard deviations
 
@@ -34,9 +34,9 @@ class ClassEstimates(NamedTuple):
 
 
 def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
-    """`robustness.by_class` with Wilson's score interval (1927): all rates p with |R_c - p| ≤ Z √(p (1 - p) / n).
+    """Return each class's robustness with Wilson's score interval: all rates p with |R_c - p| ≤ Z √(p (1 - p) / n).
 
-    It stays within [0, 1], and has a width at rates of 0 and 1 too, where robustness so often is.
+    The interval (Wilson, 1927) stays within [0, 1]. It has a width also at rates of 0 and 1, which are frequent here.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
 
 
 def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
-    """`robustness.network_robustness` with the interval of a stratified mean: R ± Z √(Σ_c R_c (1 - R_c) / n_c) / K.
+    """Return network robustness with the interval of a stratified mean: R ± Z √(Σ_c R_c (1 - R_c) / n_c) / K.
 
     That is the variance of a mean of K independent rates (Cochran, *Sampling Techniques*, 1977, section 5).  It would
     be 0 where all R_c are 0 or 1, so Z² / 2 samples that stand and as many that fall are added first, as Agresti &
@@ -76,17 +76,17 @@ def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
 
 
 def mean_of_rates(rates: np.ndarray, samples: np.ndarray) -> Estimate:
-    """`network` of what each class's rate is, and of how many samples: both (classes,), NaN for a class with none."""
+    """Return `network` for the rate of each class and its number of samples, both (classes,); NaN without a sample."""
     present = ~np.isnan(rates)
     p, n, share = rates[present], samples[present], Z**2 / present.sum()
     smoothed = (n * p + share / 2) / (n + share)
     half = Z * np.sqrt((smoothed * (1 - smoothed) / (n + share)).sum()) / len(p)
     centre = smoothed.mean()
-    return Estimate(float(p.mean()), float(max(centre - half, 0)), float(min(centre + half, 1)))
+    return Estimate(robustness.mean_over_classes(rates), float(max(centre - half, 0)), float(min(centre + half, 1)))
 
 
 def difference(fooled: Array, other: Array, y: Array, classes: int = 10) -> Estimate:
-    """Network robustness under one attack minus that under another, on the same samples.
+    """Return network robustness under one attack minus that under another, on the same samples.
 
     d = other - fooled is 1, 0 or -1 for a sample.  The figure is the mean over classes of d's class means, its
     interval d̄ ± Z √(Σ_c s_c² / n_c) / K with s_c² the variance of d in class c: the stratified mean of paired
@@ -108,7 +108,7 @@ def difference(fooled: Array, other: Array, y: Array, classes: int = 10) -> Esti
     """
     p = robustness.by_class(fooled, y, classes) - robustness.by_class(other, y, classes)
     present = ~np.isnan(p)
-    y, d = _home(y), _home(other).astype(int) - _home(fooled)
+    y, d = on_host(y), on_host(other).astype(int) - on_host(fooled)
     n, total, nonzero = (np.bincount(y, weights=weights, minlength=classes)[present] for weights in (None, d, abs(d)))
     share = 1 / (2 * len(n))
     n, nonzero = n + 4 * share, nonzero + 2 * share
@@ -119,8 +119,4 @@ def difference(fooled: Array, other: Array, y: Array, classes: int = 10) -> Esti
 
 
 def _samples(y: Array, classes: int) -> np.ndarray:
-    return np.bincount(_home(y), minlength=classes)
-
-
-def _home(array: Array) -> np.ndarray:
-    return backend.of(array).to_numpy(array)
+    return np.bincount(on_host(y), minlength=classes)

@@ -109,3 +109,20 @@ def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta
     linear = float(on.to_numpy((magnitude <= r1).mean()))
     saturated = float(on.to_numpy((magnitude >= r2).mean()))
     return Fractions(linear, 1 - linear - saturated, saturated)
+
+
+def temperature_label(temperature: float) -> str:
+    """A temperature as the study writes it: a power of two below 1 as a fraction, any other number as it is.
+
+    Examples
+    --------
+    >>> [temperature_label(T) for T in (1 / 64, 0.5, 1.0, 16, 0.3)]
+    ['1/64', '1/2', '1', '16', '0.3']
+
+    Raises
+    ------
+    ValueError
+        If it is not a finite number above 0.
+    """
+    numerator, denominator = float(number("temperature_label", "temperature", temperature, 0)).as_integer_ratio()
+    return f"1/{denominator}" if numerator == 1 < denominator else f"{temperature:g}"

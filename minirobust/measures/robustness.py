@@ -1,6 +1,6 @@
 """Class and network robustness as the study defines them (section 3.2), over ε and over several attacks.
 
-Attacks themselves are not here; what comes in is which samples they fooled.
+Attacks themselves are not here; the input is which samples they fooled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minirobust.network import Network
 
 
 def by_class(fooled: Array, y: Array, classes: int = 10) -> np.ndarray:
-    """R_c: the share of class c's samples that are classified as c after the attack.
+    """Return R_c, the share of class c's samples that are classified as c after the attack.
 
     A sample that was wrong before the attack and stays wrong counts as not robust, as in the study.
 
@@ -45,15 +45,21 @@ def by_class(fooled: Array, y: Array, classes: int = 10) -> np.ndarray:
 
 
 def network_robustness(fooled: Array, y: Array, classes: int = 10) -> float:
-    """The plain mean of R_c over the classes present: a macro mean, which differs from accuracy on unbalanced data.
+    """Return the plain mean of R_c over the classes present: a macro mean, unlike accuracy on unbalanced data.
 
     See `by_class` for the arguments and errors.
     """
-    return float(np.nanmean(by_class(fooled, y, classes)))
+    return mean_over_classes(by_class(fooled, y, classes))
+
+
+def mean_over_classes(shares: np.ndarray) -> float:
+    """Return the plain mean of the classes' shares, without those that are NaN; NaN if all are."""
+    present = shares[~np.isnan(shares)]
+    return float(present.mean()) if len(present) else np.nan
 
 
 def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> np.ndarray:
-    """`by_class` over those samples alone that were classified correctly before the attack.
+    """Return `by_class` of the samples that were classified correctly before the attack.
 
     It tells what the attack did; R_c as the study defines it also counts what was wrong without one.
 
@@ -81,19 +87,17 @@ def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: 
 
 
 def network_robustness_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> float:
-    """The plain mean of `by_class_of_correct` over the classes with a correct sample; NaN if there is none.
+    """Return the plain mean of `by_class_of_correct` over the classes with a correct sample; NaN if there is none.
 
     See `by_class_of_correct` for the arguments and errors.
     """
-    shares = by_class_of_correct(fooled, clean_correct, y, classes)
-    present = shares[~np.isnan(shares)]
-    return float(present.mean()) if len(present) else np.nan
+    return mean_over_classes(by_class_of_correct(fooled, clean_correct, y, classes))
 
 
 def epsilon_curve(
     network: Network, x: Array, y: Array, epsilons: Sequence[float], *, loss: Loss | None = None
 ) -> np.ndarray:
-    """Network robustness against FGSM at several ε, from one gradient: only the length of the step differs.
+    """Return network robustness against FGSM at several ε, from one gradient: only the length of the step differs.
 
     Parameters
     ----------
@@ -104,7 +108,7 @@ def epsilon_curve(
     y : ndarray of int, shape (N,)
         True labels.
     epsilons : sequence of float
-        Each from 0 to the width of the input range, in any order; at 0 stands the robustness without an attack.
+        Each from 0 to the width of the input range, in any order; at 0 the robustness is that without an attack.
     loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
 
     Returns
@@ -132,7 +136,7 @@ def epsilon_curve(
 
 
 def worst_case(attacks: Sequence[Attack]) -> np.ndarray:
-    """Which samples are wrong without an attack or under any of several: the figure to report for them together.
+    """Return which samples are wrong without an attack or under any of several: the figure to report for them together.
 
     The mean over samples of the worst attack; the worst of the attacks' means would call more samples robust.
 
@@ -153,8 +157,8 @@ def worst_case(attacks: Sequence[Attack]) -> np.ndarray:
     """
     if not attacks:
         raise ValueError("robustness: expected at least one attack, got none")
-    fooled, *others = (_on_host(attack.fooled) for attack in attacks)
-    correct, *others_correct = (_on_host(attack.clean_correct) for attack in attacks)
+    fooled, *others = (on_host(attack.fooled) for attack in attacks)
+    correct, *others_correct = (on_host(attack.clean_correct) for attack in attacks)
     for index, other in enumerate(others_correct, start=1):
         if not np.array_equal(other, correct):
             raise ValueError(
@@ -164,13 +168,14 @@ def worst_case(attacks: Sequence[Attack]) -> np.ndarray:
     return np.logical_or.reduce([~correct, fooled, *others])
 
 
-def _on_host(array: Array) -> np.ndarray:
+def on_host(array: Array) -> np.ndarray:
+    """Return an array of any backend as one of NumPy."""
     return backend.of(array).to_numpy(array)
 
 
 def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both on the host, if they fit each other and the number of classes."""
-    mask, y = _on_host(mask), _on_host(y)
+    """Return both on the host, if they fit each other and the number of classes."""
+    mask, y = on_host(mask), on_host(y)
     if mask.shape != y.shape or mask.ndim != 1 or not len(y):
         raise ValueError(f"robustness: expected {name} and y of one shape (N,), got {mask.shape} and {y.shape}")
     if mask.dtype != bool:
@@ -181,7 +186,7 @@ def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[np.ndarray
 
 
 def _shares(fooled: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
-    """The share not fooled of each class; NaN for one without a sample."""
+    """Return the share of each class that is not fooled; NaN for a class without a sample."""
     samples = np.bincount(y, minlength=classes)
     robust = np.bincount(y[~fooled], minlength=classes)
     return np.where(samples > 0, robust / np.maximum(samples, 1), np.nan)

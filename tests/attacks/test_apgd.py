@@ -74,17 +74,17 @@ def test_checkpoints_are_those_of_the_paper(steps):
 @pytest.mark.parametrize("steps", [1, 2, 7, 40, 100])
 def test_it_finds_the_point_of_algorithm_1(loss, steps, backend, rng):
     net = robust(mr.models.mlp(0.2, (3, 3, 1), hidden=9, classes=3, backend=backend, dtype="float64", seed=2))
-    home, x, y = backend.to_numpy, rng.random((6, 3, 3, 1)), np.zeros(6, int)
+    to_numpy, x, y = backend.to_numpy, rng.random((6, 3, 3, 1)), np.zeros(6, int)
 
     def f(point):
-        return home(loss.value_and_gradient(net.logits(np.reshape(point, (1, 3, 3, 1))), y[:1])[0]).item()
+        return to_numpy(loss.value_and_gradient(net.logits(np.reshape(point, (1, 3, 3, 1))), y[:1])[0]).item()
 
     def gradient(point):
-        return home(net.input_gradient(np.reshape(point, (1, 3, 3, 1)), y[:1], loss)).ravel().tolist()
+        return to_numpy(net.input_gradient(np.reshape(point, (1, 3, 3, 1)), y[:1], loss)).ravel().tolist()
 
     made = mr.attacks.apgd(net, x, y, 0.3, steps=steps, loss=loss)
-    assert not home(made.fooled).any()
-    for image, start in zip(home(made.images), x, strict=True):
+    assert not to_numpy(made.fooled).any()
+    for image, start in zip(to_numpy(made.images), x, strict=True):
         best, _, _ = algorithm_1(f, gradient, start.ravel().tolist(), 0.3, steps)
         np.testing.assert_allclose(image.ravel(), best, rtol=0, atol=1e-12)
 
@@ -216,19 +216,19 @@ def test_on_a_linear_model_it_fools_exactly_beyond_the_margin(backend, rng):
     """Two classes, far from the borders of the range: fooled if and only if ε > (z_y - z_j) / ‖w_y - w_j‖₁."""
     net = mr.Network([mr.Dense(2)], (6,), backend=backend, dtype="float64", seed=3, input_range=(-100, 100))
     x = rng.standard_normal((200, 6))
-    home = backend.to_numpy
-    y = home(net.predict(x))
-    weight, logits = home(net.layers[0].weight.value), home(net.logits(x))
+    to_numpy = backend.to_numpy
+    y = to_numpy(net.predict(x))
+    weight, logits = to_numpy(net.layers[0].weight.value), to_numpy(net.logits(x))
     margin = abs(logits[:, 0] - logits[:, 1]) / abs(weight[:, 0] - weight[:, 1]).sum()
     for epsilon in np.quantile(margin, [0.1, 0.5, 0.9]):
-        fooled = home(mr.attacks.apgd(net, x, y, epsilon, steps=3).fooled)
+        fooled = to_numpy(mr.attacks.apgd(net, x, y, epsilon, steps=3).fooled)
         decided = abs(margin - epsilon) > 1e-9
         np.testing.assert_array_equal(fooled[decided], (margin < epsilon)[decided])
 
 
 def test_its_first_step_is_fgsm_so_it_fools_whatever_fgsm_fools(trained, digits):
     x, y = digits.test.pixels(slice(300)), digits.test.labels[:300]
-    home = trained.backend.to_numpy
+    to_numpy = trained.backend.to_numpy
     fgsm, one, ten = (
         attack(trained, x, y, 0.05)
         for attack in (
@@ -237,11 +237,11 @@ def test_its_first_step_is_fgsm_so_it_fools_whatever_fgsm_fools(trained, digits)
             lambda *a: mr.attacks.apgd(*a, steps=10),
         )
     )
-    stepped = home(one.images) != x
-    np.testing.assert_array_equal(home(one.images)[stepped], home(fgsm.images)[stepped])
-    assert (home(one.fooled) >= home(fgsm.fooled)).all()
-    assert (home(ten.fooled) >= home(fgsm.fooled)).all()
-    assert home(ten.fooled).mean() > home(fgsm.fooled).mean() + 0.02
+    stepped = to_numpy(one.images) != x
+    np.testing.assert_array_equal(to_numpy(one.images)[stepped], to_numpy(fgsm.images)[stepped])
+    assert (to_numpy(one.fooled) >= to_numpy(fgsm.fooled)).all()
+    assert (to_numpy(ten.fooled) >= to_numpy(fgsm.fooled)).all()
+    assert to_numpy(ten.fooled).mean() > to_numpy(fgsm.fooled).mean() + 0.02
 
 
 @pytest.fixture(scope="module")
@@ -263,11 +263,11 @@ def test_on_saturated_digits_it_is_no_weaker_than_pgd_with_as_many_steps(loss, s
 
 def test_it_stops_at_the_first_iterate_that_fools_and_returns_it(backend, rng, monkeypatch):
     net = mr.models.mlp(0.2, (3, 3, 1), hidden=9, classes=3, backend=backend, dtype="float64", seed=2)
-    home, x = backend.to_numpy, rng.random((20, 1, 3, 3, 1))
+    to_numpy, x = backend.to_numpy, rng.random((20, 1, 3, 3, 1))
     asked, whole = [], Evaluation.gradient
 
     def watch(model, images, *arguments):
-        asked.append(home(images))
+        asked.append(to_numpy(images))
         return whole(model, images, *arguments)
 
     monkeypatch.setattr(Evaluation, "gradient", watch)
@@ -276,10 +276,10 @@ def test_it_stops_at_the_first_iterate_that_fools_and_returns_it(backend, rng, m
         asked.clear()
         y = net.predict(image)
         made = mr.attacks.apgd(net, image, y, 0.3, steps=20)
-        failures = home(net.predict(np.concatenate(asked))) != home(y)
-        if home(made.fooled).all():
+        failures = to_numpy(net.predict(np.concatenate(asked))) != to_numpy(y)
+        if to_numpy(made.fooled).all():
             assert failures.tolist() == [False] * (len(asked) - 1) + [True]
-            np.testing.assert_array_equal(home(made.images), asked[-1])
+            np.testing.assert_array_equal(to_numpy(made.images), asked[-1])
         else:
             assert failures.tolist() == [False] * 21
         lengths.add(len(asked))
@@ -288,11 +288,11 @@ def test_it_stops_at_the_first_iterate_that_fools_and_returns_it(backend, rng, m
 
 def test_of_several_starts_it_returns_the_point_of_largest_loss(backend, rng):
     net = robust(mr.models.mlp(0.05, (3, 3, 1), hidden=20, classes=3, backend=backend, dtype="float64", seed=2))
-    home, x, y = backend.to_numpy, rng.random((30, 3, 3, 1)), np.zeros(30, int)
+    to_numpy, x, y = backend.to_numpy, rng.random((30, 3, 3, 1)), np.zeros(30, int)
 
     def reached(starts):
         made = mr.attacks.apgd(net, x, y, 0.3, steps=10, starts=starts)
-        return home(mr.SoftmaxCrossEntropy().value_and_gradient(net.logits(made.images), y)[0])
+        return to_numpy(mr.SoftmaxCrossEntropy().value_and_gradient(net.logits(made.images), y)[0])
 
     one, two, six = map(reached, (1, 2, 6))
     assert (two >= one).all()
@@ -302,28 +302,28 @@ def test_of_several_starts_it_returns_the_point_of_largest_loss(backend, rng):
 
 def test_a_sample_that_withstands_keeps_its_best_point_when_a_later_start_fools_others(backend, rng):
     net = mr.models.mlp(0.02, (3, 3, 1), hidden=20, classes=3, backend=backend, dtype="float64", seed=2)
-    home, x = backend.to_numpy, rng.random((60, 3, 3, 1))
-    y = home(net.predict(x))
+    to_numpy, x = backend.to_numpy, rng.random((60, 3, 3, 1))
+    y = to_numpy(net.predict(x))
     one, six = (mr.attacks.apgd(net, x, y, 0.1, steps=5, starts=starts) for starts in (1, 6))
     before, after = (
-        home(mr.SoftmaxCrossEntropy().value_and_gradient(net.logits(made.images), y)[0]) for made in (one, six)
+        to_numpy(mr.SoftmaxCrossEntropy().value_and_gradient(net.logits(made.images), y)[0]) for made in (one, six)
     )
-    withstand = ~home(six.fooled)
-    assert home(six.fooled).sum() > home(one.fooled).sum()
+    withstand = ~to_numpy(six.fooled)
+    assert to_numpy(six.fooled).sum() > to_numpy(one.fooled).sum()
     assert withstand.sum() > 10
     assert (after >= before)[withstand].all()
 
 
 def test_a_targeted_attack_stops_at_the_target_and_else_comes_as_near_as_it_can(backend, rng):
     net = mr.models.mlp(0.2, (3, 3, 1), hidden=9, classes=4, backend=backend, dtype="float64", seed=2)
-    home, x = backend.to_numpy, rng.random((60, 3, 3, 1))
-    y = home(net.predict(x))
+    to_numpy, x = backend.to_numpy, rng.random((60, 3, 3, 1))
+    y = to_numpy(net.predict(x))
     target = (y + 1) % 4
     made = mr.attacks.apgd(net, x, y, 0.4, steps=30, target=target)
-    reached = home(made.reached)
+    reached = to_numpy(made.reached)
     assert 0.1 < reached.mean() < 0.9
     before, after = (
-        home(mr.SoftmaxCrossEntropy().value_and_gradient(net.logits(images), y, target)[0])
+        to_numpy(mr.SoftmaxCrossEntropy().value_and_gradient(net.logits(images), y, target)[0])
         for images in (x, made.images)
     )
     assert (after > before).all()
@@ -331,11 +331,11 @@ def test_a_targeted_attack_stops_at_the_target_and_else_comes_as_near_as_it_can(
 
 def test_an_epsilon_for_each_image_sets_its_own_step_sizes(backend, rng):
     net = mr.models.mlp(0.05, (3, 3, 1), hidden=20, classes=3, backend=backend, dtype="float64", seed=2)
-    home, x = backend.to_numpy, rng.random((30, 3, 3, 1))
-    y, epsilon = home(net.predict(x)), np.array([0.02, 0.1, 0.3])[np.arange(30) % 3]
-    made = home(mr.attacks.apgd(net, x, y, epsilon.reshape(-1, 1, 1, 1), steps=30, starts=2).images)
+    to_numpy, x = backend.to_numpy, rng.random((30, 3, 3, 1))
+    y, epsilon = to_numpy(net.predict(x)), np.array([0.02, 0.1, 0.3])[np.arange(30) % 3]
+    made = to_numpy(mr.attacks.apgd(net, x, y, epsilon.reshape(-1, 1, 1, 1), steps=30, starts=2).images)
     for value in np.unique(epsilon):
-        alone = home(mr.attacks.apgd(net, x, y, float(value), steps=30, starts=2).images)
+        alone = to_numpy(mr.attacks.apgd(net, x, y, float(value), steps=30, starts=2).images)
         np.testing.assert_allclose(made[epsilon == value], alone[epsilon == value], rtol=0, atol=1e-12)
 
 
@@ -347,10 +347,10 @@ def test_every_step_takes_its_gradient_from_its_own_guide(trained, digits):
         return annealed()(model, k, K)
 
     x, y = digits.test.pixels(slice(50)), digits.test.labels[:50]
-    home = trained.backend.to_numpy
+    to_numpy = trained.backend.to_numpy
     true, guided = (mr.attacks.apgd(trained, x, y, 0.03, steps=6, gradients=g) for g in (None, gradients))
     assert asked == [(k, 6) for k in range(6)]
-    assert (home(true.images) != home(guided.images)).any()
+    assert (to_numpy(true.images) != to_numpy(guided.images)).any()
 
 
 def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch, pass_together):

@@ -52,18 +52,18 @@ def y(net, x):
     return y
 
 
-def same(home, one, other):
+def same(to_numpy, one, other):
     """Whether two attacks agree: in whom they fool exactly, in images but for rounding."""
-    np.testing.assert_array_equal(home(one.fooled), home(other.fooled))
-    np.testing.assert_allclose(home(one.images), home(other.images), atol=1e-12)
+    np.testing.assert_array_equal(to_numpy(one.fooled), to_numpy(other.fooled))
+    np.testing.assert_allclose(to_numpy(one.images), to_numpy(other.images), atol=1e-12)
 
 
 @each(ATTACKS)
 def test_epsilon_zero_is_the_identity(attack, net, x, y):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     made = attack(net, x, y, 0)
-    np.testing.assert_array_equal(home(made.images), x)
-    np.testing.assert_array_equal(home(made.fooled), ~home(made.clean_correct))
+    np.testing.assert_array_equal(to_numpy(made.images), x)
+    np.testing.assert_array_equal(to_numpy(made.fooled), ~to_numpy(made.clean_correct))
 
 
 @each(ATTACKS)
@@ -87,25 +87,25 @@ def test_the_range_is_the_networks(attack, net, rng):
 
 @each(ATTACKS)
 def test_success_is_what_a_second_prediction_says_of_the_returned_images(attack, net, x, y):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     made = attack(net, x, y, 0.2)
-    predictions = home(net.predict(made.images))
-    np.testing.assert_array_equal(home(made.predictions), predictions)
-    np.testing.assert_array_equal(home(made.fooled), predictions != y)
-    np.testing.assert_array_equal(home(made.clean_correct), home(net.predict(x)) == y)
+    predictions = to_numpy(net.predict(made.images))
+    np.testing.assert_array_equal(to_numpy(made.predictions), predictions)
+    np.testing.assert_array_equal(to_numpy(made.fooled), predictions != y)
+    np.testing.assert_array_equal(to_numpy(made.clean_correct), to_numpy(net.predict(x)) == y)
     assert made.epsilon == 0.2
 
 
 @each(ATTACKS)
 def test_it_leaves_no_trace(attack, net, x, y):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     net.gradients += 0.5
     net.training = True
-    before = x.tobytes(), y.tobytes(), home(net.parameters).tobytes(), home(net.gradients).tobytes()
+    before = x.tobytes(), y.tobytes(), to_numpy(net.parameters).tobytes(), to_numpy(net.gradients).tobytes()
     draws = [layer.draws for layer in net.layers]
     attack(net, x, y)
     assert net.training
-    assert (x.tobytes(), y.tobytes(), home(net.parameters).tobytes(), home(net.gradients).tobytes()) == before
+    assert (x.tobytes(), y.tobytes(), to_numpy(net.parameters).tobytes(), to_numpy(net.gradients).tobytes()) == before
     assert [layer.draws for layer in net.layers] == draws
     with pytest.raises(RuntimeError, match="backward before forward"):
         net.backward(np.zeros((len(x), 3)))
@@ -114,11 +114,11 @@ def test_it_leaves_no_trace(attack, net, x, y):
 @each(ATTACKS)
 def test_arrays_on_the_backend_stay_as_they_are(attack, net, x, y):
     """There `asarray` copies nothing, so an attack that wrote into its input would be seen here."""
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     there = net.backend.asarray(x.copy()), net.backend.asarray(y.copy())
-    same(home, attack(net, *there), attack(net, x, y))
-    np.testing.assert_array_equal(home(there[0]), x)
-    np.testing.assert_array_equal(home(there[1]), y)
+    same(to_numpy, attack(net, *there), attack(net, x, y))
+    np.testing.assert_array_equal(to_numpy(there[0]), x)
+    np.testing.assert_array_equal(to_numpy(there[1]), y)
 
 
 @each(ATTACKS)
@@ -131,8 +131,10 @@ def test_the_same_answer_whatever_the_chunk_size(attack, size, net, x, y, pass_t
 
 @each(ATTACKS)
 def test_the_same_answer_for_fewer_samples(attack, net, x, y):
-    home = net.backend.to_numpy
-    np.testing.assert_allclose(home(attack(net, x[:9], y[:9]).images), home(attack(net, x, y).images)[:9], atol=1e-12)
+    to_numpy = net.backend.to_numpy
+    np.testing.assert_allclose(
+        to_numpy(attack(net, x[:9], y[:9]).images), to_numpy(attack(net, x, y).images)[:9], atol=1e-12
+    )
 
 
 @each(ATTACKS)
@@ -144,10 +146,10 @@ def test_float32(attack, net, x, y):
 
 @each(SEEDED)
 def test_a_seed_is_the_same_numbers_every_time_and_another_seed_others(attack, net, x, y):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     first, again, other = (attack(net, x, y, seed=seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(home(first.images), home(again.images))
-    assert (home(first.images) != home(other.images)).any()
+    np.testing.assert_array_equal(to_numpy(first.images), to_numpy(again.images))
+    assert (to_numpy(first.images) != to_numpy(other.images)).any()
     assert first.seed == 3
 
 

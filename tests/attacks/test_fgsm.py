@@ -28,21 +28,21 @@ def test_on_a_linear_model_it_fools_exactly_beyond_the_margin(backend, rng):
     """Two classes, far from the borders of the range: fooled if and only if ε > (z_y - z_j) / ‖w_y - w_j‖₁."""
     net = mr.Network([mr.Dense(2)], (6,), backend=backend, dtype="float64", seed=3, input_range=(-100, 100))
     x = rng.standard_normal((200, 6))
-    home = backend.to_numpy
-    y = home(net.predict(x))
-    weight, logits = home(net.layers[0].weight.value), home(net.logits(x))
+    to_numpy = backend.to_numpy
+    y = to_numpy(net.predict(x))
+    weight, logits = to_numpy(net.layers[0].weight.value), to_numpy(net.logits(x))
     margin = abs(logits[:, 0] - logits[:, 1]) / abs(weight[:, 0] - weight[:, 1]).sum()
     for epsilon in np.quantile(margin, [0.1, 0.5, 0.9]):
-        fooled = home(mr.attacks.fgsm(net, x, y, epsilon).fooled)
+        fooled = to_numpy(mr.attacks.fgsm(net, x, y, epsilon).fooled)
         decided = abs(margin - epsilon) > 1e-9
         np.testing.assert_array_equal(fooled[decided], (margin < epsilon)[decided])
 
 
 def test_every_pixel_moves_by_epsilon_along_the_sign_of_the_gradient(net, x, y):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     inside = 0.2 + 0.6 * x
-    images = home(mr.attacks.fgsm(net, inside, y, 0.1).images)
-    np.testing.assert_allclose(images - inside, 0.1 * np.sign(home(net.input_gradient(inside, y))), atol=1e-15)
+    images = to_numpy(mr.attacks.fgsm(net, inside, y, 0.1).images)
+    np.testing.assert_allclose(images - inside, 0.1 * np.sign(to_numpy(net.input_gradient(inside, y))), atol=1e-15)
 
 
 def test_images_stay_in_range_and_within_epsilon(net, x, y):
@@ -57,8 +57,8 @@ def test_images_stay_in_range_and_within_epsilon(net, x, y):
 def test_epsilon_zero_is_the_identity(net, x, y):
     attack = mr.attacks.fgsm(net, x, y, 0)
     np.testing.assert_array_equal(net.backend.to_numpy(attack.images), x)
-    home = net.backend.to_numpy
-    np.testing.assert_array_equal(home(attack.fooled), ~home(attack.clean_correct))
+    to_numpy = net.backend.to_numpy
+    np.testing.assert_array_equal(to_numpy(attack.fooled), ~to_numpy(attack.clean_correct))
 
 
 def test_where_the_gradient_is_zero_nothing_moves(backend):
@@ -71,11 +71,11 @@ def test_where_the_gradient_is_zero_nothing_moves(backend):
 
 def test_success_is_what_a_second_prediction_says_of_the_returned_images(net, x, y):
     attack = mr.attacks.fgsm(net, x, y, 0.2)
-    home = net.backend.to_numpy
-    predictions = home(net.predict(attack.images))
-    np.testing.assert_array_equal(home(attack.predictions), predictions)
-    np.testing.assert_array_equal(home(attack.fooled), predictions != y)
-    np.testing.assert_array_equal(home(attack.clean_correct), home(net.predict(x)) == y)
+    to_numpy = net.backend.to_numpy
+    predictions = to_numpy(net.predict(attack.images))
+    np.testing.assert_array_equal(to_numpy(attack.predictions), predictions)
+    np.testing.assert_array_equal(to_numpy(attack.fooled), predictions != y)
+    np.testing.assert_array_equal(to_numpy(attack.clean_correct), to_numpy(net.predict(x)) == y)
 
 
 def test_it_leaves_no_trace(net, x, y):
@@ -89,17 +89,18 @@ def test_it_leaves_no_trace(net, x, y):
 
 
 def test_it_raises_the_loss(net, x, y):
-    loss, home = mr.SoftmaxCrossEntropy(), net.backend.to_numpy
+    loss, to_numpy = mr.SoftmaxCrossEntropy(), net.backend.to_numpy
     images = mr.attacks.fgsm(net, x, y, 0.05).images
     assert (
-        home(loss.value_and_gradient(net.logits(images), y)[0]) > home(loss.value_and_gradient(net.logits(x), y)[0])
+        to_numpy(loss.value_and_gradient(net.logits(images), y)[0])
+        > to_numpy(loss.value_and_gradient(net.logits(x), y)[0])
     ).mean() > 0.95
 
 
 def test_another_loss(net, x, y):
-    home = net.backend.to_numpy
-    margin = home(mr.attacks.fgsm(net, x, y, loss=mr.Margin()).images)
-    gradient = home(net.input_gradient(x, y, mr.Margin()))
+    to_numpy = net.backend.to_numpy
+    margin = to_numpy(mr.attacks.fgsm(net, x, y, loss=mr.Margin()).images)
+    gradient = to_numpy(net.input_gradient(x, y, mr.Margin()))
     np.testing.assert_array_equal(margin, np.clip(x + 0.1 * np.sign(gradient), 0, 1))
 
 
@@ -127,9 +128,9 @@ def test_a_network_that_ends_in_softmax(x, y):
 
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
 def test_fgvm_is_its_formula_sample_by_sample(loss, net, x, y):
-    home = net.backend.to_numpy
-    images = home(mr.attacks.fgvm(net, x, y, 0.3, loss=loss).images)
-    for image, pixels, g in zip(images, x, home(net.input_gradient(x, y, loss)), strict=True):
+    to_numpy = net.backend.to_numpy
+    images = to_numpy(mr.attacks.fgvm(net, x, y, 0.3, loss=loss).images)
+    for image, pixels, g in zip(images, x, to_numpy(net.input_gradient(x, y, loss)), strict=True):
         np.testing.assert_allclose(image, np.clip(pixels + 0.3 * g / abs(g).max(), 0, 1), atol=1e-15)
 
 
@@ -149,10 +150,11 @@ def test_fgvm_leaves_a_sample_without_gradient_as_it_is(backend):
 
 
 def test_fgvm_raises_the_loss(net, x, y):
-    loss, home = mr.SoftmaxCrossEntropy(), net.backend.to_numpy
+    loss, to_numpy = mr.SoftmaxCrossEntropy(), net.backend.to_numpy
     images = mr.attacks.fgvm(net, x, y, 0.05).images
     assert (
-        home(loss.value_and_gradient(net.logits(images), y)[0]) > home(loss.value_and_gradient(net.logits(x), y)[0])
+        to_numpy(loss.value_and_gradient(net.logits(images), y)[0])
+        > to_numpy(loss.value_and_gradient(net.logits(x), y)[0])
     ).mean() > 0.95
 
 
@@ -162,9 +164,9 @@ def test_the_gradient_of_confident_samples_is_alive_in_float32(backend, digits):
     net.parameters *= 25.0  # confident: margins of a hundred logits
     x = digits.test.pixels(slice(300))
     y = backend.to_numpy(net.predict(x))
-    home = backend.to_numpy
-    single = np.sign(home(net.input_gradient(x, y)))
-    double = np.sign(home(net.to(backend, dtype="float64").input_gradient(x.astype("float64"), y)))
+    to_numpy = backend.to_numpy
+    single = np.sign(to_numpy(net.input_gradient(x, y)))
+    double = np.sign(to_numpy(net.to(backend, dtype="float64").input_gradient(x.astype("float64"), y)))
     assert (single != double).mean() < 1e-3
 
     class Textbook:
@@ -173,7 +175,7 @@ def test_the_gradient_of_confident_samples_is_alive_in_float32(backend, digits):
             value, _ = mr.SoftmaxCrossEntropy().value_and_gradient(logits, y)
             return value, net.backend.softmax(logits) - labels.astype(logits.dtype)
 
-    textbook = np.sign(home(net.input_gradient(x, y, loss=Textbook())))
+    textbook = np.sign(to_numpy(net.input_gradient(x, y, loss=Textbook())))
     assert (textbook != double).mean() > 0.01
 
 

@@ -34,7 +34,7 @@ def y(net, x):
 
 def pgd_with_loops(net, x, y, epsilon, steps, starts, loss, target=None):
     """Return losses and successes of every image (columns) at every iterate (rows), kept from the first success on."""
-    home, losses, done = net.backend.to_numpy, [], []
+    to_numpy, losses, done = net.backend.to_numpy, [], []
     for number, image in enumerate(x):
         last, over, lines = np.nan, False, []
         label, aim = y[number : number + 1], None if target is None else target[number : number + 1]
@@ -44,10 +44,10 @@ def pgd_with_loops(net, x, y, epsilon, steps, starts, loss, target=None):
             for _ in range(steps + 1):
                 if not over:
                     logits = net.logits(now[None])
-                    last = home(loss.value_and_gradient(logits, label, aim)[0]).item()
-                    predicted = home(logits).argmax()
+                    last = to_numpy(loss.value_and_gradient(logits, label, aim)[0]).item()
+                    predicted = to_numpy(logits).argmax()
                     over = predicted != y[number] if target is None else predicted == target[number]
-                    gradient = home(net.input_gradient(now[None], label, loss, target=aim))[0]
+                    gradient = to_numpy(net.input_gradient(now[None], label, loss, target=aim))[0]
                     now = now + 2.5 * epsilon / steps * np.sign(gradient)
                     now = np.clip(np.clip(now, image - epsilon, image + epsilon), 0, 1)
                 lines.append((last, over))
@@ -73,14 +73,14 @@ def test_it_is_the_mean_of_losses_and_successes_at_every_iterate(loss, targeted,
 @pytest.mark.parametrize("attack", ITERATIVE.values(), ids=ITERATIVE.keys())
 @pytest.mark.parametrize("target", [None, "all"])
 def test_it_ends_with_what_the_attack_returns_and_changes_nothing(attack, target, net, x, y, pass_together):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     pass_together(net, 7)
     plain, followed = (attack(net, x, y, 0.15, target=target, history=wanted) for wanted in (False, True))
-    np.testing.assert_array_equal(home(plain.images), home(followed.images))
+    np.testing.assert_array_equal(to_numpy(plain.images), to_numpy(followed.images))
     assert plain.history is None
-    assert followed.history.fooled[-1] == home(followed.fooled).mean()
+    assert followed.history.fooled[-1] == to_numpy(followed.fooled).mean()
     assert (np.diff(followed.history.fooled) >= 0).all()
-    assert followed.history.fooled[0] == pytest.approx(1 - home(followed.clean_correct).mean())
+    assert followed.history.fooled[0] == pytest.approx(1 - to_numpy(followed.clean_correct).mean())
 
 
 def test_it_ends_where_every_sample_is_done(net, x, y):

@@ -32,22 +32,22 @@ def y(net, x):
 @pytest.mark.parametrize("order", [EPSILONS, EPSILONS[::-1]])
 def test_on_a_linear_model_it_is_the_smallest_one_above_the_margin(attack, order, net, x, y):
     """Fooled if and only if ε > (z_y - z_j) / ‖w_y - w_j‖₁."""
-    home = net.backend.to_numpy
-    weight, logits = home(net.layers[0].weight.value), home(net.logits(x))
+    to_numpy = net.backend.to_numpy
+    weight, logits = to_numpy(net.layers[0].weight.value), to_numpy(net.logits(x))
     margins = abs(logits[:, 0] - logits[:, 1]) / abs(weight[:, 0] - weight[:, 1]).sum()
     expected = [min((e for e in EPSILONS if e > margin), default=np.inf) for margin in margins]
     expected[:10] = [0] * 10
     found = mr.attacks.minimal_epsilon(net, x, y, order, attack)
-    np.testing.assert_array_equal(home(found.epsilon), expected)
+    np.testing.assert_array_equal(to_numpy(found.epsilon), expected)
     assert set(expected) == {0, *EPSILONS, np.inf}
 
 
 def test_images_fool_within_their_epsilon_and_are_unchanged_where_nothing_fools(net, x, y):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     found = mr.attacks.minimal_epsilon(net, x, y, EPSILONS)
-    epsilon, images = home(found.epsilon), home(found.images)
+    epsilon, images = to_numpy(found.epsilon), to_numpy(found.images)
     fooled = epsilon < np.inf
-    np.testing.assert_array_equal(home(net.predict(found.images)) != y, fooled)
+    np.testing.assert_array_equal(to_numpy(net.predict(found.images)) != y, fooled)
     change = abs(images - x).max(axis=1)
     assert (change[fooled] <= epsilon[fooled] + 1e-12).all()
     assert change[epsilon > 0].max() > 0.1
@@ -55,13 +55,13 @@ def test_images_fool_within_their_epsilon_and_are_unchanged_where_nothing_fools(
 
 
 def test_every_epsilon_is_tried_on_the_samples_that_no_smaller_one_fooled(net, x, y):
-    home, asked = net.backend.to_numpy, []
+    to_numpy, asked = net.backend.to_numpy, []
 
     def attack(model, images, labels, epsilon):
-        asked.append((epsilon, home(images)))
+        asked.append((epsilon, to_numpy(images)))
         return mr.attacks.pgd(model, images, labels, epsilon)
 
-    found = home(mr.attacks.minimal_epsilon(net, x, y, [0.4, 0.05, 0.1], attack).epsilon)
+    found = to_numpy(mr.attacks.minimal_epsilon(net, x, y, [0.4, 0.05, 0.1], attack).epsilon)
     assert [epsilon for epsilon, _ in asked] == [0.05, 0.1, 0.4]
     for epsilon, images in asked:
         np.testing.assert_array_equal(images, x[found >= epsilon])

@@ -20,11 +20,11 @@ def test_the_first_draw_that_fools_is_returned(backend, rng):
     net.layers[0].weight.value[...] = backend.asarray([[0.0, 1.0]])
     net.layers[0].bias.value[...] = backend.asarray([0.5, 0.0])
     x, y = np.full((400, 1), 0.45), np.zeros(400, int)
-    home = backend.to_numpy
+    to_numpy = backend.to_numpy
     for draws, share in ((1, 0.5), (2, 0.75), (12, 1)):
         made = mr.attacks.noise(net, x, y, 0.1, draws=draws)
-        assert abs(home(made.fooled).mean() - share) < 0.06
-        np.testing.assert_array_equal(home(made.images)[:, 0] > 0.5, home(made.fooled))
+        assert abs(to_numpy(made.fooled).mean() - share) < 0.06
+        np.testing.assert_array_equal(to_numpy(made.images)[:, 0] > 0.5, to_numpy(made.fooled))
 
 
 def test_it_is_weaker_than_fgsm(trained, digits):

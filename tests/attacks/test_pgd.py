@@ -41,13 +41,13 @@ def test_on_a_linear_model_it_fools_exactly_beyond_the_margin(backend, rng):
     """Two classes, far from the borders of the range: fooled if and only if ε > (z_y - z_j) / ‖w_y - w_j‖₁."""
     net = mr.Network([mr.Dense(2)], (6,), backend=backend, dtype="float64", seed=3, input_range=(-100, 100))
     x = rng.standard_normal((200, 6))
-    home = backend.to_numpy
-    y = home(net.predict(x))
-    weight, logits = home(net.layers[0].weight.value), home(net.logits(x))
+    to_numpy = backend.to_numpy
+    y = to_numpy(net.predict(x))
+    weight, logits = to_numpy(net.layers[0].weight.value), to_numpy(net.logits(x))
     margin = abs(logits[:, 0] - logits[:, 1]) / abs(weight[:, 0] - weight[:, 1]).sum()
     for loss in (None, mr.Margin()):
         for epsilon in np.quantile(margin, [0.1, 0.5, 0.9]):
-            fooled = home(mr.attacks.pgd(net, x, y, epsilon, steps=7, loss=loss).fooled)
+            fooled = to_numpy(mr.attacks.pgd(net, x, y, epsilon, steps=7, loss=loss).fooled)
             decided = abs(margin - epsilon) > 1e-9
             np.testing.assert_array_equal(fooled[decided], (margin < epsilon)[decided])
 
@@ -57,23 +57,32 @@ def test_the_iterates_are_those_of_the_formula(loss, backend, rng):
     """A robust network, so that nothing stops early: the last iterate is that of a loop over the formula."""
     net = mr.models.mlp(0.5, (4, 3, 1), hidden=9, classes=3, backend=backend, dtype="float64", seed=2)
     net.layers[-1].bias.value[0] = 100.0
-    home, x, y = backend.to_numpy, rng.random((8, 4, 3, 1)), np.zeros(8, int)
+    to_numpy, x, y = backend.to_numpy, rng.random((8, 4, 3, 1)), np.zeros(8, int)
     images = x
     for _ in range(6):
-        images = images + 2.5 * 0.3 / 6 * np.sign(home(net.input_gradient(images, y, loss)))
+        images = images + 2.5 * 0.3 / 6 * np.sign(to_numpy(net.input_gradient(images, y, loss)))
         images = np.clip(np.clip(images, x - 0.3, x + 0.3), 0, 1)
     made = mr.attacks.pgd(net, x, y, 0.3, steps=6, starts=1, loss=loss)
-    np.testing.assert_allclose(home(made.images), images, atol=1e-12)
-    assert not home(made.fooled).any()
+    np.testing.assert_allclose(to_numpy(made.images), images, atol=1e-12)
+    assert not to_numpy(made.fooled).any()
 
 
 def test_any_iterate_counts(slit):
     """α = 0.025: 0, 0.025, 0.05 (inside), and on to 0.1, where the network is right again."""
     net = slit(0.04, 0.06)
     made = mr.attacks.pgd(net, [[0.0], [0.5]], [0, 0], 0.1, steps=10, starts=1)
-    home = net.backend.to_numpy
-    np.testing.assert_array_equal(home(made.fooled), [True, False])
-    np.testing.assert_allclose(home(made.images), [[0.05], [0.6]], atol=1e-12)
+    to_numpy = net.backend.to_numpy
+    np.testing.assert_array_equal(to_numpy(made.fooled), [True, False])
+    np.testing.assert_allclose(to_numpy(made.images), [[0.05], [0.6]], atol=1e-12)
+
+
+def test_without_stopping_the_last_iterate_is_returned(slit):
+    """The network is right there, although it was wrong on the way, which ends a sample by default."""
+    net = slit(0.04, 0.06)
+    made = mr.attacks.pgd(net, [[0.0], [0.5]], [0, 0], 0.1, steps=10, starts=1, stop=False)
+    to_numpy = net.backend.to_numpy
+    np.testing.assert_allclose(to_numpy(made.images), [[0.1], [0.6]], atol=1e-12)
+    assert not to_numpy(made.fooled).any()
 
 
 def test_the_first_and_the_last_iterate_count(slit):
@@ -94,8 +103,8 @@ def test_further_starts_find_what_lies_behind(slit):
     """Uphill from 0 leads away from this slit; every start below 0 gets there."""
     net = slit(-0.1, -0.02)
     x, y = np.zeros((300, 1)), np.zeros(300, int)
-    home = net.backend.to_numpy
-    found = [home(mr.attacks.pgd(net, x, y, 0.1, steps=10, starts=starts).fooled).mean() for starts in (1, 2, 20)]
+    to_numpy = net.backend.to_numpy
+    found = [to_numpy(mr.attacks.pgd(net, x, y, 0.1, steps=10, starts=starts).fooled).mean() for starts in (1, 2, 20)]
     assert found[0] == 0
     assert found[1] == pytest.approx(0.5, abs=0.1)
     assert found[2] > 0.99
@@ -127,18 +136,18 @@ def test_the_ball_ends_at_epsilon_or_at_the_input_range(backend, rng):
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
 def test_on_digits_it_is_stronger_than_fgsm(trained, digits, loss):
     x, y = digits.test.pixels(slice(300)), digits.test.labels[:300]
-    home = trained.backend.to_numpy
+    to_numpy = trained.backend.to_numpy
     for epsilon in (0.05, 0.1):
-        fgsm = home(mr.attacks.fgsm(trained, x, y, epsilon).fooled)
-        pgd = home(mr.attacks.pgd(trained, x, y, epsilon, steps=20, loss=loss).fooled)
+        fgsm = to_numpy(mr.attacks.fgsm(trained, x, y, epsilon).fooled)
+        pgd = to_numpy(mr.attacks.pgd(trained, x, y, epsilon, steps=20, loss=loss).fooled)
         assert pgd.mean() > fgsm.mean() + 0.02
         assert (pgd >= fgsm).mean() > 0.98
 
 
 def test_more_starts_never_fool_fewer(trained, digits):
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
-    home = trained.backend.to_numpy
-    one, three = (home(mr.attacks.pgd(trained, x, y, 0.05, steps=10, starts=starts).fooled) for starts in (1, 3))
+    to_numpy = trained.backend.to_numpy
+    one, three = (to_numpy(mr.attacks.pgd(trained, x, y, 0.05, steps=10, starts=starts).fooled) for starts in (1, 3))
     assert (three >= one).all()
 
 

@@ -99,31 +99,31 @@ def masked(blind, backend):
 
 def test_it_needs_no_gradient_and_finds_the_optimum_of_a_linear_model(masked, rng):
     """Fooled if and only if ε > (z_y - z_j) / ‖w_y - w_j‖₁, where attacks with a gradient stand still."""
-    net, home = masked, masked.backend.to_numpy
+    net, to_numpy = masked, masked.backend.to_numpy
     x = rng.standard_normal((60, 4, 3, 1))
-    y = home(net.predict(x))
-    weight, logits = home(net.layers[-1].weight.value), home(net.logits(x))
+    y = to_numpy(net.predict(x))
+    weight, logits = to_numpy(net.layers[-1].weight.value), to_numpy(net.logits(x))
     margin = abs(logits[:, 0] - logits[:, 1]) / abs(weight[:, 0] - weight[:, 1]).sum()
     epsilon = np.median(margin)
-    assert not home(mr.attacks.fgsm(net, x, y, epsilon).fooled).any()
-    fooled = home(mr.attacks.square(net, x, y, epsilon, queries=600).fooled)
+    assert not to_numpy(mr.attacks.fgsm(net, x, y, epsilon).fooled).any()
+    fooled = to_numpy(mr.attacks.square(net, x, y, epsilon, queries=600).fooled)
     decided = abs(margin - epsilon) > 1e-3
     np.testing.assert_array_equal(fooled[decided], (margin < epsilon)[decided])
 
 
 def test_more_queries_never_leave_a_smaller_loss(masked, rng):
     """Improvements alone are kept; one query is the stripes, constant down every column."""
-    net, home, loss = masked, masked.backend.to_numpy, mr.Margin()
+    net, to_numpy, loss = masked, masked.backend.to_numpy, mr.Margin()
     net.layers[-1].bias.value[0] = 1000.0
     x, y = rng.standard_normal((10, 4, 3, 1)), np.zeros(10, int)
-    stripes = home(mr.attacks.square(net, x, y, 0.1, queries=1).images)
+    stripes = to_numpy(mr.attacks.square(net, x, y, 0.1, queries=1).images)
     np.testing.assert_allclose(abs(stripes - x), 0.1)
     assert (np.ptp(np.sign(stripes - x), axis=1) == 0).all()
     assert len(np.unique(np.sign(stripes - x), axis=0)) > 4
-    improved = home(mr.attacks.square(net, x, y, 0.1, queries=300).images)
+    improved = to_numpy(mr.attacks.square(net, x, y, 0.1, queries=300).images)
     assert (
-        home(loss.value_and_gradient(net.logits(improved), y)[0])
-        > home(loss.value_and_gradient(net.logits(stripes), y)[0])
+        to_numpy(loss.value_and_gradient(net.logits(improved), y)[0])
+        > to_numpy(loss.value_and_gradient(net.logits(stripes), y)[0])
     ).all()
 
 
@@ -141,9 +141,9 @@ def test_the_square_fits_into_a_narrow_image():
 
 def test_on_digits_it_is_stronger_than_as_many_draws_of_noise(trained, digits):
     x, y = digits.test.pixels(slice(100)), digits.test.labels[:100]
-    home = trained.backend.to_numpy
-    square = home(mr.attacks.square(trained, x, y, 0.1, queries=150).fooled)
-    noise = home(mr.attacks.noise(trained, x, y, 0.1, draws=150).fooled)
+    to_numpy = trained.backend.to_numpy
+    square = to_numpy(mr.attacks.square(trained, x, y, 0.1, queries=150).fooled)
+    noise = to_numpy(mr.attacks.noise(trained, x, y, 0.1, draws=150).fooled)
     assert square.mean() > noise.mean() + 0.1
 
 

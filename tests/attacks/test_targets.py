@@ -34,7 +34,7 @@ def y(net, x):
     return net.backend.to_numpy(net.predict(x))
 
 
-def home(net, *arrays):
+def to_numpy(net, *arrays):
     moved = [net.backend.to_numpy(array) for array in arrays]
     return moved[0] if len(moved) == 1 else moved
 
@@ -61,10 +61,10 @@ def test_a_targeted_step_on_a_linear_network_raises_the_targets_pixel_and_lowers
 
 @each(STEPPING)
 def test_every_target_in_turn_fools_whatever_a_single_one_fools(attack, net, x, y):
-    whole = home(net, attack(net, x, y, 0.15, target="all").fooled)
+    whole = to_numpy(net, attack(net, x, y, 0.15, target="all").fooled)
     single = []
     for step in (1, 2, 3):
-        single.append(home(net, attack(net, x, y, 0.15, target=(y + step) % 4).fooled))
+        single.append(to_numpy(net, attack(net, x, y, 0.15, target=(y + step) % 4).fooled))
     assert (whole >= np.logical_or.reduce(single)).all()
     assert whole.any()
     assert not whole.all()
@@ -75,32 +75,32 @@ def test_the_classes_are_aimed_at_in_the_order_of_their_logits(net, x, y, monkey
     whole = Evaluation.gradient
 
     def watch(model, images, labels, loss, target=None, *rest, **options):
-        aimed.append(home(net, target).copy())
+        aimed.append(to_numpy(net, target).copy())
         return whole(model, images, labels, loss, target, *rest, **options)
 
     monkeypatch.setattr(Evaluation, "gradient", watch)
     mr.attacks.fgsm(net, x, y, 1e-9, target="all")
-    order = np.argsort(-home(net, net.logits(x)), axis=1)
+    order = np.argsort(-to_numpy(net, net.logits(x)), axis=1)
     np.testing.assert_array_equal(np.array(aimed).T, order[:, 1:])
 
 
 def test_reached_says_where_the_prediction_is_the_target(net, x, y):
     target = (y + 1) % 4
     made = mr.attacks.pgd(net, x, y, 0.4, target=target)
-    predictions, reached, fooled = home(net, made.predictions, made.reached, made.fooled)
+    predictions, reached, fooled = to_numpy(net, made.predictions, made.reached, made.fooled)
     np.testing.assert_array_equal(reached, predictions == target)
     assert reached.any()
     assert (fooled >= reached).all()
     assert mr.attacks.pgd(net, x, y, 0.4).reached is None
     every = mr.attacks.pgd(net, x, y, 0.4, target="all")
-    np.testing.assert_array_equal(*home(net, every.reached, every.fooled))
+    np.testing.assert_array_equal(*to_numpy(net, every.reached, every.fooled))
 
 
 def test_a_targeted_attack_goes_on_until_the_target_is_reached(net, x, y):
     target = (y + 1) % 4
     any_class, aimed = (mr.attacks.pgd(net, x, y, 0.4, target=goal, starts=1) for goal in ("all", target))
-    reached = home(net, aimed.reached).mean()
-    assert reached > (home(net, any_class.predictions) == target).mean()
+    reached = to_numpy(net, aimed.reached).mean()
+    assert reached > (to_numpy(net, any_class.predictions) == target).mean()
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_wrong_targets(target, message, net, x, y):
 @each(BOUNDED)
 def test_an_epsilon_for_each_image_is_the_attack_with_that_epsilon(attack, net, x, y):
     epsilon = np.array([0.02, 0.2, 0.35])[np.arange(30) % 3]
-    made = home(net, attack(net, x, y, epsilon.reshape(-1, 1, 1, 1)).images)
+    made = to_numpy(net, attack(net, x, y, epsilon.reshape(-1, 1, 1, 1)).images)
     for value in np.unique(epsilon):
-        whole = home(net, attack(net, x, y, float(value)).images)
+        whole = to_numpy(net, attack(net, x, y, float(value)).images)
         np.testing.assert_allclose(made[epsilon == value], whole[epsilon == value], rtol=0, atol=1e-12)
 
 
 @each(BOUNDED)
 def test_an_epsilon_for_each_channel_bounds_that_channel(attack, net, x, y):
-    change = abs(home(net, attack(net, x, y, np.array([0.05, 0.3])).images) - x)
+    change = abs(to_numpy(net, attack(net, x, y, np.array([0.05, 0.3])).images) - x)
     assert change[..., 0].max() <= 0.05 + 1e-12
     assert 0.05 < change[..., 1].max() <= 0.3 + 1e-12
 

@@ -19,23 +19,23 @@ def networks(backend):
 @pytest.mark.parametrize("attack", [mr.attacks.noise, mr.attacks.pgd])
 def test_images_are_the_sources_and_the_verdict_is_the_targets(attack, networks, rng):
     source, target = networks
-    home = source.backend.to_numpy
+    to_numpy = source.backend.to_numpy
     x, y = rng.random((30, 5, 4, 1)), rng.integers(0, 3, 30)
     made = mr.attacks.transfer(source, target, x, y, partial(attack, epsilon=0.3, seed=5))
     own = attack(source, x, y, 0.3, seed=5)
-    np.testing.assert_array_equal(home(made.images), home(own.images))
-    np.testing.assert_array_equal(home(made.predictions), home(target.predict(own.images)))
-    np.testing.assert_array_equal(home(made.fooled), home(target.predict(own.images)) != y)
-    np.testing.assert_array_equal(home(made.clean_correct), home(target.predict(x)) == y)
-    assert (home(made.predictions) != home(own.predictions)).any()
+    np.testing.assert_array_equal(to_numpy(made.images), to_numpy(own.images))
+    np.testing.assert_array_equal(to_numpy(made.predictions), to_numpy(target.predict(own.images)))
+    np.testing.assert_array_equal(to_numpy(made.fooled), to_numpy(target.predict(own.images)) != y)
+    np.testing.assert_array_equal(to_numpy(made.clean_correct), to_numpy(target.predict(x)) == y)
+    assert (to_numpy(made.predictions) != to_numpy(own.predictions)).any()
     assert (made.epsilon, made.seed) == (0.3, 5)
 
 
 def test_backends_and_dtypes_may_differ(networks, rng):
     source, target = networks
-    home = source.backend.to_numpy
+    to_numpy = source.backend.to_numpy
     x, y = rng.random((30, 5, 4, 1)), rng.integers(0, 3, 30)
-    here = home(mr.attacks.transfer(source, target, x, y, mr.attacks.fgsm).images)
+    here = to_numpy(mr.attacks.transfer(source, target, x, y, mr.attacks.fgsm).images)
     host, single = target.to("numpy"), target.to("numpy", "float32")
     for one, other in ((source.to("numpy"), target), (source, host), (source, single)):
         made = mr.attacks.transfer(one, other, x, y, mr.attacks.fgsm)

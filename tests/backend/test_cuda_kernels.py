@@ -207,13 +207,15 @@ def test_adam_is_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
     start = rng.standard_normal(size).astype(dtype)
     rates = [rng.uniform(0.01, 0.1, size).astype(dtype), rng.uniform(1e-8, 1e-3, size).astype(dtype)]
     rates = rates if per_parameter else [0.05, 1e-6]
-    states = [[home.asarray(array.copy()) for array in (start, 0 * start, 0 * start)] for home in (cuda, reference)]
+    states = [
+        [backend.asarray(array.copy()) for array in (start, 0 * start, 0 * start)] for backend in (cuda, reference)
+    ]
     for t in range(1, 21):
         grad = rng.standard_normal(size).astype(dtype)
-        for home, (value, m, v) in zip((cuda, reference), states, strict=True):
-            rate, epsilon = (home.asarray(np.asarray(rate, dtype) / t) for rate in rates)
-            step = home.adam_step or adam_step
-            step((value, home.asarray(grad), m, v), rate, epsilon, 0.8, 0.95, 4.0)
+        for backend, (value, m, v) in zip((cuda, reference), states, strict=True):
+            rate, epsilon = (backend.asarray(np.asarray(rate, dtype) / t) for rate in rates)
+            step = backend.adam_step or adam_step
+            step((value, backend.asarray(grad), m, v), rate, epsilon, 0.8, 0.95, 4.0)
     tolerance = 200 * np.finfo(dtype).eps
     for got, expected in zip(*states, strict=True):
         np.testing.assert_allclose(cuda.to_numpy(got), expected, rtol=tolerance, atol=tolerance)
@@ -302,23 +304,23 @@ def test_pooling_takes_images_that_are_not_contiguous(cuda, rng):
 
 
 @pytest.fixture
-def at_home(cuda, monkeypatch):
+def on_host(cuda, monkeypatch):
     """The only backend in use besides NumPy is `cuda`, so that losses find it by its arrays."""
     monkeypatch.setattr(mr.backend, "_made", {"host-cuda": cuda})
     return cuda
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_convolutional_network_trains_as_on_the_reference(at_home, dtype, rng):
+def test_a_convolutional_network_trains_as_on_the_reference(on_host, dtype, rng):
     x = rng.random((24, 16, 16, 1)).astype(dtype)
     y = rng.integers(0, 10, 24)
     trained = []
-    for home in (at_home, reference):
-        net = mr.models.cnn(0.5, (16, 16, 1), backend=home, dtype=dtype, seed=3)
+    for backend in (on_host, reference):
+        net = mr.models.cnn(0.5, (16, 16, 1), backend=backend, dtype=dtype, seed=3)
         # A large epsilon: Adam would make a step of full length out of a gradient that is rounding noise alone.
         adam = mr.Adam(net, lr=1e-2, epsilon=1e-3)
         losses = [record.loss for record in mr.fit(net, adam, (x, y), epochs=3, batch_size=8)]
-        trained.append((home.to_numpy(net.parameters), losses))
+        trained.append((backend.to_numpy(net.parameters), losses))
     (got, got_losses), (expected, expected_losses) = trained
     tolerance = {"float32": 2e-3, "float64": 1e-10}[dtype]
     np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)

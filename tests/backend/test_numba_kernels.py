@@ -154,6 +154,25 @@ def test_convolution_by_strips_is_convolution_by_im2col(at, filters, chunk_bytes
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("special", [0.0, np.inf, -np.inf, np.nan])
+def test_the_scale_is_divided_out_and_overflow_reported_as_by_the_reference(dtype, special, rng):
+    gradient = rng.standard_normal((5, 7)).astype(dtype)
+    gradient[3, 2] = special
+    for scale, out in (
+        (2.0**40, None),
+        (2.0**40, np.empty((5, 7), dtype)),
+        (2.0**40, np.empty((7, 5), dtype).T),
+        (1, None),
+    ):
+        with np.errstate(all="ignore"):
+            (got, finite), (expected, also_finite) = (b.unscaled(gradient, scale, out) for b in (numba, reference))
+        np.testing.assert_array_equal(got, gradient / np.array(scale, dtype))
+        np.testing.assert_array_equal(got, expected)
+        assert finite is also_finite is (scale == 1 or bool(np.isfinite(special)))
+        assert out is None or got is out
+
+
 @pytest.mark.parametrize("broken", [np.inf, np.nan])
 def test_a_number_that_is_not_finite_reaches_what_depends_on_it_and_nothing_else(broken, rng):
     x, weight, geometry = rng.random((2, 7, 8, 2)), rng.random((3, 3, 2, 2)), ((3, 3), (1, 1), ((1, 0), (2, 1)))

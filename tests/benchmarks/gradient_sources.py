@@ -3,7 +3,8 @@
     OPENBLAS_NUM_THREADS=1 python tests/benchmarks/gradient_sources.py --networks networks --data-set mnist
 
 Networks of the study at several temperatures are trained, or loaded from the folder `--networks` where an earlier run
-has left them.  All attacks are PGD from one start but for FGSM and the last two rows.  Not collected as a test.
+has left them.  All attacks take 50 steps from one start, except FGSM and Square; they are PGD unless the name says
+APGD.  Not collected as a test.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def absolute(start, stop):
 def attacks(epsilon):
     """Return every attack by its name."""
     margin = mr.Margin()
-    pgd = partial(mr.attacks.pgd, epsilon=epsilon, steps=50, starts=1)
+    pgd, apgd = (partial(attack, epsilon=epsilon, steps=50, starts=1) for attack in (mr.attacks.pgd, mr.attacks.apgd))
     annealed, averaged = mr.attacks.annealed, mr.attacks.averaged
     return {
         "FGSM": partial(mr.attacks.fgsm, epsilon=epsilon),
@@ -55,7 +56,12 @@ def attacks(epsilon):
         "differences, σ = ε, 10 draws, margin": partial(
             pgd, loss=margin, gradients=mr.attacks.differences(epsilon, 10)
         ),
+        "true gradient, every target": partial(pgd, loss=margin, target="all"),
         "annealed 64 T, every target": partial(pgd, loss=margin, target="all", gradients=annealed(64)),
+        "APGD, true gradient, cross entropy": apgd,
+        "APGD, annealed 64 T, cross entropy": partial(apgd, gradients=annealed(64)),
+        "APGD, annealed 64 T, margin": partial(apgd, loss=margin, gradients=annealed(64)),
+        "APGD, annealed 64 T, every target": partial(apgd, loss=margin, target="all", gradients=annealed(64)),
         "Square, 1,000 queries": partial(mr.attacks.square, epsilon=epsilon, queries=1000),
     }
 
@@ -96,9 +102,9 @@ def main():
             left = mr.robustness.network_robustness(made.fooled, y)
             table[name].append(f"{left:.3f} {seconds / len(x) * 1e3:7.2f}")
         union.append(f"{mr.robustness.network_robustness(np.logical_or.reduce(fooled), y):.3f} {'':7}")
-        print(f"T = {mr.plots.temperature_label(temperature)} done", flush=True)
+        print(f"T = {mr.regimes.temperature_label(temperature)} done", flush=True)
     print(f"\n{data.name}, {options.epochs} epochs, {len(x)} test images, ε = {options.epsilon:g}: left, ms an image")
-    print(f"{'T':<38}" + "".join(f"{mr.plots.temperature_label(T):>14}" for T in options.temperatures))
+    print(f"{'T':<38}" + "".join(f"{mr.regimes.temperature_label(T):>14}" for T in options.temperatures))
     for name, cells in (table | {"union of all": union}).items():
         print(f"{name:<38}" + "".join(f"{cell:>14}" for cell in cells))
 

@@ -178,8 +178,8 @@ FAULTS = {
         (
             "shortcut not confirmed",
             "pixel/search.py",
-            "fooled = predictions != self.labels[chunk.start + found.images]",
-            "fooled = predictions == predictions",
+            "succeeds = self.goal(chunk).reached(places, predictions)",
+            "succeeds = predictions == predictions",
         ),
         ("padding forgotten", "pixel/change.py", "row + top - u", "row - u"),
         ("brute force: last pixel left out", "pixel/ranked.py", "product(range(pixels)", "product(range(pixels - 1)"),
@@ -192,8 +192,8 @@ FAULTS = {
         (
             "wrong images attacked, too",
             "pixel/search.py",
-            "self.clean[chunk] == self.labels[chunk]",
-            "self.clean[chunk] >= 0",
+            "places[~self.goal(chunk).reached(places, self.clean[chunk])]",
+            "places",
         ),
         ("greedy: the least loss", "pixel/greedy.py", "np.lexsort((-value,", "np.lexsort((value,"),
         ("greedy: one that fools is not preferred", "pixel/greedy.py", "-value, ~fools, copy", "-value, copy"),
@@ -206,8 +206,8 @@ FAULTS = {
         (
             "greedy: goes on after success",
             "pixel/greedy.py",
-            "writing = writing.pick(~search.keep",
-            "writing.pick(~search.keep",
+            "writing = writing.pick(np.isin(writing.images, search.keep(chunk, change, writing)))",
+            "search.keep(chunk, change, writing)",
         ),
         ("greedy: always the margin", "pixel/greedy.py", "Margin() if loss is None else loss", "Margin()"),
         ("greedy: unchanged pixels tried", "pixel/greedy.py", "!= ends).any(axis=3)", "!= ends).any(axis=3) | True"),

@@ -1,11 +1,17 @@
 """`audit` as a whole: from the evidence to the report, on every backend, and what it refuses."""
 
+from dataclasses import replace
+
+import audited_networks as make
 import numpy as np
 import pytest
 
 import minirobust as mr
 from minirobust import masking
+from minirobust.masking.zoo import GaussianNoise
 from minirobust.measures import intervals
+from minirobust.model import Given
+from minirobust.stack import Evaluation
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +37,14 @@ def test_rates_and_intervals_are_those_of_fooled(report_on_the_host, few):
 
 
 def test_the_report_has_all_checks_in_order_within_120_columns(report_on_the_host):
-    assert [check.number for check in report_on_the_host.checks] == list(range(1, 10))
+    assert [check.number for check in report_on_the_host.checks] == list(range(1, 11))
     assert None not in [check.flagged for check in report_on_the_host.checks]
     assert max(map(len, str(report_on_the_host).splitlines())) <= 120
 
 
 def test_it_repeats_itself_and_another_seed_does_not(trained_on_the_host, few):
-    first, again, other = (mr.audit(trained_on_the_host, *few, epsilon=0.05, seed=seed) for seed in (1, 1, 2))
+    few = [array[:40] for array in few]
+    first, again, other = (mr.audit(trained_on_the_host, *few, seed=seed) for seed in (1, 1, 2))
     assert first.to_dict() == again.to_dict()
     assert any((first.fooled[name] != other.fooled[name]).any() for name in first.fooled)
 
@@ -62,15 +69,36 @@ def test_progress_is_shown_on_request_for_what_takes_long(trained_on_the_host, f
     quiet = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host])
     assert shown == []
     told = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host], progress=True)
-    assert set(shown) == {"pgd", "square", "brute-force pixel attack"}
+    assert set(shown) == {"pgd", "apgd", "square", "brute-force pixel attack"}
     assert told.to_dict() == quiet.to_dict()
 
 
 def test_the_full_budget_finds_more(trained_on_the_host, few):
     x, y = few
-    quick, full = (mr.audit(trained_on_the_host, x[:20], y[:20], 0.05, budget=budget) for budget in ("quick", "full"))
+    quick, full = (mr.audit(trained_on_the_host, x[:5], y[:5], 0.05, budget=budget) for budget in ("quick", "full"))
     assert full.robustness["worst case"].value <= quick.robustness["worst case"].value
     assert "100 steps" in full.checks[4].text
+
+
+def test_a_random_network_is_reported_as_random(trained_on_the_host, few):
+    net = make.behind(GaussianNoise(0.2), trained_on_the_host)
+    report = mr.audit(net, few[0][:10], few[1][:10], sources=[trained_on_the_host])
+    assert report.random
+    assert report.to_dict()["random"]
+    assert report.verdict.startswith("the model is random, judged by majority votes; ")
+    not_run = {check.number: check.text for check in report.checks if check.flagged is None}
+    assert not_run == dict.fromkeys([1, 7, 9, 10], "the model is random")
+
+
+def test_a_model_that_is_no_network_is_audited(trained_on_the_host, few, monkeypatch):
+    monkeypatch.setitem(masking.BUDGETS, "quick", replace(masking.BUDGETS["quick"], draws=2))
+    model = Given(Evaluation(trained_on_the_host))
+    report, of_network = (mr.audit(each, *few, sources=[model]) for each in (model, trained_on_the_host))
+    assert not report.random
+    assert report.checks[0].text == "0 zero, 0 not finite, no float64 twin"
+    assert report.to_dict()["checks"][0]["figures"]["sign flips"] is None
+    assert [check.flagged for check in report.checks] == [check.flagged for check in of_network.checks]
+    assert report.robustness["white box"] == of_network.robustness["white box"]
 
 
 # Bad input
@@ -120,7 +148,7 @@ def test_sources_that_are_no_networks_are_refused(trained_on_the_host, few):
 
 
 def test_what_is_no_network_is_refused(few):
-    with pytest.raises(TypeError, match=r"audit: expected a Network, got <bound method"):
+    with pytest.raises(TypeError, match=r"expected a Network or a model with logits, got <bound method"):
         mr.audit(mr.models.mlp(1).logits, *few)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from minirobust.masking import CHECKS
 from minirobust.masking.checks import exceeds_tolerance
-from minirobust.masking.evidence import NEED_A_FINITE_GRADIENT, Evidence, GradientHealth
+from minirobust.masking.evidence import NOT_ON_RANDOM, Evidence, GradientHealth
 from minirobust.measures.intervals import Estimate
 
 N = 10_000
@@ -29,7 +29,8 @@ def evidence(fooled=(), samples=N, **changes):
     All samples are of one class of a thousand. Then robustness is the share of samples that stand, and chance 0.001.
     """
     everyone, no_one = first(samples, samples), first(0, samples)
-    strong = dict.fromkeys(("FGSM", "PGD", "white box", "transfer", "Square", "worst case"), everyone)
+    white_boxes = "white box", "white box + restart", "white box + smoothed"
+    strong = dict.fromkeys(("FGSM", "PGD", "APGD", *white_boxes, "transfer", "Square", "worst case"), everyone)
     weak = dict.fromkeys(("clean", "noise", "brute-force pixel", "headroom pixel"), no_one)
     made = Evidence(
         labels=np.zeros(samples, int),
@@ -57,10 +58,10 @@ def test_evidence_without_signs_of_masking_has_no_flag():
 
 
 @pytest.mark.parametrize(
-    ("attacks", "numbers"), [(["transfer"], [6]), (["Square"], [7]), (NEED_A_FINITE_GRADIENT, range(2, 10))]
+    ("attacks", "numbers"), [(["transfer"], [6]), (["Square"], [7]), (NOT_ON_RANDOM, [1, 7, 9, 10])]
 )
 def test_a_check_without_its_attack_is_not_run_and_says_why(attacks, numbers):
-    known = evidence(not_run=dict.fromkeys(attacks, "no time"), fgsm_by_epsilon={}, pgd_by_steps={})
+    known = evidence(not_run=dict.fromkeys(attacks, "no time"))
     known = replace(known, fooled={name: fooled for name, fooled in known.fooled.items() if name not in attacks})
     for number in numbers:
         check = CHECKS[number - 1](known)
@@ -99,6 +100,12 @@ def test_one_sample_without_a_gradient_and_more_than_a_hundredth_of_the_signs_co
     assert check.flagged == flagged
     assert list(check.figures.values()).count(0) == 4
     assert next(iter(defect.values())) in check.figures.values()
+
+
+def test_a_model_without_a_twin_in_float64_may_still_lack_a_gradient():
+    check = judge(1, health=GradientHealth(zero_samples=0, sign_flips=np.nan))
+    assert (check.flagged, check.text) == (False, "0 zero, 0 not finite, no float64 twin")
+    assert judge(1, health=GradientHealth(zero_samples=1, sign_flips=np.nan)).flagged
 
 
 def test_samples_without_finite_logits_are_mentioned():
@@ -175,22 +182,34 @@ def test_pgd_that_finds_more_in_twice_the_steps_counts_above_the_tolerance(befor
     assert check.flagged == flagged
 
 
-# Checks 6, 7 and 8
+# Checks 6, 7, 8 and 10
 
 
 @pytest.mark.parametrize(("number", "attack"), [(6, "transfer"), (7, "Square")])
-@pytest.mark.parametrize(("more", "flagged"), [(-100, False), (100, False), (101, True)])
-def test_an_attack_without_this_gradient_counts_if_it_is_stronger_than_the_white_box(number, attack, more, flagged):
-    check = judge(number, {"white box": standing(max(more, 0)), attack: standing(max(-more, 0))})
-    assert check.estimate.value == check.figures["excess"] == more / N
-    assert check.figures[attack] == max(-more, 0) / N
+@pytest.mark.parametrize(("more", "flagged"), [(0, False), (100, False), (101, True)])
+def test_an_attack_without_this_gradient_counts_if_it_fools_what_the_white_box_does_not(number, attack, more, flagged):
+    """It fools nothing that the white box fools: only the union is compared."""
+    check = judge(number, {"white box": standing(more), attack: ~standing(more)})
+    assert check.figures == {"white box": more / N, f"with {attack}": 0, "excess": more / N}
+    assert check.estimate.value == more / N
+    assert check.text == f"white box {more / N:.3f}, with {attack} 0.000"
     assert check.flagged == flagged
 
 
-@pytest.mark.parametrize(("noise", "flagged"), [(500, False), (501, True)])
-def test_noise_counts_if_it_fools_more_than_the_white_box(noise, flagged):
-    check = judge(8, {"noise": first(noise), "white box": first(500)})
-    assert check.figures == {"noise": noise, "white box": 500}
+@pytest.mark.parametrize(("more", "flagged"), [(0, False), (3, False), (5, True)])
+def test_noise_counts_if_it_fools_more_than_the_white_box_beyond_chance(more, flagged):
+    check = judge(8, {"noise": standing(0), "white box": standing(more)})
+    assert check.figures == {"white box": more / N, "noise": 0, "excess": more / N}
+    assert (check.estimate.low > 0) == check.flagged == flagged
+
+
+@pytest.mark.parametrize(("more", "flagged"), [(-500, False), (100, False), (101, True)])
+def test_a_smoothed_gradient_counts_if_it_fools_more_than_a_restart_of_the_true_one(more, flagged):
+    """What the smoothed gradient adds to the white box alone does not count."""
+    found = {"white box": standing(5_000), "white box + restart": standing(max(more, 0))}
+    check = judge(10, found | {"white box + smoothed": standing(max(-more, 0))})
+    assert check.figures == {"true": max(more, 0) / N, "smoothed": max(-more, 0) / N, "excess": more / N}
+    assert check.text == f"true {max(more, 0) / N:.3f}, smoothed {max(-more, 0) / N:.3f}"
     assert check.flagged == flagged
 
 
@@ -232,12 +251,14 @@ def test_a_difference_that_may_be_chance_is_no_flag(more, flagged):
     """4 of 100 samples are more than the tolerance, and no evidence."""
     weak, strong = standing(more, 100), standing(0, 100)
     pixels = {"brute-force pixel": first(more, 100), "headroom pixel": first(0, 100)}
+    smoothed = {"white box + restart": weak, "white box + smoothed": strong}
     checks = (
         judge(2, samples=100, classes=100_000, fgsm_by_epsilon={0: strong, 1: weak}),
         judge(5, samples=100, pgd_by_steps={20: weak, 40: strong}),
         judge(6, {"white box": weak}, samples=100),
         judge(7, {"white box": weak}, samples=100),
         judge(9, pixels, samples=100),
+        judge(10, smoothed, samples=100),
     )
     for check in checks:
         assert check.estimate.value == pytest.approx(more / 100)

@@ -1,5 +1,6 @@
 """Audits of trained networks: honest ones have no flag, those that hide their gradient do."""
 
+import importlib.util
 from functools import cache
 
 import audited_networks as make
@@ -7,6 +8,7 @@ import pytest
 
 import minirobust as mr
 
+FAST = "numba" if importlib.util.find_spec("numba") else "numpy"
 T = {"T = 1/64": 1 / 64, "T = 1": 1, "T = 4": 4, "PGD-trained": 1}
 HONEST = ("regression", "T = 1", "T = 4", "PGD-trained")
 # How each network hides its gradient, and the checks that must notice. PGD on the margin sees through large logits.
@@ -22,7 +24,7 @@ def data(request):
     """Return a data set, a number of epochs, and test samples. Both take about as many steps of training."""
     if request.param == "digits":
         digits = request.getfixturevalue("digits")
-        return digits, 15, digits.test[:300]
+        return digits, 15, digits.test[:150]
     from data_loaders import load_mnist
 
     mnist = load_mnist(request.getfixturevalue("real_data"))
@@ -42,8 +44,9 @@ def network(data, seed):
     @cache
     def trained(name):
         network = make.softmax_regression(seed) if name == "regression" else mr.models.mlp(T[name], seed=seed)
+        network = network.to(FAST)
         if name == "PGD-trained":
-            for _ in make.train_adversarially(network, train, max(1, epochs // 2), seed):
+            for _ in make.train_adversarially(network, train, max(1, epochs // 3), seed):
                 pass
         else:
             mr.fit(network, mr.Adam(network), train, epochs=epochs, seed=seed)
@@ -66,17 +69,18 @@ def test_honest_network_has_no_flag(name, network, data, seed):
 
 @pytest.mark.parametrize("name", HIDDEN)
 def test_hidden_gradient_is_flagged(name, network, data, seed):
-    """Already on 100 samples."""
+    """Already on 30 samples."""
     _, _, test = data
     hide, least = HIDDEN[name]
-    _, flags = audit(hide(network("T = 1")), test[:100], seed, [network("T = 1")])
+    _, flags = audit(hide(network("T = 1")), test[:30], seed, [network("T = 1")])
     assert least <= flags
 
 
 def test_low_temperature_is_found_out(network, data, seed):
-    """One step is much too weak at T = 1/64, more steps find more, and single pixels do what no gradient predicts."""
+    """One step is much too weak at T = 1/64, more steps find more, and a smoothed gradient finds almost everything."""
     _, _, test = data
     report, flags = audit(network("T = 1/64"), test, seed)
-    assert {4, 5} <= flags
-    assert report.masked == (9 in flags)
+    assert {4, 10} <= flags
+    assert report.masked
     assert report.robustness["FGSM"].low > report.robustness["worst case"].high + 0.3
+    assert report.robustness["worst case"].value < 0.03

@@ -1,11 +1,13 @@
 """The broken defences: their layers do what their formulas say, and each one falls to more than the naive attack."""
 
+import importlib.util
 import math
 from functools import cache
 
 import numpy as np
 import pytest
-from benchmarks.zoo import attacks, withstood
+from benchmarks.zoo import KNOWN, undefended
+from honest_networks import HONEST, honest
 
 import minirobust as mr
 from minirobust.masking.zoo import (
@@ -18,9 +20,10 @@ from minirobust.masking.zoo import (
     Scale,
     Staircase,
     Thermometer,
-    majority,
 )
 from minirobust.stack import Evaluation
+
+FAST = "numba" if importlib.util.find_spec("numba") else "numpy"
 
 
 def run(layer, x, backend, grad_y=None, amount=None):
@@ -239,65 +242,50 @@ def test_draws_of_noise_are_independent(backend):
     assert np.abs(correlation).max() < 0.1
 
 
-class Opinions:
-    """A model of three classes whose logits depend on the draw alone."""
-
-    def __init__(self, votes):
-        self.votes = votes
-        self.input_shape, self.input_range, self.classes = (1,), (0, 1), 3
-
-    def logits(self, x, draw=0):
-        return np.eye(3)[self.votes[draw]]
-
-    gradient = logits
+# How they break
 
 
-def test_the_majority_is_counted_over_the_draws(backend):
-    model = mr.model.Given(Opinions([[0, 1], [0, 2], [1, 2], [2, 2], [0, 0]]))
-    assert majority(model, np.zeros((2, 1)), range(5)).tolist() == [0, 2]
-    assert majority(model, np.zeros((2, 1)), [0]).tolist() == [0, 1]
-    assert majority(model, np.zeros((2, 1)), [1, 2]).tolist() == [0, 2]
+@pytest.fixture(scope="session")
+def source(digits):
+    """Return an ordinary network, on which images that transfer are made."""
+    return undefended(digits)
 
 
-# How they break: the naive attack, what breaks the defence, and how many more images withstand the first
-
-BROKEN = {
-    "defensive distillation": ("FGSM", "targets", 0.4),
-    "k-winners-take-all": ("FGSM", "annealed, targets", 0.2),
-    "8 levels": ("PGD", "annealed", 0.7),
-    "thermometer code": ("PGD", "annealed", 0.6),
-    "tanh staircase": ("PGD", "annealed", 0.5),
-    "ripple": ("PGD", "annealed", 0.5),
-    "logits × 10⁶": ("PGD", "scale-free", 0.7),
-    "T = 1 at T = 1/64": ("FGSM", "annealed", 0.2),
-    "saturation penalty": ("FGSM", "annealed, targets", 0.3),
-    "T = 1/64": ("FGSM", "annealed", 0.3),
-    "input noise": ("PGD", "expectation", 0.4),
-    "dropout at test time": ("PGD", "expectation", 0.3),
-}
+def flags(report):
+    return {check.number for check in report.flagged}
 
 
-def shares(name, network, samples):
-    """Return which shares of some samples withstand no attack, the naive one and the one that breaks the defence."""
-    x, y, random = samples.pixels(), samples.labels, ZOO[name].random
-    naive, breaks = attacks(network, random, x, y)
-    images = x, naive[BROKEN[name][0]](), breaks[BROKEN[name][1]]()
-    return [withstood(network, random, each, y).mean() for each in images]
-
-
-@pytest.mark.parametrize("name", ["8 levels", "logits × 10⁶", "dropout at test time"])
-def test_a_defence_breaks_after_little_training(name, digits):
-    network = ZOO[name].build(digits, epochs=4)
-    clean, naive, broken = shares(name, network, digits.test[:100])
-    assert clean > 0.8
-    assert naive - broken > 0.25
+@pytest.mark.parametrize("name", ["logits × 10⁶", "T = 1 at T = 1/64", "dropout at test time"])
+def test_a_defence_is_found_out_after_little_training(name, digits):
+    """FGSM leaves more than the worst case. A random defence is recognized, any other is called masked."""
+    network = ZOO[name].build(digits, backend="numpy", epochs=4)
+    x, y = digits.test.pixels(slice(60)), digits.test.labels[:60]
+    report = mr.audit(network, x, y)
+    assert (report.random, report.masked) == (ZOO[name].random, not ZOO[name].random)
+    assert report.robustness["clean"].value > 0.8
+    naive = mr.attacks.fgsm(network, x, y, 0.1).fooled
+    assert (~report.fooled["worst case"]).mean() < (~naive).mean()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
-def test_every_defence_looks_robust_and_is_not(name, digits):
-    network = ZOO[name].build(digits)
-    clean, naive, broken = shares(name, network, digits.test[:200])
-    assert clean >= 0.85
-    assert naive - broken > BROKEN[name][2]
-    assert broken < 0.3
+def test_every_defence_is_found_out(name, digits, source):
+    """The audit calls it masked, by the checks of the table, and leaves hardly more than any attack known."""
+    network, defence = ZOO[name].build(digits, backend=FAST), ZOO[name]
+    report = mr.audit(network, digits.test.pixels(slice(500)), digits.test.labels[:500], sources=[source])
+    known = KNOWN[name][2]
+    assert report.random == defence.random
+    assert report.robustness["clean"].value >= 0.85
+    assert (~report.fooled["worst case"]).mean() <= known + 0.02
+    assert set(defence.flagged_by) <= flags(report)
+    assert report.masked == (not defence.random)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HONEST)
+def test_no_honest_network_is_called_masked(name, digits, source):
+    network = honest(name, digits, backend=FAST)
+    report = mr.audit(network, digits.test.pixels(slice(500)), digits.test.labels[:500], sources=[source])
+    assert not report.masked
+    assert flags(report) <= {4}
+    assert report.checks[9].estimate.value <= 0.008

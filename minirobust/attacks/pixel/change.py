@@ -20,6 +20,25 @@ from minirobust.model import Model, most_likely
 from minirobust.stack import Evaluation
 
 
+class Goal(NamedTuple):
+    """What counts as a success on each of a chunk's N images: the class that is aimed at, or any but the label.
+
+    Attributes
+    ----------
+    labels : ndarray of int, shape (N,)
+    aims : ndarray of int, shape (N,)
+        -1 where any wrong class will do.
+    """
+
+    labels: np.ndarray
+    aims: np.ndarray
+
+    def reached(self, images: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """Return which predictions for some of the images are a success."""
+        aims = self.aims[images]
+        return np.where(aims < 0, predictions != self.labels[images], predictions == aims)
+
+
 class Writing(NamedTuple):
     """M copies of a batch's images, and what is written into each; all on the host.
 
@@ -81,10 +100,10 @@ class PixelChange:
         self.model.effort.queries += len(before)
         return self._network.run(before, start=self.depth)
 
-    def gradient(self, y: Array, loss: Loss) -> tuple[Array, Array]:
+    def gradient(self, y: Array, loss: Loss, target: Array | None = None) -> tuple[Array, Array]:
         """Return the logits and ∂L/∂before of the images, if they are one chunk."""
         start = {"start": self.depth} if self.depth else {}
-        logits, _, gradient = self.model.gradient(self.before, y, loss, **start)
+        logits, _, gradient = self.model.gradient(self.before, y, loss, target, **start)
         return logits, gradient
 
     def input_gradient(self, grad: Array) -> Array:
@@ -113,34 +132,38 @@ class PixelChange:
                 add_to_convolution(layer, after, pixels, change)
         return after
 
-    def first_to_fool(
-        self, images: np.ndarray, pixels: np.ndarray, values: np.ndarray, labels: np.ndarray, start: np.ndarray
+    def first_to_succeed(
+        self, images: np.ndarray, pixels: np.ndarray, values: np.ndarray, goal: Goal, start: np.ndarray
     ) -> np.ndarray:
-        """Return which candidate is the first to fool each image, by the shortcut; B where none does.
+        """Return which candidate is the first to succeed on each image, by the shortcut; B where none does.
 
         A candidate whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
 
         Parameters
         ----------
         images : ndarray of int, shape (M,)
-            Which images of the batch are tried.
+            Which images of the chunk are tried.
         pixels : ndarray of int, shape (M, B, n)
             The pixels on which each image's candidates stand.
         values : ndarray of float, shape (B, n, C)
             What they write there.
-        labels : ndarray of int, shape (N,)
-            Of the batch.
+        goal : Goal
         start : ndarray of int, shape (M,)
             Of each image's candidates the first that is tried.
         """
+        kernel, parameters = self.model.backend.first_to_succeed, parameters_of_mlp(self.model, self.depth)
+        if kernel is not None and parameters is not None:
+            first, tried = kernel(self.before, self.pixels, images, pixels, values, goal, start, *parameters)
+            self.model.effort.queries += tried
+            return first
         own = self.pixels[images[:, None], pixels[:, :, -1]]
         untried = (values[:, -1] != own).any(axis=2) & (np.arange(len(values)) >= start[:, None])
         image, candidate = np.nonzero(untried)
         writing = Writing(images[image], pixels[image, candidate], values[candidate])
-        fools = np.zeros((len(images), len(values) + 1), dtype=bool)
-        fools[:, -1] = True
-        fools[image, candidate] = self.predict(writing) != labels[writing.images]
-        return fools.argmax(axis=1)
+        succeeds = np.zeros((len(images), len(values) + 1), dtype=bool)
+        succeeds[:, -1] = True
+        succeeds[image, candidate] = goal.reached(writing.images, self.predict(writing))
+        return succeeds.argmax(axis=1)
 
     def predict(self, writing: Writing) -> np.ndarray:
         """Return the classes of the copies, (M,), on the host."""
@@ -155,8 +178,8 @@ class PixelChange:
             change = values - self.pixels[images[:, None], pixels]
             return kernel(self.before, images, inputs(pixels, change.shape[2]), change, *parameters)
         logits = model.xp.empty((len(images), model.classes), dtype=model.dtype)
-        for piece in model.chunks(len(images)):
-            logits[piece] = self.logits(self.after(writing.pick(piece)))
+        for chunk in model.chunks(len(images)):
+            logits[chunk] = self.logits(self.after(writing.pick(chunk)))
         return logits
 
 

@@ -74,7 +74,7 @@ def greedy_pixel(
         writing = Writing(right, np.empty((len(right), 0), "int64"), np.empty((len(right), 0, channels), model.dtype))
         while len(writing.images) and writing.pixels.shape[1] < pixels:
             writing = _one_more(change, writing, y[chunk], loss, tried)
-            writing = writing.pick(~search.keep(chunk, change, writing))
+            writing = writing.pick(np.isin(writing.images, search.keep(chunk, change, writing)))
     return search.result()
 
 

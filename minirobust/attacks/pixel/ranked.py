@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice, product
 from typing import Any
 
 import numpy as np
 
-from minirobust.attacks.attack import in_chunks, under_attack
+from minirobust.attacks.attack import Target, check_target, in_chunks, other_classes, under_attack
 from minirobust.attacks.pixel.change import PixelChange
 from minirobust.attacks.pixel.ranking import ranking, scores
 from minirobust.attacks.pixel.search import Candidates, PixelAttack, Search, check_pixels
@@ -25,6 +26,7 @@ def pixel(
     pixels: int = 3,
     *,
     loss: Loss | None = None,
+    target: Target = None,
     progress: bool = False,
 ) -> PixelAttack:
     """Write the ends of the input range into the pixels of largest gradient, in every combination, until one fools.
@@ -44,8 +46,12 @@ def pixel(
         True labels.
     pixels : int, default 3
         How many pixels may change.  The time grows with 2^(pixels · C): the study takes 3 in grey and 2 in colour.
-    loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
+    loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
         Whose gradient ranks the pixels.
+    target : ndarray of int, shape (N,), or "all", optional
+        Classes to aim at: pixels are ranked by the loss towards that class, and only a candidate of that class is a
+        success.  "all" ranks them for every other class in turn, that of the largest logit first, until a candidate
+        fools.
     progress : bool, default False
         Whether a terminal shows a progress bar.
 
@@ -59,17 +65,19 @@ def pixel(
         If an argument is wrong; the message says what was expected.
     """
     model, x, y, loss = under_attack(model, x, y, loss)
-    pixels = check_pixels("pixel", pixels, model)
-    search = Search(model, x, y, pixels)
+    pixels, target = check_pixels("pixel", pixels, model), check_target(model, target, y, loss)
+    search = Search(model, x, y, pixels, target)
     for chunk in in_chunks(model, len(x), "pixel attack", progress):
-        change = PixelChange(model, x[chunk])
-        logits, gradient = change.gradient(y[chunk], loss)
-        right = search.begin(chunk, logits)
-        if len(right):
-            gradient = change.input_gradient(gradient[model.backend.asarray(right)])
+        change, standing = PixelChange(model, x[chunk]), None
+        for aim in _aims(change, y[chunk], target, chunk):
+            logits, gradient = change.gradient(y[chunk], loss, aim)
+            standing = search.begin(chunk, logits) if standing is None else standing
+            if not len(standing):
+                break
+            gradient = change.input_gradient(gradient[model.backend.asarray(standing)])
             best = np.zeros((len(logits), pixels), dtype="int64")
-            best[right] = ranking(model.backend, scores(gradient), pixels)
-            search.run(chunk, change, right, _ranked_candidates(change, best))
+            best[standing] = ranking(model.backend, scores(gradient), pixels)
+            standing = search.run(chunk, change, standing, partial(_ranked_candidates, change, best))
     return search.result()
 
 
@@ -85,8 +93,15 @@ def brute_force_pixel(model: Any, x: Array, y: Array, *, progress: bool = False)
     for chunk in in_chunks(model, len(x), "brute-force pixel attack", progress):
         change = PixelChange(model, x[chunk])
         right = search.begin(chunk, change.logits(change.before))
-        search.run(chunk, change, right, _single_pixels(change))
+        search.run(chunk, change, right, partial(_single_pixels, change))
     return search.result()
+
+
+def _aims(change: PixelChange, y: Array, target: Target, chunk: slice) -> Iterable[Array | None]:
+    """Return the classes at which the attack aims on the images of a chunk, one array after the other."""
+    if isinstance(target, str):
+        return other_classes(change.model, change.logits(change.before), y)
+    return [None if target is None else target[chunk]]
 
 
 def _ranked_candidates(change: PixelChange, best: np.ndarray) -> Iterator[Candidates]:

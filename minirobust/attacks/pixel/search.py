@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from minirobust import backend
-from minirobust.attacks.attack import Attack, without_logits
-from minirobust.attacks.pixel.change import PixelChange, Writing, pixels_and_channels
+from minirobust.attacks.attack import Attack, Target, without_logits
+from minirobust.attacks.pixel.change import Goal, PixelChange, Writing, pixels_and_channels
 from minirobust.backend import Array
 from minirobust.model import Model, most_likely
 from minirobust.validation import positive_int
@@ -28,16 +28,16 @@ class PixelAttack(Attack):
     Attributes
     ----------
     count : ndarray of int, shape (N,)
-        On how many pixels the candidate that fooled stands.  0 where none fooled and where the network was wrong
-        beforehand: there the image returned is the one attacked.
+        On how many pixels the candidate that succeeded stands.  0 where none did, and where the network was wrong, or
+        predicted the target, before the attack: there the image returned is the one attacked.
     pixels : ndarray of int, shape (N, n)
         Those pixels, counted row by row (``divmod(pixel, width)`` is its row and column), best first, or in the
         order in which `greedy_pixel` wrote them; -1 beyond `count`.
     values : ndarray of float, shape (N, n, C)
         What was written there, possibly what an earlier pixel held already; NaN beyond `count`.
     fooled_at : ndarray of bool, shape (n, N)
-        Success with 1, 2, ..., n pixels: it never falls.  An image that was wrong beforehand counts in every row, and
-        the last row is `fooled`.
+        Success with 1, 2, ..., n pixels: it never falls.  An image that was wrong before the attack counts in every
+        row, and the last row is `fooled`.
     """
 
     count: Array
@@ -54,10 +54,14 @@ class PixelAttack(Attack):
 class Search:
     """What was found so far: the images on the model's backend, all else on the host."""
 
-    def __init__(self, model: Model, x: Array, y: Array, pixels: int) -> None:
+    def __init__(self, model: Model, x: Array, y: Array, pixels: int, target: Target = None) -> None:
         channels = pixels_and_channels(model.input_shape)[1]
-        self.model, self.x, self.y = model, x, y
+        self.model, self.x, self.y, self.target = model, x, y, target
         self.labels = model.backend.to_numpy(y)
+        if target is None or isinstance(target, str):
+            self.aims = np.full(len(x), -1)
+        else:
+            self.aims = model.backend.to_numpy(target)
         self.images = x.copy()
         self.clean = np.empty(len(x), dtype="int64")
         self.predictions = np.empty(len(x), dtype="int64")
@@ -66,42 +70,65 @@ class Search:
         self.values = np.full((len(x), pixels, channels), np.nan, dtype=model.dtype)
 
     def begin(self, chunk: slice, logits: Array) -> np.ndarray:
-        """Note the predictions for the chunk's images before the attack; return which of them are right."""
+        """Note the predictions for the chunk's images before the attack; return those that are no success yet."""
         backend = self.model.backend
         self.clean[chunk] = self.predictions[chunk] = backend.to_numpy(most_likely(backend, logits))
-        return np.flatnonzero(self.clean[chunk] == self.labels[chunk])
+        places = np.arange(len(logits))
+        return places[~self.goal(chunk).reached(places, self.clean[chunk])]
 
-    def run(self, chunk: slice, change: PixelChange, standing: np.ndarray, candidates: Iterable[Candidates]) -> None:
-        """Keep the first candidate of each image that fools, until either run out."""
-        labels = self.labels[chunk]
-        for pixels, values in candidates:
-            tried, start = standing, np.zeros(len(standing), dtype="int64")
-            while len(tried):  # once or, if the shortcut is wrong, more often
-                first = change.first_to_fool(tried, pixels[tried], values, labels, start)
+    def goal(self, chunk: slice) -> Goal:
+        """Return what counts as a success on the images of a chunk."""
+        return Goal(self.labels[chunk], self.aims[chunk])
+
+    def run(
+        self, chunk: slice, change: PixelChange, standing: np.ndarray, candidates: Callable[[], Iterable[Candidates]]
+    ) -> np.ndarray:
+        """Keep the first candidate of each image that succeeds, until either run out; return the images left.
+
+        The shortcut rounds in another order than a full forward pass, which decides.  One pass for all that the
+        shortcut found is faster than one for each batch of candidates.
+        """
+        goal, found, left = self.goal(chunk), [], standing
+        for pixels, values in candidates():
+            first = change.first_to_succeed(left, pixels[left], values, goal, np.zeros(len(left), dtype="int64"))
+            hit = first < len(values)
+            found.append(Writing(left[hit], pixels[left[hit], first[hit]], values[first[hit]]))
+            left = left[~hit]
+            if not len(left):
+                break
+        refuted = self.keep(chunk, change, *found)
+        for pixels, values in candidates() if len(refuted) else ():
+            tried, start = refuted, np.zeros(len(refuted), dtype="int64")
+            while len(tried):
+                first = change.first_to_succeed(tried, pixels[tried], values, goal, start)
                 hit = first < len(values)
                 tried, first = tried[hit], first[hit]
-                fooled = self.keep(chunk, change, Writing(tried, pixels[tried, first], values[first]))
-                tried, start = tried[~fooled], first[~fooled] + 1
-            standing = standing[self.count[chunk][standing] == 0]
-            if not len(standing):
-                return
+                again = np.isin(tried, self.keep(chunk, change, Writing(tried, pixels[tried, first], values[first])))
+                tried, start = tried[again], first[again] + 1
+            refuted = refuted[self.count[chunk][refuted] == 0]
+        return standing[self.count[chunk][standing] == 0]
 
-    def keep(self, chunk: slice, change: PixelChange, found: Writing) -> np.ndarray:
-        """Keep those copies that fool; return which do.
-
-        The shortcut rounds in another order than a full forward pass, which decides.
-        """
-        asarray, images = self.model.backend.asarray, change.written(found)
+    def keep(self, chunk: slice, change: PixelChange, *found: Writing) -> np.ndarray:
+        """Keep those copies that succeed; return the images of the others."""
+        asarray, places = self.model.backend.asarray, np.concatenate([writing.images for writing in found])
+        ends = np.cumsum([len(writing.images) for writing in found])
+        pieces = [slice(end - len(writing.images), end) for end, writing in zip(ends, found, strict=True)]
+        images = self.model.xp.empty((len(places), *self.model.input_shape), dtype=self.model.dtype)
+        for piece, writing in zip(pieces, found, strict=True):
+            images[piece] = change.written(writing)
         predictions = self.model.backend.to_numpy(self.model.predict(images))
-        fooled = predictions != self.labels[chunk.start + found.images]
-        which = np.flatnonzero(fooled)
-        samples, n = chunk.start + found.images[which], found.pixels.shape[1]
-        self.images[asarray(samples)] = images[asarray(which)]
-        self.predictions[samples] = predictions[which]
-        self.count[samples] = n
-        self.pixels[samples, :n] = found.pixels[which]
-        self.values[samples, :n] = found.values[which]
-        return fooled
+        succeeds = self.goal(chunk).reached(places, predictions)
+        self.images[asarray(chunk.start + places[succeeds])] = images[asarray(np.flatnonzero(succeeds))]
+        self.predictions[chunk.start + places[succeeds]] = predictions[succeeds]
+        for piece, writing in zip(pieces, found, strict=True):
+            kept, n = writing.pick(succeeds[piece]), writing.pixels.shape[1]
+            samples = chunk.start + kept.images
+            self.count[samples] = n
+            self.pixels[samples, :n], self.values[samples, :n] = kept.pixels, kept.values
+        return places[~succeeds]
+
+    def _reached(self, predictions: Array) -> Array:
+        return predictions != self.y if isinstance(self.target, str) else predictions == self.target
 
     def result(self) -> PixelAttack:
         asarray = self.model.backend.asarray
@@ -115,6 +142,7 @@ class Search:
             fooled=predictions != self.y,
             clean_correct=asarray(~wrong),
             epsilon=high - low,
+            reached=None if self.target is None else self._reached(predictions),
             count=asarray(self.count),
             pixels=asarray(self.pixels),
             values=asarray(self.values),

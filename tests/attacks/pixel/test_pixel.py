@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from minirobust.attacks.pixel.change import PixelChange, Writing, linear_depth
+from minirobust.attacks.pixel.change import Goal, PixelChange, Writing, linear_depth
 from minirobust.attacks.pixel.ranking import headroom, ranking, scores
 from minirobust.stack import Evaluation
 
@@ -102,16 +102,21 @@ def as_pixels(net, x):
     return x.reshape(len(x), -1, channels)
 
 
+def differs_from(y):
+    """Success without a target."""
+    return Goal(y, np.full(len(y), -1))
+
+
 def loops(net, x, y, pixels, order=None):
     """The definition, candidate by candidate, each a full forward pass on one image."""
-    home = net.backend.to_numpy
-    scores = abs(as_pixels(net, home(net.input_gradient(x, y)))).mean(axis=2)
+    to_numpy = net.backend.to_numpy
+    scores = abs(as_pixels(net, to_numpy(net.input_gradient(x, y)))).mean(axis=2)
     images, counts, tried = x.copy(), [], []
     fooled_at = np.zeros((pixels, len(x)), bool)
     for i in range(len(x)):
         best = sorted(range(scores.shape[1]), key=lambda p: -scores[i, p])
         count, seen = 0, 0
-        wrong = home(net.predict(x[i : i + 1]))[0] != y[i]
+        wrong = to_numpy(net.predict(x[i : i + 1]))[0] != y[i]
         for n in range(1, pixels + 1):
             channels = as_pixels(net, x).shape[2]
             for values in product(net.input_range, repeat=n * channels):
@@ -124,7 +129,7 @@ def loops(net, x, y, pixels, order=None):
                 ):
                     continue
                 seen += 1
-                if home(net.predict(candidate))[0] != y[i]:
+                if to_numpy(net.predict(candidate))[0] != y[i]:
                     images[i], count = candidate[0], n
             fooled_at[n - 1, i] = wrong or count > 0
         counts.append(count)
@@ -134,11 +139,11 @@ def loops(net, x, y, pixels, order=None):
 
 def greedy_loops(net, x, y, pixels, loss=None, shortlist=None):
     """The greedy attack by definition: the images, and which pixels were written, in order."""
-    loss, home = loss or mr.Margin(), net.backend.to_numpy
+    loss, to_numpy = loss or mr.Margin(), net.backend.to_numpy
     channels = as_pixels(net, x).shape[2]
     images, written = x.copy(), []
     for i, label in enumerate(y):
-        image, order, right = x[i : i + 1].copy(), [], home(net.predict(x[i : i + 1]))[0] == label
+        image, order, right = x[i : i + 1].copy(), [], to_numpy(net.predict(x[i : i + 1]))[0] == label
         while right and len(order) < pixels:
             best = None
             for p in shortlisted(net, image, label, loss, order, shortlist):
@@ -147,7 +152,7 @@ def greedy_loops(net, x, y, pixels, loss=None, shortlist=None):
                     as_pixels(net, candidate)[0, p] = values
                     if np.array_equal(candidate, image):
                         continue
-                    logits = home(net.logits(candidate))
+                    logits = to_numpy(net.logits(candidate))
                     fools = logits.argmax() != label
                     value = loss.value_and_gradient(logits, np.array([label]))[0][0]
                     if best is None or (fools, value) > best[:2]:
@@ -180,13 +185,13 @@ def pixels_in_order(net, attack):
 def test_it_finds_what_plain_loops_find(case):
     net, x, y = case
     pixels = 3 if as_pixels(net, x).shape[2] == 1 else 2
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     attack = mr.attacks.pixel(net, x, y, pixels)
     images, count, fooled_at, _ = loops(net, x, y, pixels)
-    np.testing.assert_array_equal(home(attack.images), images)
-    np.testing.assert_array_equal(home(attack.count), count)
-    np.testing.assert_array_equal(home(attack.fooled_at), fooled_at)
-    np.testing.assert_array_equal(home(attack.fooled), fooled_at[-1])
+    np.testing.assert_array_equal(to_numpy(attack.images), images)
+    np.testing.assert_array_equal(to_numpy(attack.count), count)
+    np.testing.assert_array_equal(to_numpy(attack.fooled_at), fooled_at)
+    np.testing.assert_array_equal(to_numpy(attack.fooled), fooled_at[-1])
 
 
 def test_the_cases_are_worth_it(backend, rng):
@@ -202,26 +207,26 @@ def test_the_cases_are_worth_it(backend, rng):
 
 def test_brute_force_finds_what_plain_loops_find(case):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     attack = mr.attacks.brute_force_pixel(net, x, y)
     expected, where = x.copy(), np.full(len(x), -1)
-    for i in np.flatnonzero(home(net.predict(x)) == y):
+    for i in np.flatnonzero(to_numpy(net.predict(x)) == y):
         for p, values in product(range(as_pixels(net, x).shape[1]), product((0, 1), repeat=as_pixels(net, x).shape[2])):
             candidate = x[i : i + 1].copy()
             as_pixels(net, candidate)[0, p] = values
-            if home(net.predict(candidate))[0] != y[i]:
+            if to_numpy(net.predict(candidate))[0] != y[i]:
                 expected[i], where[i] = candidate[0], p
                 break
-    np.testing.assert_array_equal(home(attack.images), expected)
-    np.testing.assert_array_equal(home(attack.pixels)[:, 0], where)
+    np.testing.assert_array_equal(to_numpy(attack.images), expected)
+    np.testing.assert_array_equal(to_numpy(attack.pixels)[:, 0], where)
     assert (where >= 0).any()
 
 
 def test_brute_force_never_does_worse_than_the_best_pixel(case):
     net, x, y = case
-    home = net.backend.to_numpy
-    ranked = home(mr.attacks.pixel(net, x, y, 1).fooled)
-    assert not (ranked & ~home(mr.attacks.brute_force_pixel(net, x, y).fooled)).any()
+    to_numpy = net.backend.to_numpy
+    ranked = to_numpy(mr.attacks.pixel(net, x, y, 1).fooled)
+    assert not (ranked & ~to_numpy(mr.attacks.brute_force_pixel(net, x, y).fooled)).any()
 
 
 # The greedy attack
@@ -258,10 +263,10 @@ class Downhill(mr.Margin):
 @pytest.mark.parametrize("loss", [None, mr.SoftmaxCrossEntropy(), Downhill()], ids=repr)
 def test_with_one_pixel_greedy_fools_where_brute_force_does(case, loss):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     greedy = mr.attacks.greedy_pixel(net, x, y, 1, loss=loss)
     brute = mr.attacks.brute_force_pixel(net, x, y)
-    np.testing.assert_array_equal(home(greedy.fooled), home(brute.fooled))
+    np.testing.assert_array_equal(to_numpy(greedy.fooled), to_numpy(brute.fooled))
 
 
 @pytest.mark.parametrize("shortlist", [None, 2])
@@ -320,17 +325,17 @@ def random_writing(net, rng, images, count, n):
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
     net, x, _ = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     change = PixelChange(Evaluation(net), net.check_input(x))
     writing = random_writing(net, rng, x, 40, n)
     copies = x[writing.images].copy()
     for copy, pixels, values in zip(as_pixels(net, copies), writing.pixels, writing.values, strict=True):
         copy[pixels] = values
-    np.testing.assert_array_equal(home(change.written(writing)), copies)
-    full = home(net.evaluate(copies, stop=change.depth))
-    np.testing.assert_allclose(home(change.after(writing)), full, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(home(change.logits_after(writing)), home(net.logits(copies)), rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(change.predict(writing), home(net.predict(copies)))
+    np.testing.assert_array_equal(to_numpy(change.written(writing)), copies)
+    full = to_numpy(net.evaluate(copies, stop=change.depth))
+    np.testing.assert_allclose(to_numpy(change.after(writing)), full, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(to_numpy(change.logits_after(writing)), to_numpy(net.logits(copies)), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(change.predict(writing), to_numpy(net.predict(copies)))
 
 
 def test_the_shortcut_through_saturated_units(backend, rng):
@@ -347,7 +352,7 @@ def test_the_shortcut_through_saturated_units(backend, rng):
 @pytest.mark.parametrize("n", [1, 2])
 def test_the_first_candidate_to_fool_is_the_first_in_a_loop(case, rng, n):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     channels = as_pixels(net, x).shape[2]
     values = np.array(list(product((0.0, 0.3, 1.0), repeat=n * channels)))[:40].reshape(-1, n, channels)
     pixels = np.array([[rng.permutation(as_pixels(net, x).shape[1])[:n] for _ in values] for _ in x])
@@ -358,11 +363,11 @@ def test_the_first_candidate_to_fool_is_the_first_in_a_loop(case, rng, n):
             copy = x[i : i + 1].copy()
             unchanged = (as_pixels(net, copy)[0, pixels[i, k, -1]] == values[k, -1]).all()
             as_pixels(net, copy)[0, pixels[i, k]] = values[k]
-            if not unchanged and home(net.predict(copy))[0] != y[i]:
+            if not unchanged and to_numpy(net.predict(copy))[0] != y[i]:
                 expected[m] = k
                 break
     change = PixelChange(Evaluation(net), net.check_input(x))
-    first = change.first_to_fool(images, pixels[images], values, y, start)
+    first = change.first_to_succeed(images, pixels[images], values, differs_from(y), start)
     np.testing.assert_array_equal(first, expected)
     assert (first < len(values)).any()
     assert (first == len(values)).any() or n == 2
@@ -377,19 +382,20 @@ def test_a_candidate_without_finite_logits_fools(backend, broken):
     change = PixelChange(Evaluation(net), net.check_input(x))
     for position in range(3):
         net.layers[-1].bias.value[position] = broken
-        first = change.first_to_fool(np.array([0]), np.zeros((1, 2, 1), int), np.ones((2, 1, 1)), y, np.array([1]))
+        pixels, values = np.zeros((1, 2, 1), int), np.ones((2, 1, 1))
+        first = change.first_to_succeed(np.array([0]), pixels, values, differs_from(y), np.array([1]))
         assert first == 1
         net.layers[-1].bias.value[...] = backend.asarray(bias)
 
 
 def test_the_gradient_through_the_shortcut_is_the_gradient(case):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     change = PixelChange(Evaluation(net), net.check_input(x))
     logits, gradient = change.gradient(net.backend.asarray(y), mr.SoftmaxCrossEntropy())
     gradient = change.input_gradient(gradient)
-    np.testing.assert_allclose(home(logits), home(net.logits(x)), rtol=1e-12)
-    np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(to_numpy(logits), to_numpy(net.logits(x)), rtol=1e-12)
+    np.testing.assert_allclose(to_numpy(gradient), to_numpy(net.input_gradient(x, y)), rtol=1e-12, atol=1e-15)
 
 
 def test_on_real_digits_the_shortcut_changes_no_answer(backend, digits, monkeypatch):
@@ -426,6 +432,7 @@ def test_a_full_forward_pass_has_the_last_word(backend, rng, monkeypatch):
     net = network("grey", backend)
     x, y = samples(net, rng)
     honest = mr.attacks.pixel(net, x, y)
+    monkeypatch.setattr(type(backend), "first_to_succeed", None)
     monkeypatch.setattr(PixelChange, "predict", lambda self, writing: np.full(len(writing.images), -1))
     credulous = mr.attacks.pixel(net, x, y)
     for name in ("images", "fooled", "predictions", "count", "pixels", "fooled_at"):
@@ -447,6 +454,7 @@ def candidates(backend, monkeypatch):
             seen.setdefault(len(pixels), []).append(key)
         return predict(self, writing)
 
+    monkeypatch.setattr(type(backend), "first_to_succeed", None)
     monkeypatch.setattr(PixelChange, "predict", spy)
     return seen
 
@@ -519,46 +527,46 @@ def test_the_score_is_the_mean_over_channels_of_the_absolute_gradient(backend):
 @pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
 def test_success_never_falls_as_pixels_are_added(case, attack):
     net, x, y = case
-    home = net.backend.to_numpy
-    fooled_at = home(attack(net, x, y, 2).fooled_at)
+    to_numpy = net.backend.to_numpy
+    fooled_at = to_numpy(attack(net, x, y, 2).fooled_at)
     assert (fooled_at[0] <= fooled_at[1]).all()
-    np.testing.assert_array_equal(home(attack(net, x, y, 1).fooled), fooled_at[0])
+    np.testing.assert_array_equal(to_numpy(attack(net, x, y, 1).fooled), fooled_at[0])
 
 
 @pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
 def test_what_is_reported_is_what_was_written(case, attack):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     attack = attack(net, x, y, 2)
     images = as_pixels(net, x.copy())
-    count, pixels, values = map(home, (attack.count, attack.pixels, attack.values))
+    count, pixels, values = map(to_numpy, (attack.count, attack.pixels, attack.values))
     for i, n in enumerate(count):
         images[i, pixels[i, :n]] = values[i, :n]
         assert (pixels[i, n:] == -1).all()
         assert np.isnan(values[i, n:]).all()
         assert len(set(pixels[i, :n])) == n
-    np.testing.assert_array_equal(home(attack.images), images.reshape(x.shape))
-    np.testing.assert_array_equal(home(attack.fooled), ~home(attack.clean_correct) | (count > 0))
+    np.testing.assert_array_equal(to_numpy(attack.images), images.reshape(x.shape))
+    np.testing.assert_array_equal(to_numpy(attack.fooled), ~to_numpy(attack.clean_correct) | (count > 0))
 
 
 def test_success_is_what_a_second_prediction_says_of_the_returned_images(case):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     for attack in (attack(net, x, y) for attack in ATTACKS.values()):
-        predictions = home(net.predict(attack.images))
-        np.testing.assert_array_equal(home(attack.predictions), predictions)
-        np.testing.assert_array_equal(home(attack.fooled), predictions != y)
-        np.testing.assert_array_equal(home(attack.clean_correct), home(net.predict(x)) == y)
+        predictions = to_numpy(net.predict(attack.images))
+        np.testing.assert_array_equal(to_numpy(attack.predictions), predictions)
+        np.testing.assert_array_equal(to_numpy(attack.fooled), predictions != y)
+        np.testing.assert_array_equal(to_numpy(attack.clean_correct), to_numpy(net.predict(x)) == y)
 
 
 def test_images_wrong_beforehand_are_returned_as_they_came(case):
     net, x, y = case
-    home = net.backend.to_numpy
-    wrong = home(net.predict(x)) != y
+    to_numpy = net.backend.to_numpy
+    wrong = to_numpy(net.predict(x)) != y
     for attack in (attack(net, x, y) for attack in ATTACKS.values()):
-        np.testing.assert_array_equal(home(attack.images)[wrong], x[wrong])
-        assert home(attack.fooled_at)[:, wrong].all()
-        assert not home(attack.count)[wrong].any()
+        np.testing.assert_array_equal(to_numpy(attack.images)[wrong], x[wrong])
+        assert to_numpy(attack.fooled_at)[:, wrong].all()
+        assert not to_numpy(attack.count)[wrong].any()
     assert wrong.any()
 
 
@@ -573,7 +581,7 @@ def test_all_wrong_beforehand(backend, rng):
 
 def test_the_chunk_size_changes_nothing(case, monkeypatch, pass_together):
     net, x, y = case
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     attacks = []
     for chunk, batch in ((500, 64), (7, 3), (1, 1)):
         pass_together(net, chunk)
@@ -582,7 +590,7 @@ def test_the_chunk_size_changes_nothing(case, monkeypatch, pass_together):
     for others in attacks[1:]:
         for one, other in zip(attacks[0], others, strict=True):
             for name in ("images", "fooled", "predictions", "clean_correct", "count", "pixels", "values", "fooled_at"):
-                np.testing.assert_array_equal(home(getattr(one, name)), home(getattr(other, name)))
+                np.testing.assert_array_equal(to_numpy(getattr(one, name)), to_numpy(getattr(other, name)))
 
 
 @pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
@@ -615,7 +623,7 @@ def test_another_input_range(backend, rng):
 def test_any_model_can_be_attacked(case, attack):
     """One of which nothing but logits and gradients is known gets the same images."""
     net, x, y = case
-    model, home = Evaluation(net), net.backend.to_numpy
+    model, to_numpy = Evaluation(net), net.backend.to_numpy
     foreign = SimpleNamespace(
         logits=model.logits,
         gradient=model.gradient,
@@ -625,7 +633,7 @@ def test_any_model_can_be_attacked(case, attack):
         backend=net.backend,
         dtype=net.dtype,
     )
-    np.testing.assert_array_equal(home(attack(foreign, x, y).images), home(attack(net, x, y).images))
+    np.testing.assert_array_equal(to_numpy(attack(foreign, x, y).images), to_numpy(attack(net, x, y).images))
 
 
 def test_every_candidate_counts_as_a_query(backend):
@@ -642,25 +650,25 @@ def test_every_candidate_counts_as_a_query(backend):
 def test_another_loss(backend, rng):
     net = network("colour", backend)
     x, y = samples(net, rng)
-    home = backend.to_numpy
+    to_numpy = backend.to_numpy
     attack = mr.attacks.pixel(net, x, y, 1, loss=mr.Margin())
-    scores = abs(as_pixels(net, home(net.input_gradient(x, y, mr.Margin())))).mean(axis=2)
-    fell = home(attack.count) > 0
-    np.testing.assert_array_equal(home(attack.pixels)[fell, 0], scores.argmax(axis=1)[fell])
+    scores = abs(as_pixels(net, to_numpy(net.input_gradient(x, y, mr.Margin())))).mean(axis=2)
+    fell = to_numpy(attack.count) > 0
+    np.testing.assert_array_equal(to_numpy(attack.pixels)[fell, 0], scores.argmax(axis=1)[fell])
     assert fell.any()
 
 
 def test_it_leaves_no_trace(case):
     net, x, y = case
-    home = net.backend.to_numpy
-    before = x.copy(), home(net.parameters).tobytes(), home(net.gradients).tobytes()
+    to_numpy = net.backend.to_numpy
+    before = x.copy(), to_numpy(net.parameters).tobytes(), to_numpy(net.gradients).tobytes()
     net.training = True
     for attack in ATTACKS.values():
         attack(net, x, y)
     assert net.training
     np.testing.assert_array_equal(x, before[0])
-    assert home(net.parameters).tobytes() == before[1]
-    assert home(net.gradients).tobytes() == before[2]
+    assert to_numpy(net.parameters).tobytes() == before[1]
+    assert to_numpy(net.gradients).tobytes() == before[2]
     assert not any(name in vars(layer) for layer in net.layers for name in layer.saved)
 
 
