@@ -4,6 +4,7 @@ project = "minirobust"
 author = "minirobust developers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 exclude_patterns = ["images"]
+myst_heading_anchors = 3
 html_theme = "alabaster"
 html_static_path = []
 autodoc_member_order = "bysource"

@@ -25,7 +25,8 @@ from minirobust.network import Network
 from minirobust.nonfinite import NonFiniteError
 from minirobust.optimizers import SGD, Adam, Momentum
 from minirobust.samples import batches
-from minirobust.saving.checkpoint import CheckpointError, load, save
+from minirobust.saving.checkpoint import load, save
+from minirobust.saving.sealed import CheckpointError
 from minirobust.training import epochs, fit
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "audit",
     "backend",
     "batches",
+    "certify",
     "epochs",
     "fit",
     "foreign",
@@ -74,8 +76,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import `foreign` and `study` when they are first used; the study needs `data_loaders`, nothing else here does."""
-    if name not in ("foreign", "study"):
+    """Import what is rarely used, or needs `data_loaders`, when it is first used; look up the version then, too."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("minirobust")
+    if name not in ("certify", "foreign", "study"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
@@ -83,5 +89,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return all names, those that are not imported yet among them."""
-    return sorted({*globals(), *__all__})
+    """Return the public names, those that are not imported yet among them."""
+    return [*__all__, "__version__"]

@@ -13,11 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from minirobust.backend import BackendError
-from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE
+from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE, degrade_output, echo
 from minirobust.nonfinite import NonFiniteError
 
 try:
-    from minirobust.commands import data, study
+    from minirobust.commands import classroom, data, study
     from minirobust.commands.attack import attack
     from minirobust.commands.audit import audit
     from minirobust.commands.gradcheck import gradcheck
@@ -53,8 +53,6 @@ class Program(TyperGroup):
             end(ctx, str(error) or "interrupted", INTERRUPTED)
         except NonFiniteError as error:
             end(ctx, str(error), NO)
-        except BrokenPipeError:
-            raise  # whoever read the output has seen enough: typer ends without a word
         except OSError as error:
             end(ctx, f"{error.filename}: {error.strerror}" if error.filename else str(error), UNUSABLE)
         except (ValueError, TypeError, BackendError, ModuleNotFoundError) as error:
@@ -64,18 +62,19 @@ class Program(TyperGroup):
 def end(context: Any, sentence: str, code: int) -> NoReturn:
     """Says why on the error stream, with a traceback if that is asked for, and ends with this exit code."""
     if context.params["debug"]:
-        traceback.print_exc()
-    typer.echo(f"minirobust: {sentence}", err=True)
+        echo(traceback.format_exc(), err=True, nl=False)
+    echo(f"minirobust: {sentence}", err=True)
     raise typer.Exit(code) from None
 
 
 def main() -> None:
-    """Runs the command; a mistake in minirobust itself shows where it happened."""
+    """Run the command; a mistake in minirobust itself shows where it happened."""
+    degrade_output()
     try:
         app(prog_name="minirobust")
     except Exception:
-        traceback.print_exc()
-        typer.echo("minirobust: this is a mistake in minirobust, not in what it was given", err=True)
+        echo(traceback.format_exc(), err=True, nl=False)
+        echo("minirobust: this is a mistake in minirobust, not in what it was given", err=True)
         sys.exit(FAULT)
 
 
@@ -88,6 +87,7 @@ app = typer.Typer(
     cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"{EXIT_CODES}\n\n{examples('info', 'train digits -o net.h5', 'attack net.h5', 'audit net.h5')}",
 )
 
@@ -173,3 +173,7 @@ study_app.command("resume", epilog=examples("study resume results/mnist --worker
 study_app.command("status", epilog=examples("study status results/mnist"))(study.status)
 study_app.command("figures", epilog=examples("study figures results/mnist results/svhn"))(study.figures)
 app.command(rich_help_panel=STUDY, epilog=examples("report results/mnist results/svhn"))(study.report)
+
+# The classroom
+
+app.add_typer(classroom.app, name="class", help="Work on assignments, and grade them.", rich_help_panel="The classroom")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minirobust.validation import number
+from minirobust.measures.regimes import temperature_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,24 @@ COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
 UNKNOWN = "#DDDDDD"  # a cell without a number
+
+__all__ = [
+    "adversarial_rows",
+    "attack_history",
+    "circle_pixels",
+    "class_temperature_map",
+    "class_temperature_maps",
+    "image_row",
+    "learning_curve",
+    "regimes_over_epochs",
+    "robustness_over_epsilon",
+    "training_story",
+]
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
 
 
 def learning_curve(axes: Axes, loss: Sequence[float], accuracy: Sequence[float], robustness: Sequence[float]) -> None:
@@ -151,23 +169,6 @@ def attack_history(axes: Axes, *attacks: Attack, labels: Sequence[str]) -> None:
     _legend_below(axes)
 
 
-def temperature_label(temperature: float) -> str:
-    """A temperature as the study writes it: a power of two below 1 as a fraction, any other number as it is.
-
-    Examples
-    --------
-    >>> [temperature_label(T) for T in (1 / 64, 0.5, 1.0, 16, 0.3)]
-    ['1/64', '1/2', '1', '16', '0.3']
-
-    Raises
-    ------
-    ValueError
-        If it is not a finite number above 0.
-    """
-    numerator, denominator = float(number("temperature_label", "temperature", temperature, 0)).as_integer_ratio()
-    return f"1/{denominator}" if numerator == 1 < denominator else f"{temperature:g}"
-
-
 def class_temperature_map(
     axes: Axes,
     values: np.ndarray,
@@ -193,7 +194,7 @@ def class_temperature_map(
     values : ndarray of float, shape (classes, temperatures)
         NaN where there is nothing to say.
     temperatures : sequence of float
-        Of the columns, labelled by `temperature_label`.
+        Of the columns, labelled by `minirobust.measures.regimes.temperature_label`.
     class_names : sequence of str
         Of the rows.
     title : str, optional

@@ -71,7 +71,7 @@ def repeat(step: Callable[[Array], Array], batches: Sequence[Array], before: Sna
         total += loss
         if not is_finite(network, optimizer, total):
             begin.restore()
-            loss = float(network.backend.to_numpy(loss))
-            broken = "the optimizer's step overflowed" if math.isfinite(loss) else f"the loss is {loss}"
+            value = float(network.backend.to_numpy(loss))
+            broken = "the optimizer's step overflowed" if math.isfinite(value) else f"the loss is {value}"
             raise NonFiniteError(f"epoch {epoch}, batch {number + 1}: {record.origin() or broken}")
     return total

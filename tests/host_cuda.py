@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
-import numpy
+import numpy as np
 from strict_backend import DeviceArray, StrictModule
 
 from minirobust.backend import NumpyBackend
@@ -49,7 +49,7 @@ class Argument:
 
     def passed(self, value, kind):
         """`value` as ctypes passes it.  Raises TypeError if it is not, to the byte, what the kernel expects."""
-        dtype = numpy.dtype(DTYPES[kind if self.kind == "T" else self.kind])
+        dtype = np.dtype(DTYPES[kind if self.kind == "T" else self.kind])
         expected = f"{self.name}: expected {'an array' if self.array else 'a number'} of {dtype}, got {value!r}"
         if self.array:
             if not isinstance(value, DeviceArray) or value.dtype != dtype:
@@ -57,9 +57,9 @@ class Argument:
             if not value._host.flags.c_contiguous:
                 raise TypeError(f"{self.name}: expected a contiguous array, got strides {value._host.strides}")
             return ctypes.c_void_p(value._host.ctypes.data)
-        if not isinstance(value, numpy.generic) or value.dtype != dtype:
+        if not isinstance(value, np.generic) or value.dtype != dtype:
             raise TypeError(expected)
-        return numpy.ctypeslib.as_ctypes_type(dtype)(value.item())
+        return np.ctypeslib.as_ctypes_type(dtype)(value.item())
 
 
 def kernels(text):
@@ -182,19 +182,19 @@ class ElementwiseKernel:
             raise TypeError(f"{self.name}: wrong number of arguments, {len(values)}")
         arrays = [value for value in values if isinstance(value, DeviceArray)]
         for value in values:
-            if not isinstance(value, DeviceArray | float | int | numpy.generic):
+            if not isinstance(value, DeviceArray | float | int | np.generic):
                 raise TypeError(f"{self.name}: unsupported type {type(value)}")
         if len({array.dtype for array in arrays}) != 1:
             raise TypeError(f"{self.name}: type is mismatched, {arrays}")
         dtype = arrays[0].dtype
-        shape = numpy.broadcast_shapes(*(array.shape for array in arrays))
-        results = values[len(self.inputs) :] or [DeviceArray(numpy.empty(shape, dtype)) for _ in self.outputs]
+        shape = np.broadcast_shapes(*(array.shape for array in arrays))
+        results = values[len(self.inputs) :] or [DeviceArray(np.empty(shape, dtype)) for _ in self.outputs]
         if any(not isinstance(result, DeviceArray) or result.shape != shape for result in results):
             raise ValueError(f"{self.name}: out shape is mismatched, expected {shape}, got {results}")
         hosts = [value._host if isinstance(value, DeviceArray) else value for value in values[: len(self.inputs)]]
-        hosts = [numpy.broadcast_to(numpy.asarray(host, dtype), shape) for host in hosts]
+        hosts = [np.broadcast_to(np.asarray(host, dtype), shape) for host in hosts]
         copies = [DeviceArray(host.copy()) for host in (*hosts, *(result._host for result in results))]
-        size = numpy.int64(copies[0].size)
+        size = np.int64(copies[0].size)
         kind = {"f": "float", "d": "double"}[dtype.char]
         self.library.launch(f"elementwise_{self.name}", kind, (-(-int(size) // 128),), (128,), (size, *copies))
         for result, copied in zip(results, copies[len(self.inputs) :], strict=True):
@@ -208,10 +208,10 @@ class HostModule(StrictModule):
     def __init__(self, library):
         super().__init__()
         for name in FUNCTIONS:
-            setattr(self, name, self._on_device(getattr(numpy, name)))
-        self.add.reduce = self._on_device(numpy.add.reduce)
+            setattr(self, name, self._on_device(getattr(np, name)))
+        self.add.reduce = self._on_device(np.add.reduce)
         self.lib = self.stride_tricks = self
-        self.sliding_window_view = self._on_device(numpy.lib.stride_tricks.sliding_window_view)
+        self.sliding_window_view = self._on_device(np.lib.stride_tricks.sliding_window_view)
         self.RawModule = partial(RawModule, library)
         self.ElementwiseKernel = partial(ElementwiseKernel, library)
 
@@ -229,7 +229,7 @@ class HostCudaBackend(CupyBackend):
         return "CUDA kernels compiled for the host"
 
     def to_numpy(self, array):
-        return array._host.copy() if self.owns(array) else numpy.asarray(array)
+        return array._host.copy() if self.owns(array) else np.asarray(array)
 
     def random(self, shape, key, dtype):
         return DeviceArray(NumpyBackend.random(self, shape, key, dtype))

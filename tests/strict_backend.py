@@ -7,7 +7,7 @@ device arrays, or stop a device to look at a number, fails.  Moving is possible 
 
 import operator
 
-import numpy
+import numpy as np
 
 from minirobust.backend import BACKENDS, NumpyBackend, get
 
@@ -43,7 +43,7 @@ def to_host(value):
     """Unwraps device arrays inside an argument; host arrays are refused."""
     if isinstance(value, DeviceArray):
         return value._host
-    if isinstance(value, numpy.ndarray):
+    if isinstance(value, np.ndarray):
         raise TypeError(f"host and device arrays mixed: got a numpy.ndarray of shape {value.shape}")
     if isinstance(value, tuple):
         return tuple(map(to_host, value))
@@ -52,8 +52,8 @@ def to_host(value):
 
 def to_device(value):
     """Wraps what NumPy returned; even a single number stays on the device."""
-    if isinstance(value, numpy.ndarray | numpy.generic):
-        return DeviceArray(numpy.asarray(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return DeviceArray(np.asarray(value))
     return value
 
 
@@ -90,7 +90,7 @@ class DeviceArray:
     def __getitem__(self, key):
         key = to_host(key)
         for part in key if isinstance(key, tuple) else (key,):
-            if isinstance(part, numpy.ndarray) and part.dtype.kind == "b":
+            if isinstance(part, np.ndarray) and part.dtype.kind == "b":
                 raise TypeError("implicit transfer from the device: the shape of x[mask] depends on the mask")
         return to_device(self._host[key])
 
@@ -161,9 +161,9 @@ class StrictModule:
 
     def __init__(self):
         for name in FUNCTIONS:
-            setattr(self, name, self._on_device(getattr(numpy, name)))
-        self.add.reduce = self._on_device(numpy.add.reduce)
-        self.asarray = lambda array: array if isinstance(array, DeviceArray) else to_device(numpy.array(array))
+            setattr(self, name, self._on_device(getattr(np, name)))
+        self.add.reduce = self._on_device(np.add.reduce)
+        self.asarray = lambda array: array if isinstance(array, DeviceArray) else to_device(np.array(array))
 
     @staticmethod
     def _on_device(function):
@@ -196,7 +196,7 @@ class StrictBackend(NumpyBackend):
 
     def to_numpy(self, array):
         if not isinstance(array, DeviceArray):
-            return numpy.asarray(array)
+            return np.asarray(array)
         self.transfers += 1
         return array._host.copy()
 

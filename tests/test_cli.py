@@ -6,10 +6,11 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import version
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 import typer
+from typer.models import OptionInfo
 from typer.testing import CliRunner
 
 import minirobust as mr
@@ -52,6 +53,16 @@ def test_the_commands_are_those_that_are_documented():
         "attack",
         "audit",
         "gradcheck",
+        "class list",
+        "class start",
+        "class lesson",
+        "class check",
+        "class grade",
+        "class results",
+        "class similar",
+        "class export",
+        "class new",
+        "class validate",
         "study run",
         "study resume",
         "study status",
@@ -187,7 +198,41 @@ def test_whoever_stops_reading_gets_no_message():
         [sys.executable, "-m", "minirobust", "data", "list"], stdout=writer, stderr=subprocess.PIPE, text=True
     )
     os.close(writer)
-    assert (result.returncode, result.stderr) == (1, "")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def callbacks(app):
+    """The functions behind all commands."""
+    for command in app.registered_commands:
+        yield command.callback
+    for group in app.registered_groups:
+        yield from callbacks(group.typer_instance)
+
+
+def test_every_option_names_itself():
+    """Some versions of typer take the `metavar` of an option without a name for its name."""
+    unnamed = [
+        f"{function.__name__}: {name}"
+        for function in callbacks(cli.app)
+        for name, hint in get_type_hints(function, include_extras=True).items()
+        for found in getattr(hint, "__metadata__", ())
+        # typer takes the first name for the default until it sees that the default is elsewhere.
+        if isinstance(found, OptionInfo) and not str(found.default).startswith("--")
+    ]
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("words", [[], ["attack"], ["study"], ["study", "run"]])
+def test_help_has_a_short_form(words):
+    assert run(*words, "-h").stdout == run(*words, "--help").stdout
+
+
+@pytest.mark.parametrize("command", ["attack", "audit"])
+def test_a_number_that_is_none_is_refused(command):
+    refused = run(command, "x.h5", "--epsilon", "8/0")
+    assert refused.exit_code == 2
+    assert "expected a number such as 0.25" in refused.stderr
+    assert "--epsilon" in refused.stderr
 
 
 def test_choices_are_those_of_the_library():
@@ -196,7 +241,7 @@ def test_choices_are_those_of_the_library():
     assert set(get_args(arguments.Model)) == set(MODELS)
     assert set(get_args(get_args(arguments.BackendName)[0])) == {"auto", *backend.BACKENDS} - {"strict"}
     exported = {name for name in mr.attacks.__all__ if name[0].islower()}
-    helpers = {"annealed", "averaged", "differences", "expectation", "smoothed", "minimal_epsilon"}
+    helpers = {"annealed", "averaged", "differences", "expectation", "smoothed", "minimal_epsilon", "voting"}
     assert set(get_args(attack.AttackName)) == {name.replace("_", "-") for name in exported - helpers}
     (budget,) = (p for p in ALL[("audit",)].params if p.name == "budget")
     assert run("audit", "x.h5", "--budget", "nope").exit_code == 2

@@ -18,8 +18,8 @@ import minirobust
 from minirobust.cli import app
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOUR = ROOT / "docs" / "tour.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
     module.name
     for package in (minirobust, data_loaders)
@@ -48,7 +48,7 @@ def test_links_and_commands_name_what_exists(page):
 
 
 def test_the_debugger_session_is_what_pdb_prints():
-    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", TOUR.read_text(), re.MULTILINE | re.DOTALL)
     script, lines = session[0], session[1].splitlines()
     commands = [line.removeprefix("(Pdb) ") for line in lines if line.startswith("(Pdb) ")]
     shown = [line for line in lines if not line.startswith("(Pdb) ")]
@@ -66,7 +66,7 @@ def test_the_debugger_session_is_what_pdb_prints():
 
 def test_the_gradcheck_report_is_what_the_example_prints():
     script = "examples/own_layer.py"
-    (shown,) = re.findall(rf"^\$ python {script}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(rf"^\$ python {script}\n(.*?)^```", TOUR.read_text(), re.MULTILINE | re.DOTALL)
     ran = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     # The last digits of relative errors depend on the machine.
     assert re.sub(r"\d+", "#", shown) in re.sub(r"\d+", "#", ran.stdout)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -27,7 +28,16 @@ def test_importing_loads_no_data_loaders_and_no_study():
 
 def test_every_public_name_is_there():
     assert all(hasattr(mr, name) for name in mr.__all__)
-    assert set(mr.__all__) <= set(dir(mr))
+
+
+def test_completion_offers_public_names_only():
+    assert set(dir(mr)) == {*mr.__all__, "__version__"}
+    assert set(dir(mr.plots)) == set(mr.plots.__all__)
+    assert all(callable(getattr(mr.plots, name)) for name in mr.plots.__all__)
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert mr.__version__ == version("minirobust")
 
 
 def test_the_study_is_imported_when_it_is_used():

@@ -213,10 +213,16 @@ def test_dlr_without_a_denominator_is_the_difference_alone(z, y, target, value, 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("z", [0.1, -3, 0, 1e30])
-def test_equal_logits_have_no_scale_free_gradient(z, dtype, backend):
+def test_equal_logits_have_the_gradient_of_cross_entropy(z, dtype, backend):
     value, gradient = computed(mr.ScaleFree(), backend, np.full((2, 10), z, dtype), np.array([0, 7]))
     np.testing.assert_allclose(value, math.log(10), rtol=1e-6)
-    assert not gradient.any()
+    np.testing.assert_allclose(gradient, 0.1 - np.eye(10)[[0, 7]], rtol=1e-6)
+
+
+def test_logits_that_are_almost_equal_have_a_finite_scale_free_gradient(backend):
+    _, gradient = computed(mr.ScaleFree(), backend, np.array([[4e-44, 1e-44, 0]], "float32"), np.array([0]))
+    assert np.isfinite(gradient).all()
+    assert gradient[0].any()
 
 
 def test_scale_free_cross_entropy_by_hand(backend):

@@ -129,8 +129,8 @@ def test_wrong_labels(net, x, labels, error, message):
 
 
 def test_labels_as_a_list(net, x, y):
-    home = net.backend.to_numpy
-    np.testing.assert_array_equal(home(net.input_gradient(x, list(y))), home(net.input_gradient(x, y)))
+    to_numpy = net.backend.to_numpy
+    np.testing.assert_array_equal(to_numpy(net.input_gradient(x, list(y))), to_numpy(net.input_gradient(x, y)))
 
 
 def test_a_network_that_ends_in_softmax_has_no_logits(x, y):

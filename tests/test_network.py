@@ -34,9 +34,9 @@ def y():
 
 def state(net):
     """Everything that attacks and predictions must leave alone."""
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     draws = [layer.draws for layer in net.layers]
-    return home(net.parameters).tobytes(), home(net.gradients).tobytes(), draws, net.training
+    return to_numpy(net.parameters).tobytes(), to_numpy(net.gradients).tobytes(), draws, net.training
 
 
 # Building
@@ -49,15 +49,15 @@ def test_sizes_are_inferred(net):
 
 
 def test_all_parameters_are_views_into_one_array(net):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     net.parameters[...] = net.backend.asarray(np.arange(float(net.parameters.size)))
     net.gradients[...] = net.backend.asarray(-np.arange(float(net.parameters.size)))
-    values = [home(p.value).ravel() for layer in net.layers for p in layer.parameters]
-    grads = [home(p.grad).ravel() for layer in net.layers for p in layer.parameters]
+    values = [to_numpy(p.value).ravel() for layer in net.layers for p in layer.parameters]
+    grads = [to_numpy(p.grad).ravel() for layer in net.layers for p in layer.parameters]
     np.testing.assert_array_equal(np.concatenate(values), np.arange(net.parameters.size))
     np.testing.assert_array_equal(np.concatenate(grads), -np.arange(net.parameters.size))
     net.layers[1].weight.value[0, 0] = 99.0
-    assert home(net.parameters)[0] == 99
+    assert to_numpy(net.parameters)[0] == 99
 
 
 def test_a_parameter_cannot_be_parted_from_the_optimizer(net):
@@ -130,46 +130,48 @@ def test_what_comes_out_stays_on_the_backend(net, x, y):
 
 
 def test_gradients_are_overwritten_not_accumulated(net, x):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     logits = net.forward(x)
-    first = home(net.backward(logits)), home(net.gradients).copy()
-    second = home(net.backward(logits)), home(net.gradients).copy()
+    first = to_numpy(net.backward(logits)), to_numpy(net.gradients).copy()
+    second = to_numpy(net.backward(logits)), to_numpy(net.gradients).copy()
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])
 
 
 def test_training_skips_the_input_gradient_and_finds_the_same_parameter_gradients(net, x, monkeypatch):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     logits = net.forward(x)
     net.backward(logits)
-    expected = home(net.gradients).copy()
+    expected = to_numpy(net.gradients).copy()
     net.gradients[...] = 0
     for layer in net.layers[:2]:
         monkeypatch.setattr(type(layer), "input_gradient", lambda self, grad_y: pytest.fail("not needed"))
     net.layers[4].__class__ = type("Top", (mr.Dense,), {"input_gradient": lambda self, g: g @ self.weight.value.T})
     assert net.backward(logits, input_gradient=False) is None
-    np.testing.assert_array_equal(home(net.gradients), expected)
+    np.testing.assert_array_equal(to_numpy(net.gradients), expected)
 
 
 def test_the_input_gradient_is_that_of_the_summed_loss_for_every_sample(net, x, y):
-    home = net.backend.to_numpy
-    whole = home(net.input_gradient(x, y))
+    to_numpy = net.backend.to_numpy
+    whole = to_numpy(net.input_gradient(x, y))
     assert whole.shape == x.shape
     for i in range(len(x)):
-        np.testing.assert_allclose(home(net.input_gradient(x[i : i + 1], y[i : i + 1])), whole[i : i + 1], rtol=1e-12)
+        np.testing.assert_allclose(
+            to_numpy(net.input_gradient(x[i : i + 1], y[i : i + 1])), whole[i : i + 1], rtol=1e-12
+        )
     net.forward(x)
     through_backward = net.backward(LOSS.value_and_gradient(net.forward(x), y)[1])
-    np.testing.assert_allclose(whole, home(through_backward), rtol=1e-12)
+    np.testing.assert_allclose(whole, to_numpy(through_backward), rtol=1e-12)
 
 
 def test_logits_come_with_the_input_gradient(net, x, y, pass_together):
-    home = net.backend.to_numpy
-    expected = home(net.logits(x)), home(net.input_gradient(x, y, mr.Margin()))
+    to_numpy = net.backend.to_numpy
+    expected = to_numpy(net.logits(x)), to_numpy(net.input_gradient(x, y, mr.Margin()))
     for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
-        np.testing.assert_array_equal(home(array), other)
+        np.testing.assert_array_equal(to_numpy(array), other)
     pass_together(net, 3)
     for array, other in zip(net.logits_and_input_gradient(x, y, mr.Margin()), expected, strict=True):
-        np.testing.assert_allclose(home(array), other, rtol=1e-12)
+        np.testing.assert_allclose(to_numpy(array), other, rtol=1e-12)
 
 
 def test_the_input_gradient_computes_no_parameter_gradient(net, x, y, monkeypatch):
@@ -185,10 +187,10 @@ def test_the_input_gradient_of_another_loss(net, x, y):
 
 def test_chunks_change_nothing(net, rng, pass_together):
     x, y = rng.random((11, 4, 5, 1)), rng.integers(0, 3, 11)
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
 
     def everything():
-        return [home(a) for a in (net.predict(x), net.predict_proba(x), net.hidden(x), net.input_gradient(x, y))]
+        return [to_numpy(a) for a in (net.predict(x), net.predict_proba(x), net.hidden(x), net.input_gradient(x, y))]
 
     whole = everything()
     pass_together(net, 4)
@@ -222,23 +224,23 @@ def test_the_mode_survives_a_loss_that_fails(net, x, y):
 
 
 def test_forward_can_start_in_the_middle(net, x):
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     hidden = net.hidden(x)
     assert hidden.shape == (6, 7)
-    np.testing.assert_allclose(home(net.forward(hidden, start=2)), home(net.forward(x)), rtol=1e-12)
+    np.testing.assert_allclose(to_numpy(net.forward(hidden, start=2)), to_numpy(net.forward(x)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("middle", [0, 1, 3, 5])
 def test_any_stretch_of_layers_can_be_evaluated(net, x, middle):
     """Layer by layer by hand; and two stretches make the whole."""
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     by_hand = net.check_input(x)
     for layer in net.layers[:middle]:
         by_hand = layer.forward(by_hand)
     below = net.copy().evaluate(x, stop=middle)
-    np.testing.assert_array_equal(home(below), home(by_hand))
+    np.testing.assert_array_equal(to_numpy(below), to_numpy(by_hand))
     if middle < len(net.layers):
-        np.testing.assert_array_equal(home(net.evaluate(below, start=middle)), home(net.logits(x)))
+        np.testing.assert_array_equal(to_numpy(net.evaluate(below, start=middle)), to_numpy(net.logits(x)))
 
 
 @pytest.mark.parametrize(("start", "stop"), [(3, 2), (0, -1), (0, 6), (5, None), (-1, None)])
@@ -249,29 +251,29 @@ def test_a_stretch_of_layers_that_are_not_there(net, x, start, stop):
 
 def test_the_gradient_with_respect_to_a_hidden_layer(net, x, y):
     """The chain rule: back through the layers below it, it becomes the input's."""
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     logits, gradient = net.logits_and_input_gradient(net.hidden(x), y, start=2)
-    np.testing.assert_array_equal(home(gradient), home(net.input_gradient(net.hidden(x), y, start=2)))
-    np.testing.assert_array_equal(home(logits), home(net.logits(x)))
+    np.testing.assert_array_equal(to_numpy(gradient), to_numpy(net.input_gradient(net.hidden(x), y, start=2)))
+    np.testing.assert_array_equal(to_numpy(logits), to_numpy(net.logits(x)))
     for layer in reversed(net.layers[:2]):
         gradient = layer.input_gradient(gradient)
-    np.testing.assert_allclose(home(gradient), home(net.input_gradient(x, y)), rtol=1e-12)
+    np.testing.assert_allclose(to_numpy(gradient), to_numpy(net.input_gradient(x, y)), rtol=1e-12)
 
 
 def test_hidden_is_what_enters_the_last_activation(net, x):
     dense = net.layers[1]
-    home = net.backend.to_numpy
-    expected = x.reshape(6, 20) @ home(dense.weight.value) + home(dense.bias.value)
-    np.testing.assert_allclose(home(net.hidden(x)), expected, rtol=1e-12)
+    to_numpy = net.backend.to_numpy
+    expected = x.reshape(6, 20) @ to_numpy(dense.weight.value) + to_numpy(dense.bias.value)
+    np.testing.assert_allclose(to_numpy(net.hidden(x)), expected, rtol=1e-12)
 
 
 def test_of_several_activations_the_last_one_counts(backend, rng):
     layers = [mr.Dense(5), mr.Tanh(), mr.Dense(4), mr.TemperatureSigmoid(0.5), mr.Dense(3)]
     net = mr.Network(layers, (2,), backend=backend, dtype="float64")
     x = rng.random((6, 2))
-    home = net.backend.to_numpy
-    first, second = (home(layers[place].weight.value) for place in (0, 2))
-    np.testing.assert_allclose(home(net.hidden(x)), np.tanh(x @ first) @ second, rtol=1e-12)  # biases are 0 yet
+    to_numpy = net.backend.to_numpy
+    first, second = (to_numpy(layers[place].weight.value) for place in (0, 2))
+    np.testing.assert_allclose(to_numpy(net.hidden(x)), np.tanh(x @ first) @ second, rtol=1e-12)  # biases are 0 yet
     assert net.last_activation is layers[3]
 
 
@@ -330,11 +332,11 @@ def test_a_network_is_not_pickled(net):
 
 
 def test_a_network_moves_between_backends_and_dtypes(net, x):
-    home = net.to("numpy", dtype="float32")
-    assert home.parameters.dtype == "float32"
-    assert isinstance(home.parameters, np.ndarray)
-    np.testing.assert_allclose(home.predict_proba(x), net.backend.to_numpy(net.predict_proba(x)), rtol=1e-5)
-    back = home.to(net.backend, dtype="float64")
+    to_numpy = net.to("numpy", dtype="float32")
+    assert to_numpy.parameters.dtype == "float32"
+    assert isinstance(to_numpy.parameters, np.ndarray)
+    np.testing.assert_allclose(to_numpy.predict_proba(x), net.backend.to_numpy(net.predict_proba(x)), rtol=1e-5)
+    back = to_numpy.to(net.backend, dtype="float64")
     assert back.backend is net.backend
 
 

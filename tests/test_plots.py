@@ -115,13 +115,13 @@ def test_attacks_without_a_history_or_a_label_are_refused(axes):
     [(1 / 64, "1/64"), (0.5, "1/2"), (1, "1"), (np.float32(16), "16"), (np.float32(0.25), "1/4"), (0.1, "0.1")],
 )
 def test_a_temperature_is_written_as_the_study_writes_it(temperature, label):
-    assert mr.plots.temperature_label(temperature) == label
+    assert mr.regimes.temperature_label(temperature) == label
 
 
 @pytest.mark.parametrize("temperature", [0, -1, np.nan, np.inf, "1"])
 def test_what_is_no_temperature_has_no_label(temperature):
     with pytest.raises(ValueError, match="temperature_label: expected temperature in"):
-        mr.plots.temperature_label(temperature)
+        mr.regimes.temperature_label(temperature)
 
 
 TEMPERATURES = [2.0**k for k in range(-6, 5)]

@@ -85,7 +85,7 @@ def calls(stopped, folder):
 
 @pytest.fixture(scope="module")
 def mlp_backward():
-    """The session that README shows: from ``net.backward(...)`` to the next line."""
+    """The session that docs/tour.md shows: from ``net.backward(...)`` to the next line."""
     return stops_in_backward("step_through_backprop.py")
 
 
@@ -129,8 +129,8 @@ def test_stepping_back_through_the_cnn_visits_the_kernels_in_order(cnn_backward)
     assert kernels == [
         *("max_pool_gradient", "window_positions"),
         "sigmoid_derivative",
-        *("conv2d_parameter_gradients", "_pieces", "chunks", "im2col", "pad", "output_size", "chunks"),
-        *("conv2d_input_gradient", "_pieces", "chunks", "col2im", "output_size", "window_positions", "chunks"),
+        *("conv2d_parameter_gradients", "_conv_chunks", "chunks", "im2col", "pad", "output_size", "chunks"),
+        *("conv2d_input_gradient", "_conv_chunks", "chunks", "col2im", "output_size", "window_positions", "chunks"),
     ]
 
 
@@ -142,7 +142,7 @@ def test_stepping_forward_through_the_cnn_visits_layers_and_kernels_in_order(cnn
     ]
     kernels = [function for function, _ in groupby(stop.function for stop in calls(cnn_forward, "backend"))]
     assert kernels == [
-        *("conv2d", "output_size", "_pieces", "chunks", "im2col", "pad", "output_size", "chunks"),
+        *("conv2d", "output_size", "_conv_chunks", "chunks", "im2col", "pad", "output_size", "chunks"),
         "sigmoid",
         *("max_pool", "pad", "output_size", "window_positions"),
     ]

@@ -41,11 +41,13 @@ TestSet = Annotated[
         autocompletion=dataset_names,
     ),
 ]
-Samples = Annotated[int, typer.Option(min=1, help="How many test images, from the first.")]
+Samples = Annotated[int, typer.Option("--samples", min=1, help="How many test images, from the first.")]
 BackendName = Annotated[Literal["auto", "numpy", "numba", "cupy"], typer.Option("--backend", help="Where to compute.")]
 Model = Literal["mlp", "cnn"]
 DType = Literal["float32", "float64"]
-Temperature = Annotated[float, typer.Option(metavar="T", parser=number, help="Of the sigmoids, also as 1/64.")]
+Temperature = Annotated[
+    float, typer.Option("--temperature", metavar="T", parser=number, help="Of the sigmoids, also as 1/64.")
+]
 
 
 # What they stand for

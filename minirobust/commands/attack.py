@@ -20,13 +20,14 @@ from minirobust.commands.arguments import (
     TestSet,
     check_output,
     first_images,
+    number,
     open_checkpoint,
 )
-from minirobust.commands.terminal import is_quiet, say
+from minirobust.commands.terminal import echo, is_quiet, say
 from minirobust.measures import robustness as r
 from minirobust.network import Network
 from minirobust.saving import atomic
-from minirobust.tables import table
+from minirobust.tables import printable, table
 
 AttackName = Literal[
     "fgsm", "fgvm", "pgd", "apgd", "noise", "square", "pixel", "brute-force-pixel", "greedy-pixel", "transfer"
@@ -34,8 +35,8 @@ AttackName = Literal[
 ATTACK = "The attack's own"  # panel of --help
 
 
-def _own(text: str, least: int | None = None) -> Any:
-    return typer.Option(help=text, rich_help_panel=ATTACK, min=least)
+def _own(option: str, text: str, least: int | None = None, **rest: Any) -> Any:
+    return typer.Option(option, help=text, rich_help_panel=ATTACK, min=least, **rest)
 
 
 def attack(
@@ -50,17 +51,26 @@ def attack(
     ] = "fgsm",
     dataset: TestSet = None,
     samples: Samples = 1000,
-    save: Annotated[Path | None, typer.Option(help="Keep images, predictions and labels in this .npz file.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Keep images, predictions and labels in this .npz file.")
+    ] = None,
     backend: BackendName = "numpy",
-    epsilon: Annotated[float | None, _own("Largest change of a pixel (0.1).")] = None,
-    steps: Annotated[int | None, _own("Of pgd and transfer (40), and of apgd (100).", least=1)] = None,
-    starts: Annotated[int | None, _own("Of pgd and transfer (2), and of apgd (1).", least=1)] = None,
-    draws: Annotated[int | None, _own("Of noise (1).", least=1)] = None,
-    queries: Annotated[int | None, _own("Of square (1000).", least=1)] = None,
-    pixels: Annotated[int | None, _own("Of pixel and greedy-pixel: how many at most (3).", least=1)] = None,
-    shortlist: Annotated[int | None, _own("Of greedy-pixel: how many to try each time (all).", least=1)] = None,
-    seed: Annotated[int | None, _own("Of random draws (0).", least=0)] = None,
-    source: Annotated[Path | None, _own("Of transfer: the checkpoint on which PGD makes the images.")] = None,
+    epsilon: Annotated[
+        float | None,
+        _own("--epsilon", "Largest change of a pixel (0.1), also as 8/255.", parser=number, metavar="NUMBER"),
+    ] = None,
+    steps: Annotated[int | None, _own("--steps", "Of pgd and transfer (40), and of apgd (100).", least=1)] = None,
+    starts: Annotated[int | None, _own("--starts", "Of pgd and transfer (2), and of apgd (1).", least=1)] = None,
+    draws: Annotated[int | None, _own("--draws", "Of noise (1).", least=1)] = None,
+    queries: Annotated[int | None, _own("--queries", "Of square (1000).", least=1)] = None,
+    pixels: Annotated[int | None, _own("--pixels", "Of pixel and greedy-pixel: how many at most (3).", least=1)] = None,
+    shortlist: Annotated[
+        int | None, _own("--shortlist", "Of greedy-pixel: how many to try each time (all).", least=1)
+    ] = None,
+    seed: Annotated[int | None, _own("--seed", "Of random draws (0).", least=0)] = None,
+    source: Annotated[
+        Path | None, _own("--source", "Of transfer: the checkpoint on which PGD makes the images.")
+    ] = None,
 ) -> None:
     """Attack a network on test images and print how robust each class is.
 
@@ -78,13 +88,16 @@ def attack(
     data, test = first_images(dataset, recorded, samples)
     made = run(network, test.pixels(dtype=network.dtype), test.labels)
     fooled, correct = (network.backend.to_numpy(mask) for mask in (made.fooled, made.clean_correct))
-    say(
-        context,
-        f"{name} on {len(test):,} test images of {data.name}, epsilon = {made.epsilon:g}, {network.backend.describe()}",
-    )
-    typer.echo(_robustness_table(data.class_names, fooled, correct, test.labels))
+    # Write files first: a failed print must not lose them.
     if save is not None:
         _save_attack(save, name, made, correct, test.labels, network)
+    say(
+        context,
+        f"{name} on {len(test):,} test images of {printable(data.name, keep='')}, epsilon = {made.epsilon:g}, "
+        f"{network.backend.describe()}",
+    )
+    echo(_robustness_table(data.class_names, fooled, correct, test.labels))
+    if save is not None:
         say(context, f"saved in {save}")
 
 

@@ -8,7 +8,7 @@ import typer
 
 from minirobust import backend
 from minirobust.commands.arguments import DATASETS, dataset_names
-from minirobust.commands.terminal import NO, say
+from minirobust.commands.terminal import NO, echo, say
 from minirobust.data import CATALOGUE, DataError, DataNotFoundError
 from minirobust.data import verify as examine
 from minirobust.tables import table
@@ -19,22 +19,22 @@ def info() -> None:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    typer.echo(f"minirobust {version('minirobust')}, Python {platform.python_version()} on {platform.platform()}\n")
+    echo(f"minirobust {version('minirobust')}, Python {platform.python_version()} on {platform.platform()}\n")
     libraries = []
     for name in ("numpy", "scipy", "h5py", "matplotlib", "distributed"):
         try:
             libraries.append((name, version(name)))
         except PackageNotFoundError:
             libraries.append((name, "not installed"))
-    typer.echo(table(libraries, left=2) + "\n")
+    echo(table(libraries, left=2) + "\n")
     backends = []
     for name in backend.BACKENDS:
         try:
             backends.append((name, "runs", backend.get(name).describe()))
         except backend.BackendError as error:
             backends.append((name, "does not run here", str(error).removeprefix(f"backend '{name}': ")))
-    typer.echo(table(backends, left=3) + "\n")
-    typer.echo(table([(name, _place(name)) for name in CATALOGUE], left=2))
+    echo(table(backends, left=3) + "\n")
+    echo(table([(name, _place(name)) for name in CATALOGUE], left=2))
 
 
 def _place(name: str) -> str:
@@ -48,7 +48,7 @@ def list_all() -> None:
     for name, entry in CATALOGUE.items():
         shape = "x".join(map(str, entry.shape))
         rows.append((name, str(entry.train), str(entry.test), shape, entry.licence, _place(name)))
-    typer.echo(table(rows, left=6))
+    echo(table(rows, left=6))
 
 
 def fetch(
@@ -71,7 +71,7 @@ def fetch(
         try:
             say(context, f"{name}: {CATALOGUE[name].fetch() or 'shipped, nothing to fetch'}")
         except DataNotFoundError as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
             missing = True
     if missing:
         raise typer.Exit(NO)
@@ -95,14 +95,14 @@ def verify(
         try:
             found = examine(name)
         except (DataError, FileNotFoundError) as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
             bad = True
             continue
-        typer.echo(f"{name}: {found.dataset}\n  SHA-256 {found.checksum}")
+        echo(f"{name}: {found.dataset}\n  SHA-256 {found.checksum}")
         for fault in found.faults:
-            typer.echo(f"  {fault}", err=True)
+            echo(f"  {fault}", err=True)
         compared = f"compared with {found.compared}" if found.compared else "nothing to compare its content with"
-        typer.echo(f"  {compared}: {'not as it should be' if found.faults else 'sound'}")
+        echo(f"  {compared}: {'not as it should be' if found.faults else 'sound'}")
         bad = bad or bool(found.faults)
     if bad:
         raise typer.Exit(NO)

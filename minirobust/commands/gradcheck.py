@@ -15,9 +15,10 @@ from minirobust.commands.arguments import (
     Temperature,
     dataset_names,
     fresh_model,
+    number,
     open_checkpoint,
 )
-from minirobust.commands.terminal import NO
+from minirobust.commands.terminal import NO, echo
 from minirobust.data import load
 from minirobust.gradients.check import GradientError
 from minirobust.gradients.check import gradcheck as check
@@ -30,17 +31,27 @@ def gradcheck(
     checkpoint: Annotated[
         Path | None, typer.Argument(metavar="CHECKPOINT", help="A network that was saved; a fresh one without it.")
     ] = None,
-    model: Annotated[Model, typer.Option(help="The fresh network.")] = "mlp",
+    model: Annotated[Model, typer.Option("--model", help="The fresh network.")] = "mlp",
     temperature: Temperature = 0.25,
     dataset: Annotated[
         str | None,
-        typer.Option(metavar="DATASET", help=f"{DATASETS}; random images without it.", autocompletion=dataset_names),
+        typer.Option(
+            "--dataset", metavar="DATASET", help=f"{DATASETS}; random images without it.", autocompletion=dataset_names
+        ),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many images.")] = 2,
-    limit: Annotated[int, typer.Option(min=1, help="How many numbers of each tensor are moved.")] = 100,
-    step: Annotated[float | None, typer.Option(help="Of the differences; 1e-7 beside max pooling or ReLU.")] = None,
-    tolerance: Annotated[float | None, typer.Option(help="1e-8; 1e-6 beside max pooling or ReLU.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, images and that choice.")] = 0,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How many images.")] = 2,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many numbers of each tensor are moved.")] = 100,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            "--step", parser=number, metavar="NUMBER", help="Of the differences; 1e-7 beside max pooling or ReLU."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", parser=number, metavar="NUMBER", help="1e-8; 1e-6 beside max pooling or ReLU."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, images and that choice.")] = 0,
     backend: BackendName = "numpy",
 ) -> None:
     """Compare every gradient of a network with central differences, in float64.
@@ -62,7 +73,7 @@ def gradcheck(
     if tolerance is None:
         tolerance = 1e-6 if kinked else 1e-8
     try:
-        typer.echo(str(check(network, images, tolerance=tolerance, step=step, limit=limit, seed=seed)))
+        echo(str(check(network, images, tolerance=tolerance, step=step, limit=limit, seed=seed)))
     except GradientError as error:
-        typer.echo(str(error.report))
+        echo(str(error.report))
         raise typer.Exit(NO) from None

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from minirobust.commands.arguments import DATASETS, check_output, located
-from minirobust.commands.terminal import NO, is_debug, is_quiet, say
+from minirobust.commands.terminal import NO, echo, is_debug, is_quiet, say
 from minirobust.data import CATALOGUE
 from minirobust.saving.sealed import CheckpointError
 from minirobust.study.config import PRESETS, StudyConfig, parse
@@ -25,17 +25,20 @@ def preset_names() -> list[str]:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR", help="One or more studies' folders.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; without it as many as there are cores.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes; without it as many as there are cores.")
+]
 Scheduler = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster's, tcp://host:8786: tasks run there.")
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster's, tcp://host:8786: tasks run there."),
 ]
 
 
 FIELDS = "Fields of the configuration, where they differ from the preset"  # panel of --help
 
 
-def _field(text: str) -> Any:
-    return typer.Option(metavar="VALUE", help=text, rich_help_panel=FIELDS)
+def _field(option: str, text: str) -> Any:
+    return typer.Option(option, metavar="VALUE", help=text, rich_help_panel=FIELDS)
 
 
 Text = str | None  # read by `config.parse`
@@ -54,23 +57,27 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The study's folder.")],
     workers: Workers = None,
     scheduler: Scheduler = None,
-    dataset: Annotated[Text, _field(f"{DATASETS}.")] = None,
-    model: Annotated[Text, _field("mlp or cnn.")] = None,
-    temperatures: Annotated[Text, _field("One network is trained for each: 1/64,1,16.")] = None,
-    epochs: Annotated[Text, _field("How many.")] = None,
-    seeds: Annotated[Text, _field("One network is trained for each, at every temperature: 0,1,2.")] = None,
-    batch_size: Annotated[Text, _field("Of training.")] = None,
-    learning_rate: Annotated[Text, _field("Adam's.")] = None,
-    epsilon: Annotated[Text, _field("The main one of FGSM and of the audit.")] = None,
-    epsilons: Annotated[Text, _field("Robustness is measured at each, the main one among them: 0.05,0.1.")] = None,
-    delta1: Annotated[Text, _field("Threshold of the linear regime.")] = None,
-    delta2: Annotated[Text, _field("Threshold of the saturated regime.")] = None,
-    pixels: Annotated[Text, _field("How many the pixel attack changes at most.")] = None,
-    train_samples: Annotated[Text, _field("Training images for the accuracy on the training set.")] = None,
-    audit_samples: Annotated[Text, _field("Test images for the audit.")] = None,
-    audit_budget: Annotated[Text, _field("quick or full.")] = None,
-    backend: Annotated[Text, _field("auto, cupy, numba or numpy.")] = None,
-    dtype: Annotated[Text, _field("float32 or float64.")] = None,
+    dataset: Annotated[Text, _field("--dataset", f"{DATASETS}.")] = None,
+    model: Annotated[Text, _field("--model", "mlp or cnn.")] = None,
+    temperatures: Annotated[Text, _field("--temperatures", "One network is trained for each: 1/64,1,16.")] = None,
+    epochs: Annotated[Text, _field("--epochs", "How many.")] = None,
+    seeds: Annotated[Text, _field("--seeds", "One network is trained for each, at every temperature: 0,1,2.")] = None,
+    batch_size: Annotated[Text, _field("--batch-size", "Of training.")] = None,
+    learning_rate: Annotated[Text, _field("--learning-rate", "Adam's.")] = None,
+    epsilon: Annotated[Text, _field("--epsilon", "The main one of FGSM and of the audit.")] = None,
+    epsilons: Annotated[
+        Text, _field("--epsilons", "Robustness is measured at each, the main one among them: 0.05,0.1.")
+    ] = None,
+    delta1: Annotated[Text, _field("--delta1", "Threshold of the linear regime.")] = None,
+    delta2: Annotated[Text, _field("--delta2", "Threshold of the saturated regime.")] = None,
+    pixels: Annotated[Text, _field("--pixels", "How many the pixel attack changes at most.")] = None,
+    train_samples: Annotated[
+        Text, _field("--train-samples", "Training images for the accuracy on the training set.")
+    ] = None,
+    audit_samples: Annotated[Text, _field("--audit-samples", "Test images for the audit.")] = None,
+    audit_budget: Annotated[Text, _field("--audit-budget", "quick or full.")] = None,
+    backend: Annotated[Text, _field("--backend", "auto, cupy, numba or numpy.")] = None,
+    dtype: Annotated[Text, _field("--dtype", "float32 or float64.")] = None,
 ) -> None:
     """Train, measure, attack and audit a network for every temperature and seed.
 
@@ -118,8 +125,8 @@ def _run_study(
         ) from None
     for failure in failures:
         if is_debug(context):
-            typer.echo(failure.traceback, err=True)
-        typer.echo(f"minirobust: {failure}", err=True)
+            echo(failure.traceback, err=True)
+        echo(f"minirobust: {failure}", err=True)
     if failures:
         say(context, f"what failed is tried again by `minirobust study resume {folder}`")
         raise typer.Exit(NO)
@@ -139,7 +146,7 @@ def status(folder: Folder) -> None:
     damaged = []
     for task in config.tasks():
         try:
-            typer.echo(str(progress.state(config, folder, *task)))
+            echo(str(progress.state(config, folder, *task)))
         except (StudyError, CheckpointError) as error:
             damaged.append(error)
     if damaged:
@@ -156,7 +163,7 @@ def figures(
 
     studies = [read_study(folder) for folder in folders]
     output.mkdir(parents=True, exist_ok=True)
-    for path in draw(studies, output, tell=lambda reason: typer.echo(reason, err=True)):
+    for path in draw(studies, output, tell=lambda reason: echo(reason, err=True)):
         say(context, str(path))
 
 
@@ -167,13 +174,13 @@ def presets(
 ) -> None:
     """List the presets, or print one as TOML: to be changed, and run."""
     if name is not None:
-        typer.echo(_preset(name).to_toml(), nl=False)
+        echo(_preset(name).to_toml(), nl=False)
         return
     rows = [("preset", "data set", "model", "temperatures", "epochs")]
     for preset, config in PRESETS.items():
         temperatures = ", ".join(str(Fraction(T)) for T in config.temperatures)
         rows.append((preset, config.dataset, config.model, temperatures, str(config.epochs)))
-    typer.echo(table(rows, left=4))
+    echo(table(rows, left=4))
 
 
 def report(
@@ -192,8 +199,10 @@ def report(
     check_output(json, ".json")
     studies = [read_study(folder) for folder in folders]
     verdicts = judge(studies)
+    # Write files first: a failed print must not lose them.
     write_report(studies, verdicts, output)
-    say(context, f"written: {output}")
     if json is not None:
         write_json(json, verdicts)
-        say(context, f"written: {json}")
+    for path in (output, json):
+        if path is not None:
+            say(context, f"written: {path}")

@@ -17,6 +17,7 @@ from minirobust.commands.arguments import (
     dataset_names,
     fresh_model,
     located,
+    number,
 )
 from minirobust.commands.terminal import is_quiet, say
 from minirobust.data import Dataset, load
@@ -24,6 +25,7 @@ from minirobust.network import Network
 from minirobust.optimizers import Adam, Optimizer
 from minirobust.saving import atomic, sealed
 from minirobust.saving.checkpoint import pack, unpack
+from minirobust.tables import printable
 from minirobust.training import epochs as train_epochs
 
 
@@ -35,14 +37,16 @@ def train(
         bool, typer.Option("--resume", help="Go on where the checkpoint ends, if there is one; the rest as before.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")] = False,
-    model: Annotated[Model, typer.Option(help="One of the study's two networks.")] = "mlp",
+    model: Annotated[Model, typer.Option("--model", help="One of the study's two networks.")] = "mlp",
     temperature: Temperature = 1.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Number of the last epoch.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and shuffling.")] = 0,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Adam's learning rate.")] = 1e-3,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Number of the last epoch.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and shuffling.")] = 0,
+    learning_rate: Annotated[
+        float, typer.Option("--lr", parser=number, metavar="NUMBER", help="Adam's learning rate.")
+    ] = 1e-3,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 64,
     backend: BackendName = "numpy",
-    dtype: Annotated[DType, typer.Option()] = "float32",
+    dtype: Annotated[DType, typer.Option("--dtype")] = "float32",
 ) -> None:
     """Train a network and save it after every epoch.
 
@@ -59,7 +63,8 @@ def train(
     saved = resume and output.exists()
     network, optimizer, done = training.resume(output, backend) if saved else training.begin(data, backend)
     x, y = data.test.pixels(dtype=dtype), data.test.labels
-    say(context, f"{data.name}: {len(data.train):,} training and {len(y):,} test images, {network.backend.describe()}")
+    images = f"{len(data.train):,} training and {len(y):,} test images"
+    say(context, f"{printable(data.name, keep='')}: {images}, {network.backend.describe()}")
     if done >= epochs:
         say(context, f"{output} holds {done} epochs already")
         return

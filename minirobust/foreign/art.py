@@ -55,7 +55,7 @@ def to_art(network: Network | Model) -> BlackBoxClassifierNeuralNetwork:
             """Return the gradient of the cross entropy."""
             return answers.loss_gradient(x, _labels(y), loss)
 
-        def compute_loss(self, x: np.ndarray, y: np.ndarray, reduction: str = "none", **_: Any) -> np.ndarray:
+        def compute_loss(self, x: np.ndarray, y: np.ndarray, reduction: str = "none", **other: Any) -> np.ndarray:
             """Return the cross entropy, (N,), or its "mean" or "sum"."""
             losses, _ = loss.value_and_gradient(answers.logits(x), _labels(y))
             return losses if reduction == "none" else getattr(losses, reduction)()

@@ -19,9 +19,9 @@ from minirobust.backend import Array, Backend
 from minirobust.gradients.causes import Circumstances, numbers, probable_cause
 from minirobust.layers import Layer
 from minirobust.layers.layer import Shape, State
-from minirobust.losses import Loss, check_loss, evaluate
+from minirobust.losses import Loss, evaluate
 from minirobust.network import Network
-from minirobust.validation import check_labels, check_seed, number, positive_int
+from minirobust.validation import check_labels, check_loss, check_seed, number, positive_int
 
 EXAMINED = 20  # how many wrong elements of a tensor are examined for kinks
 FEW = 10  # how many elements of a tensor are moved at the second batch
@@ -354,6 +354,7 @@ class _Probe:
         self.expect(self.equal(output, self.output), "forward gave another output for the same x (use self.random)")
         shapes = [getattr(array, "shape", None) for array in (self.x, grad_x)]
         self.expect(shapes[0] == shapes[1], f"expected an input gradient of shape {shapes[0]}, got {shapes[1]}")
+        assert grad_x is not None, "it has a shape"
         parameters = [parameter for layer in self.network.layers for parameter in layer.parameters]
         return [self.to_numpy(grad).copy() for grad in (grad_x, *(parameter.grad for parameter in parameters))]
 

@@ -71,7 +71,7 @@ def main():
         reference = np.sign(exact.input_gradient(x.astype("float64"), y))
         bin = np.digitize(-mr.Margin().value_and_gradient(exact.logits(x.astype("float64")), y)[0], MARGINS)
         images = np.bincount(bin, minlength=len(MARGINS) + 1)
-        label = f"T = {mr.plots.temperature_label(temperature)}"
+        label = f"T = {mr.regimes.temperature_label(temperature)}"
         print(f"{label:<10}{'images':<10}" + "".join(f"{count:>9}" for count in images), flush=True)
         for name, gradient in contenders.items():
             wrong = np.sign(gradient(net, x, y)) != reference

@@ -14,7 +14,7 @@ from minirobust.study import PRESETS, store
 CASES = {
     "apgd": (["--steps", 9, "--starts", 2], functools.partial(mr.attacks.apgd, steps=9, starts=2)),
     "fgsm": ([], mr.attacks.fgsm),
-    "fgvm": (["--epsilon", 0.3], functools.partial(mr.attacks.fgvm, epsilon=0.3)),
+    "fgvm": (["--epsilon", "3/10"], functools.partial(mr.attacks.fgvm, epsilon=0.3)),
     "pgd": (["--steps", 3, "--starts", 3, "--seed", 5], functools.partial(mr.attacks.pgd, steps=3, starts=3, seed=5)),
     "noise": (["--draws", 3, "--epsilon", 0.2], functools.partial(mr.attacks.noise, draws=3, epsilon=0.2)),
     "square": (["--queries", 7], functools.partial(mr.attacks.square, queries=7)),

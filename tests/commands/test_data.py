@@ -2,7 +2,7 @@
 
 import re
 
-import numpy
+import numpy as np
 import pytest
 
 from data_loaders import CATALOGUE, Dataset, Split, load, save_hdf5
@@ -13,7 +13,7 @@ def test_info_tells_versions_backends_and_places(run, nowhere):
     result = run("info")
     assert result.exit_code == 0
     assert re.search(r"^minirobust \d\S*, Python 3\.\d+\.\d+ on ", result.stdout)
-    assert re.search(rf"^numpy +{re.escape(numpy.__version__)}$", result.stdout, re.MULTILINE)
+    assert re.search(rf"^numpy +{re.escape(np.__version__)}$", result.stdout, re.MULTILINE)
     assert re.search(r"^numpy +runs +NumPy \S+ on the CPU$", result.stdout, re.MULTILINE)
     assert re.search(r"^digits +shipped$", result.stdout, re.MULTILINE)
     for name in nowhere:

@@ -14,7 +14,7 @@ def net(backend):
 
 def test_statistics_are_those_of_the_arrays(net, rng):
     x = rng.standard_normal((6, 4))
-    home = net.backend.to_numpy
+    to_numpy = net.backend.to_numpy
     with mr.trace(net) as record:
         logits = net.forward(x)
         net.backward(logits)
@@ -31,7 +31,7 @@ def test_statistics_are_those_of_the_arrays(net, rng):
         (0, "∂L/∂bias"),
         (0, "∂L/∂input"),
     ]
-    row, hidden = record.rows[1], np.maximum(home(net.hidden(x)), 0)
+    row, hidden = record.rows[1], np.maximum(to_numpy(net.hidden(x)), 0)
     assert row.shape == (6, 5)
     expected = (hidden.min(), hidden.max(), hidden.mean(), hidden.std(), (hidden == 0).mean(), 0)
     actual = (row.minimum, row.maximum, row.mean, row.std, row.zeros, row.nonfinite)

@@ -36,6 +36,13 @@ def test_a_class_without_a_sample_is_nan_and_no_warning():
         np.testing.assert_array_equal(np.isnan(array), [False, True, False, True])
 
 
+def test_the_mean_is_that_of_network_robustness_also_if_a_class_has_no_sample(rng):
+    for _ in range(50):
+        y = rng.choice([0, 1, 3, 4, 6, 7, 9], 200)
+        fooled = rng.random(200) < 0.3
+        assert intervals.network(fooled, y).value == robustness.network_robustness(fooled, y)
+
+
 def test_of_one_class_the_network_has_the_interval_of_agresti_and_coull():
     """3 of 10: two of each kind, or nearly, are added, and the plain formula is used."""
     n, p = 10 + Z**2, (3 + Z**2 / 2) / (10 + Z**2)

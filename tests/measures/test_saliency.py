@@ -23,12 +23,12 @@ def test_the_magnitude_of_a_linear_model_by_hand(backend):
 def test_the_magnitude_of_a_sample_does_not_depend_on_its_company(backend, rng):
     net = mr.models.mlp(0.5, (4, 3, 2), hidden=8, classes=3, backend=backend, dtype="float64")
     x, y = rng.random((20, 4, 3, 2)), rng.integers(0, 3, 20)
-    home = backend.to_numpy
-    together = home(mr.saliency.magnitude(net, x, y))
+    to_numpy = backend.to_numpy
+    together = to_numpy(mr.saliency.magnitude(net, x, y))
     assert together.shape == (20,)
-    alone = [home(mr.saliency.magnitude(net, x[i : i + 1], y[i : i + 1]))[0] for i in range(20)]
+    alone = [to_numpy(mr.saliency.magnitude(net, x[i : i + 1], y[i : i + 1]))[0] for i in range(20)]
     np.testing.assert_allclose(together, alone, rtol=1e-12)
-    np.testing.assert_allclose(together, abs(home(net.input_gradient(x, y))).mean(axis=(1, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(together, abs(to_numpy(net.input_gradient(x, y))).mean(axis=(1, 2, 3)), rtol=1e-12)
 
 
 def test_magnitude_leaves_no_trace(backend, rng):

@@ -11,7 +11,7 @@ import pytest
 def assert_agrees(backend):
     """``assert_agrees(name, ours, theirs, tolerance)``: the largest difference, relative to their largest entry.
 
-    Ours comes home from the backend; theirs is a tensor or a NumPy array.  A reference that is zero everywhere proves
+    Ours is copied to the host; theirs is a tensor or a NumPy array.  A reference that is zero everywhere proves
     nothing and is refused.
     """
 

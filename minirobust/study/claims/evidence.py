@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy
+import numpy as np
 
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.study.claims.verdict import CannotTellError
 from minirobust.study.store import Record, Study
 
@@ -60,8 +60,8 @@ class Sweep:
     note: str
 
     @property
-    def temperatures(self) -> numpy.ndarray:
-        return numpy.array(self.study.config.temperatures)[self.rows]
+    def temperatures(self) -> np.ndarray:
+        return np.array(self.study.config.temperatures)[self.rows]
 
     def row(self, temperature: float) -> int:
         """Which row of `series`, `last`, `final` and `robustness` is this temperature's."""
@@ -81,26 +81,26 @@ class Sweep:
         """Every finished task at these temperatures."""
         return [record for T in self.temperatures for record in finished(self.study.of(T))]
 
-    def series(self, name: str) -> numpy.ndarray:
+    def series(self, name: str) -> np.ndarray:
         """``epochs/name``, (temperatures, epochs, ...), seeds averaged."""
         return self.study.series(name)[self.rows]
 
-    def last(self, name: str) -> numpy.ndarray:
+    def last(self, name: str) -> np.ndarray:
         """The same after the last epoch, (temperatures, ...)."""
         return self.series(name)[:, -1]
 
-    def final(self, name: str) -> numpy.ndarray:
+    def final(self, name: str) -> np.ndarray:
         """``final/name``, (temperatures, ...), seeds averaged."""
         return self.study.final(name)[self.rows]
 
-    def robustness(self) -> numpy.ndarray:
+    def robustness(self) -> np.ndarray:
         """R_c against FGSM at the main ε after the last epoch, (temperatures, classes)."""
         return self.last("robustness")[:, self.study.config.main]
 
     @property
-    def images(self) -> numpy.ndarray:
+    def images(self) -> np.ndarray:
         """How many test images there are of each class."""
-        return numpy.bincount(self.records[0].final["label"], minlength=self.last("class_accuracy").shape[1])
+        return np.bincount(self.records[0].final["label"], minlength=self.last("class_accuracy").shape[1])
 
 
 def finished(records: Iterable[Record]) -> list[Record]:
@@ -141,7 +141,7 @@ def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", le
     if learned:
         accuracy = study.series("class_accuracy")[:, -1]
         bar = LEARNED / accuracy.shape[1]
-        dull = [row for row in rows if numpy.nanmean(accuracy[row]) < bar]
+        dull = [row for row in rows if np.nanmean(accuracy[row]) < bar]
         rows = [row for row in rows if row not in dull]
         if dull:
             names = ", ".join(temperature_label(temperatures[row]) for row in dull)
@@ -173,7 +173,7 @@ def are(number: int) -> str:
     return {0: "is none", 1: "is 1"}.get(number, f"are {number}")
 
 
-def span(values: Sequence[float] | numpy.ndarray, form: str) -> str:
+def span(values: Sequence[float] | np.ndarray, form: str) -> str:
     """The least and the largest of some numbers, once if they are written alike."""
     least, largest = f"{min(values):{form}}", f"{max(values):{form}}"
     return least if least == largest else f"{least} to {largest}"

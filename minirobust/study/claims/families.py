@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy
+import numpy as np
 
 from minirobust.measures import intervals
 from minirobust.measures.intervals import Estimate, mean_of_rates
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.study.claims.evidence import LEAST_IMAGES, Sweep, count, span, sweep, sweeps
 from minirobust.study.claims.statistics import CHANCE, gap_of_means, spread
 from minirobust.study.claims.stronger import standings, survival, with_survival
@@ -91,7 +91,7 @@ def _fgsm_rates(compared: Sweep, T: float) -> Estimate:
 
 def _per_accuracy(compared: Sweep, T: float) -> float:
     row = compared.row(T)
-    return float(numpy.nanmean(compared.robustness()[row]) / numpy.nanmean(compared.last("class_accuracy")[row]))
+    return float(np.nanmean(compared.robustness()[row]) / np.nanmean(compared.last("class_accuracy")[row]))
 
 
 def _family_gaps(
@@ -109,7 +109,7 @@ def _families_survive(families: Families, shared: Sequence[float]) -> tuple[str,
     before, after = (_all_below(gap) for gap in gaps.values())
     values = [-gap.value for gap in gaps["worst case"]]
     text = (
-        f"The worst case of FGSM, PGD, transfer and Square leaves a gap of {min(values):+z.3f} to {max(values):+z.3f}, "
+        f"The worst case of all attacks of the audit leaves a gap of {min(values):+z.3f} to {max(values):+z.3f}, "
         f"above 0 beyond chance at {sum(gap.high < 0 for gap in gaps['worst case'])} of "
         f"{count(len(shared), 'shared temperature')}."
     )
@@ -153,8 +153,7 @@ def convolutional_classes_alike(studies: Sequence[Study]) -> Finding:
                 f"takes {LEAST_IMAGES}."
             )
     spreads = {
-        model: numpy.array([[_spread_at(one, T) for one in family] for T in shared])
-        for model, family in families.items()
+        model: np.array([[_spread_at(one, T) for one in family] for T in shared]) for model, family in families.items()
     }
     smaller, n = int((spreads["cnn"].max(axis=1) < spreads["mlp"].min(axis=1)).sum()), len(shared)
     mlp, cnn = (span(spreads[model].ravel(), ".3f") for model in ("mlp", "cnn"))

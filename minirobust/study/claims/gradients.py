@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy
+import numpy as np
 
 from minirobust.measures.intervals import Estimate
 from minirobust.study.claims.evidence import (
@@ -47,8 +47,8 @@ def gradient_at_extremes(study: Study) -> Finding:
 
     compared = sweep(study)
     medians = compared.final("gradient_median")
-    medians = medians[:, ~numpy.isnan(medians).any(axis=0)]
-    between, classes = numpy.median(medians[1:-1], axis=0), medians.shape[1]
+    medians = medians[:, ~np.isnan(medians).any(axis=0)]
+    between, classes = np.median(medians[1:-1], axis=0), medians.shape[1]
     larger = [int((end > between).sum()) for end in medians[[0, -1]]]
     rulings: list[Ruling] = [
         "does not hold"
@@ -84,8 +84,8 @@ def gradient_by_class(study: Study) -> Finding:
     compared = sweep(study)
     medians = compared.final("gradient_median")
     of_classes, of_temperatures = (
-        float(numpy.nanmean(medians, axis=0).std()),
-        float(numpy.nanmean(medians, axis=1).std()),
+        float(np.nanmean(medians, axis=0).std()),
+        float(np.nanmean(medians, axis=1).std()),
     )
     measured = (
         f"The classes' mean medians have a standard deviation of {of_classes:.2g}, those of the temperatures one of "
@@ -104,7 +104,7 @@ def mean_gradient_by_few(study: Study) -> Finding:
     few = round(TOP * samples)
     if few < 1:
         raise CannotTellError(f"One percent of {count(samples, 'test image')} is none.")
-    shares = numpy.array([_share_of_largest(record.final["gradient"], few) for record in records])
+    shares = np.array([_share_of_largest(record.final["gradient"], few) for record in records])
     driven, n = int((shares >= DRIVEN).sum()), len(records)
     least, most = shares.min(), shares.max()
     measured = (
@@ -115,9 +115,9 @@ def mean_gradient_by_few(study: Study) -> Finding:
     return Finding("holds" if driven > n / 2 else "does not hold", measured, figures)
 
 
-def _share_of_largest(gradient: numpy.ndarray, few: int) -> float:
+def _share_of_largest(gradient: np.ndarray, few: int) -> float:
     total = gradient.sum()
-    return float(numpy.sort(gradient)[-few:].sum() / total) if total > 0 else 0.0
+    return float(np.sort(gradient)[-few:].sum() / total) if total > 0 else 0.0
 
 
 @claim(
@@ -138,15 +138,15 @@ def gradient_and_confidence(study: Study) -> Finding:
         raise CannotTellError(
             f"The largest class has {compared.images.max()} test images: this takes {LEAST_IMAGES}.{compared.note}"
         )
-    r = numpy.concatenate([record.final["correlation"][enough] for record in compared.records])
-    p = numpy.concatenate([record.final["p_value"][enough] for record in compared.records])
-    if numpy.isnan(r).all():
+    r = np.concatenate([record.final["correlation"][enough] for record in compared.records])
+    p = np.concatenate([record.final["p_value"][enough] for record in compared.records])
+    if np.isnan(r).all():
         raise CannotTellError(f"G or the confidence is the same for all images of a class.{compared.note}")
-    clear, n, median = int(((r < 0) & (p < CERTAIN)).sum()), len(r), float(numpy.nanmedian(r))
+    clear, n, median = int(((r < 0) & (p < CERTAIN)).sum()), len(r), float(np.nanmedian(r))
     small = "" if enough.all() else f" Classes of fewer than {LEAST_IMAGES} test images are left out."
     measured = (
         f"Pearson's r is negative with p < .001 in {clear} of {n} cases (classes of every network), {median:.2f} in "
-        f"the median, from {numpy.nanmin(r):.2f} to {numpy.nanmax(r):.2f}. Some of it is built in: the gradient has 1 "
+        f"the median, from {np.nanmin(r):.2f} to {np.nanmax(r):.2f}. Some of it is built in: the gradient has 1 "
         f"minus the confidence as a factor.{small}{compared.note}"
     )
     ruling: Ruling = "holds" if clear >= ALMOST_ALL * n and median <= STRONG else "does not hold"
@@ -167,13 +167,13 @@ def gradient_predicts_errors(study: Study) -> Finding:
         wrong = record.final["prediction"] != record.final["label"]
         if LEAST_SAMPLES <= wrong.sum() <= len(wrong) - LEAST_SAMPLES:
             areas.append(auroc(record.final["gradient"], wrong))
-            hits.append(float(wrong[numpy.argsort(-record.final["gradient"], kind="stable")[: wrong.sum()]].mean()))
+            hits.append(float(wrong[np.argsort(-record.final["gradient"], kind="stable")[: wrong.sum()]].mean()))
     if not areas:
         raise CannotTellError(
             f"No network has {LEAST_SAMPLES} wrong and {LEAST_SAMPLES} right test images.{compared.note}"
         )
-    r = numpy.concatenate([record.final["correlation"] for record in compared.records])
-    median = float(numpy.median(r[~numpy.isnan(r)])) if not numpy.isnan(r).all() else numpy.nan
+    r = np.concatenate([record.final["correlation"] for record in compared.records])
+    median = float(np.median(r[~np.isnan(r)])) if not np.isnan(r).all() else np.nan
     measured = (
         f"AUROC is {span([area.value for area in areas], '.3f')} in {count(len(areas), 'network')}, and its 95 % "
         f"interval reaches down to {min(area.low for area in areas):.3f}; of the images of largest G, as many as are "
@@ -207,7 +207,7 @@ def largest_gradients_wrong(study: Study) -> Finding:
     record = _at_one(study)
     wrong = record.final["prediction"] != record.final["label"]
     ugly = record.final["ugly/index"]
-    others = numpy.delete(wrong, ugly)
+    others = np.delete(wrong, ugly)
     table = [[wrong[ugly].sum(), (~wrong[ugly]).sum()], [others.sum(), (~others).sum()]]
     p = float(fisher_exact(table, alternative="greater").pvalue)
     measured = (
@@ -265,9 +265,7 @@ def gradients_of_digits(studies: Sequence[Study]) -> Finding:
     if least < LEAST_IMAGES:
         raise CannotTellError(f"A class has {least} test images: this takes {LEAST_IMAGES}.")
     ranks = [
-        rankdata(known[name].final("gradient_median")[numpy.isin(known[name].temperatures, shared)], axis=1).mean(
-            axis=0
-        )
+        rankdata(known[name].final("gradient_median")[np.isin(known[name].temperatures, shared)], axis=1).mean(axis=0)
         for name in ("mnist", "svhn")
     ]
     found = spearman(*ranks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy
+import numpy as np
 
 from minirobust.study.claims.evidence import Sweep, count, is_fashion, is_not_fashion, span, sweep
 from minirobust.study.claims.robustness import order, order_survives
@@ -24,7 +24,7 @@ MARGIN = 1 / 7  # of an image's side: 4 of 28 pixels, which MNIST leaves free ar
 def one_pixel(study: Study) -> Finding:
     """Holds if at more than half of the temperatures one pixel fools at least 5 % of the initially correct images."""
     compared = sweep(study, extent="most")
-    success = numpy.nanmean(compared.final("pixel_success_of_correct")[:, 0], axis=1)
+    success = np.nanmean(compared.final("pixel_success_of_correct")[:, 0], axis=1)
     many, n = int((success >= MANY).sum()), len(success)
     measured = (
         f"One pixel fools {span(success, '.1%')} of the initially correct images, and at least {MANY:.0%} "
@@ -62,10 +62,10 @@ def more_pixels(study: Study) -> Finding:
     most = study.config.pixels
     if most < 2:
         raise CannotTellError("The study changes one pixel only.")
-    more = numpy.array(
+    more = np.array(
         [[(record.final["pixel_count"] == n).sum() for n in range(2, most + 1)] for record in compared.records]
     )
-    success = numpy.nanmean(compared.final("pixel_success"), axis=2)
+    success = np.nanmean(compared.final("pixel_success"), axis=2)
     listed = ", ".join(f"{span(success[:, n], '.1%')} with {n + 1}" for n in range(most))
     measured = (
         f"Over {count(len(success), 'temperature')} the attack succeeds on {listed}; each further pixel fools "
@@ -116,7 +116,7 @@ def _success(compared: Sweep) -> Finding:
     found = trend_of_rates(
         compared, compared.final("pixel_success")[:, -1], 1, f"Success of the attack with up to {count(most, 'pixel')}"
     )
-    right = numpy.nanmean(compared.final("pixel_success_of_correct")[:, -1], axis=1)
+    right = np.nanmean(compared.final("pixel_success_of_correct")[:, -1], axis=1)
     beside = spearman(compared.temperatures, right)
     text = f" Over images that were right beforehand it goes from {right[0]:.3f} to {right[-1]:.3f}, {beside}."
     return replace(found, measured=found.measured + text, figures={**found.figures, "rho of correct": beside.rho})
@@ -141,8 +141,8 @@ def _exception_survives(compared: Sweep) -> tuple[str, Survival]:
 def two_methods_agree(study: Study) -> Finding:
     """Over the temperatures the two must rise together: see `statistics.monotone`."""
     compared = sweep(study)
-    fgsm = numpy.nanmean(compared.robustness(), axis=1)
-    pixel = 1 - numpy.nanmean(compared.final("pixel_success")[:, -1], axis=1)
+    fgsm = np.nanmean(compared.robustness(), axis=1)
+    pixel = 1 - np.nanmean(compared.final("pixel_success")[:, -1], axis=1)
     found = spearman(fgsm, pixel)
     ruling = monotone(found, 1)
     measured = f"Spearman's correlation of the two is {found} over {found.n} temperatures.{compared.note}"
@@ -160,7 +160,7 @@ def _methods_survive(compared: Sweep) -> tuple[str, Survival]:
     before, after = spearman(fgsm, ranked), spearman(worst, brute)
     text = (
         f"On the audited images the correlation is {before} for FGSM and the paper's attack with one pixel, and "
-        f"{after} for the worst case of FGSM, PGD, transfer and Square and every single pixel tried."
+        f"{after} for the worst case of all attacks of the audit and every single pixel tried."
     )
     return text, survival(monotone(before, 1), monotone(after, 1))
 
@@ -170,7 +170,7 @@ def two_pixels_confident(study: Study) -> Finding:
     """Holds if at least one image that two pixels fooled is then misclassified with a confidence of 0.9 or more."""
     compared = sweep(study, extent="any")
     after = [record.final["two/after"] for record in _fooled_by_two(compared)]
-    confidence = numpy.concatenate(after)
+    confidence = np.concatenate(after)
     high = int((confidence >= CONFIDENT).sum())
     measured = (
         f"Of {count(len(confidence), 'image')} that two pixels and no fewer fooled, in {count(len(after), 'network')}, "
@@ -188,7 +188,7 @@ def border_pixels(study: Study) -> Finding:
     total = both = 0
     for record in _fooled_by_two(compared):
         height, width = record.final["two/image"].shape[1:3]
-        row, column = numpy.divmod(record.final["two/pixels"], width)
+        row, column = np.divmod(record.final["two/pixels"], width)
         inside = _inside(row, height) & _inside(column, width)
         both += int((~inside).all(axis=1).sum())
         total += len(inside)
@@ -209,7 +209,7 @@ def _exists(measured: str, figures: dict[str, float], cases: int, of: int, compa
     return Finding("does not hold", measured, figures)
 
 
-def _inside(position: numpy.ndarray, side: int) -> numpy.ndarray:
+def _inside(position: np.ndarray, side: int) -> np.ndarray:
     margin = int(MARGIN * side)
     return (position >= margin) & (position < side - margin)
 

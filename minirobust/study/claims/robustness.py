@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy
+import numpy as np
 
 from minirobust.measures.intervals import mean_of_rates
 from minirobust.study.claims.evidence import LEARNED, LEAST_IMAGES, Sweep, count, sweep
@@ -60,14 +60,14 @@ def robustness_follows_saturation(study: Study) -> Finding:
     compared = sweep(study)
     if study.config.epochs < LEAST_EPOCHS:
         raise CannotTellError(f"This takes {LEAST_EPOCHS} epochs, and the study has {study.config.epochs}.")
-    saturated, accuracy = compared.series("saturated"), numpy.nanmean(compared.series("class_accuracy"), axis=2)
-    robust = numpy.nanmean(compared.series("robustness")[:, :, study.config.main], axis=2)
+    saturated, accuracy = compared.series("saturated"), np.nanmean(compared.series("class_accuracy"), axis=2)
+    robust = np.nanmean(compared.series("robustness")[:, :, study.config.main], axis=2)
     levels, changes = [], []
     for share, series, right in zip(saturated, robust, accuracy, strict=True):
         awake = right >= LEARNED / len(compared.images)
-        if awake.sum() >= LEAST_EPOCHS and numpy.ptp(share[awake]) > RISE:
+        if awake.sum() >= LEAST_EPOCHS and np.ptp(share[awake]) > RISE:
             levels.append(spearman(share[awake], series[awake]).rho)
-            changes.append(spearman(numpy.diff(share[awake]), numpy.diff(series[awake])).rho)
+            changes.append(spearman(np.diff(share[awake]), np.diff(series[awake])).rho)
     n, together = len(levels), sum(rho >= TOGETHER for rho in levels)
     if n < 3:
         raise CannotTellError(
@@ -75,11 +75,11 @@ def robustness_follows_saturation(study: Study) -> Finding:
         )
     measured = (
         f"Spearman's ρ of the two over the epochs is at least {TOGETHER:g} at {together} of the {n} temperatures at "
-        f"which the saturated share varies, {numpy.median(levels):.2f} in the median; of their changes from epoch to "
-        f"epoch it is {numpy.median(changes):.2f} in the median.{compared.note}"
+        f"which the saturated share varies, {np.median(levels):.2f} in the median; of their changes from epoch to "
+        f"epoch it is {np.median(changes):.2f} in the median.{compared.note}"
     )
-    figures = {"together": together, "temperatures": n, "median rho": numpy.median(levels)}
-    figures["median rho of changes"] = numpy.median(changes)
+    figures = {"together": together, "temperatures": n, "median rho": np.median(levels)}
+    figures["median rho of changes"] = np.median(changes)
     found = Finding("holds" if together > n / 2 else "does not hold", measured, figures)
     return with_survival(found, lambda: _saturation_against_worst_case(compared))
 
@@ -108,9 +108,9 @@ def falls_with_epsilon(study: Study) -> Finding:
     epsilons = study.config.epsilons
     if len(epsilons) < 2:
         raise CannotTellError("Robustness was measured at a single ε.")
-    rise = numpy.diff(numpy.nanmean(rates, axis=2), axis=1).max(axis=1)
+    rise = np.diff(np.nanmean(rates, axis=2), axis=1).max(axis=1)
     gaps = [gap_of_means(*(mean_of_rates(row, compared.images) for row in curve[[0, -1]])) for curve in rates]
-    steady, falls = rise <= RISE, numpy.array([gap.high < 0 for gap in gaps])
+    steady, falls = rise <= RISE, np.array([gap.high < 0 for gap in gaps])
     worst, n = int(rise.argmax()), len(compared.rows)
     measured = (
         f"From ε = {epsilons[0]:g} to {epsilons[-1]:g} robustness falls at {falls.sum()} of {count(n, 'temperature')}, "
@@ -179,7 +179,7 @@ def trade_off(study: Study) -> Finding:
     accuracy, robust = compared.last("class_accuracy"), compared.robustness()
     means = [mean_of_rates(row, compared.images) for row in accuracy]
     lowest, highest = min(means), max(means)
-    found = spearman([mean.value for mean in means], numpy.nanmean(robust, axis=1))
+    found = spearman([mean.value for mean in means], np.nanmean(robust, axis=1))
     ruling = monotone(found, -1)
     measured = (
         f"Over {found.n} temperatures Spearman's correlation of accuracy and robustness against FGSM is {found}; "
@@ -201,7 +201,7 @@ def _trade_off_survives(compared: Sweep) -> tuple[str, Survival]:
     before, after = spearman(clean, weak), spearman(clean, strong)
     text = (
         f"On the audited images the correlation of accuracy is {before} with what FGSM leaves, and {after} with what "
-        "the worst case of FGSM, PGD, transfer and Square leaves."
+        "the worst case of all attacks of the audit leaves."
     )
     return text, survival(monotone(before, -1), monotone(after, -1))
 
@@ -216,11 +216,11 @@ def classes_differ(study: Study) -> Finding:
     rates, images = compared.robustness(), compared.images
     p_values = [differ(row, images) for row in rates]
     sure, n = sum(p < CERTAIN for p in p_values), len(p_values)
-    widest = int(numpy.ptp(numpy.nan_to_num(rates, nan=0.0), axis=1).argmax())
+    widest = int(np.ptp(np.nan_to_num(rates, nan=0.0), axis=1).argmax())
     measured = (
         f"Equal robustness against FGSM of all classes is refuted with p < .001 at {sure} of "
-        f"{count(n, 'temperature')}; at T = {compared.labels[widest]} it goes from {numpy.nanmin(rates[widest]):.3f} "
-        f"to {numpy.nanmax(rates[widest]):.3f}.{compared.note}"
+        f"{count(n, 'temperature')}; at T = {compared.labels[widest]} it goes from {np.nanmin(rates[widest]):.3f} "
+        f"to {np.nanmax(rates[widest]):.3f}.{compared.note}"
     )
     ruling: Ruling = "holds" if sure > n / 2 else "does not hold"
     if ruling != "holds" and images[images > 0].min() < LEAST_IMAGES:
@@ -240,13 +240,13 @@ def _differ_in_audits(compared: Sweep) -> tuple[str, Survival]:
         raise CannotTellError(f"The worst case leaves fewer than {LEAST_IMAGES} images at every temperature.")
     before, after = (
         sum(
-            differ(rows[row].by_class, numpy.bincount(rows[row].labels, minlength=len(rows[row].by_class))) < CERTAIN
+            differ(rows[row].by_class, np.bincount(rows[row].labels, minlength=len(rows[row].by_class))) < CERTAIN
             for row in left
         )
         for rows in (weak, strong)
     )
     text = (
-        f"On the audited images the worst case of FGSM, PGD, transfer and Square leaves {LEAST_IMAGES} or more at "
+        f"On the audited images the worst case of all attacks of the audit leaves {LEAST_IMAGES} or more at "
         f"{len(left)} of {count(len(strong), 'temperature')}. Of these, equal robustness is refuted against FGSM at "
         f"{before}, and against the worst case at {after}."
     )
@@ -257,7 +257,7 @@ def _most(part: int, whole: int) -> Ruling:
     return "holds" if part > whole / 2 else "does not hold"
 
 
-def _few(images: numpy.ndarray) -> str:
+def _few(images: np.ndarray) -> str:
     present = images[images > 0]
     return f"A class has {present.min()} to {present.max()} test images here: this takes {LEAST_IMAGES} at least."
 
@@ -275,7 +275,7 @@ def class_order_fgsm(study: Study) -> Finding:
     return with_survival(found, lambda: order_survives(compared, "FGSM", "worst case"))
 
 
-def order(rates: numpy.ndarray, images: numpy.ndarray, note: str) -> Finding:
+def order(rates: np.ndarray, images: np.ndarray, note: str) -> Finding:
     """Whether temperatures agree in the order of the classes: rates (temperatures, classes).
 
     Holds if Spearman's ρ of two temperatures is at least 0.6 on the average over all pairs, with p < 0.05 in Friedman's
@@ -283,13 +283,13 @@ def order(rates: numpy.ndarray, images: numpy.ndarray, note: str) -> Finding:
     temperatures, that alone may be why, and nothing can be said.  Temperatures at which all classes are equal have no
     order.
     """
-    rates = rates[numpy.nanmax(rates, axis=1) > numpy.nanmin(rates, axis=1)]
+    rates = rates[np.nanmax(rates, axis=1) > np.nanmin(rates, axis=1)]
     if len(rates) < 3:
         raise CannotTellError(f"The classes differ at {count(len(rates), 'temperature')} only: this takes 3.{note}")
-    if (~numpy.isnan(rates).any(axis=0)).sum() < 3:
+    if (~np.isnan(rates).any(axis=0)).sum() < 3:
         raise CannotTellError("Two classes have no order to speak of: this takes 3.")
     mean, least, p = agreement(rates)
-    noise = float(numpy.median([spread(row, images)[1] for row in rates]))
+    noise = float(np.median([spread(row, images)[1] for row in rates]))
     ruling: Ruling = "holds" if mean >= ALIKE and p < 0.05 else "does not hold"
     measured = (
         f"Spearman's ρ of the classes' robustness at two temperatures is {mean:.2f} on the average over all pairs of "
@@ -311,8 +311,8 @@ def order_survives(compared: Sweep, weak: str, strong: str) -> tuple[str, Surviv
         rows = standings(compared, attack)
         if len(rows) < len(compared.rows):
             raise CannotTellError(f"{len(rows)} of {count(len(compared.rows), 'temperature')} are audited.")
-        images = numpy.bincount(rows[0].labels, minlength=len(rows[0].by_class))
-        found.append(order(numpy.array([row.by_class for row in rows]), images, ""))
+        images = np.bincount(rows[0].labels, minlength=len(rows[0].by_class))
+        found.append(order(np.array([row.by_class for row in rows]), images, ""))
     before, after = found
     text = (
         f"On the audited images the mean ρ is {before.figures['mean rho']:.2f} against the paper's attack and "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 
 from minirobust.measures import intervals
 from minirobust.measures.intervals import Estimate, Z
@@ -36,7 +36,7 @@ class Correlation(NamedTuple):
         return f"ρ = {self.rho:.2f} ({p_text(self.p)})"
 
 
-def spearman(x: Sequence[float] | numpy.ndarray, y: Sequence[float] | numpy.ndarray) -> Correlation:
+def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Correlation:
     """Spearman's ρ; p from all orders of up to eight pairs, from Student's t beyond, never below that of all orders.
 
     A constant goes along with nothing: ρ = 0, p = 1.
@@ -44,12 +44,12 @@ def spearman(x: Sequence[float] | numpy.ndarray, y: Sequence[float] | numpy.ndar
     from scipy.stats import rankdata, spearmanr
 
     n = len(x)
-    if n < 2 or numpy.ptp(x) == 0 or numpy.ptp(y) == 0:
+    if n < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Correlation(0.0, 1.0, n)
     rho, p = spearmanr(x, y)
     if n <= 8:
         a, b = rankdata(x) - (n + 1) / 2, rankdata(y) - (n + 1) / 2
-        p = (abs(numpy.array(list(permutations(b))) @ a) >= abs(a @ b) - 1e-9).mean()
+        p = (abs(np.array(list(permutations(b))) @ a) >= abs(a @ b) - 1e-9).mean()
     return Correlation(float(rho), max(float(p), 2 / math.factorial(n)), n)
 
 
@@ -78,7 +78,7 @@ def gap_of_means(low: Estimate, high: Estimate) -> Estimate:
     return Estimate(value, value - half, value + half)
 
 
-def trend_of_rates(compared: Sweep, rates: numpy.ndarray, sign: int, what: str) -> Finding:
+def trend_of_rates(compared: Sweep, rates: np.ndarray, sign: int, what: str) -> Finding:
     """Whether the mean over classes of rates (temperatures, classes) rises or falls with T: see `monotone`.
 
     Its values at the lowest and the highest T must also differ that way beyond their 95 % interval.
@@ -90,7 +90,7 @@ def trend_of_rates(compared: Sweep, rates: numpy.ndarray, sign: int, what: str) 
 
 def trend(
     compared: Sweep,
-    values: Sequence[float] | numpy.ndarray,
+    values: Sequence[float] | np.ndarray,
     sign: int,
     what: str,
     gap: Estimate | None = None,
@@ -118,38 +118,38 @@ def trend(
 # Classes beside each other
 
 
-def differ(rates: numpy.ndarray, images: numpy.ndarray) -> float:
+def differ(rates: np.ndarray, images: np.ndarray) -> float:
     """The p-value of Pearson's χ² that all classes have one rate: (classes,) each."""
     from scipy.stats import chi2_contingency
 
-    present = ~numpy.isnan(rates)
-    hits = numpy.rint(rates[present] * images[present])
-    table = numpy.array([hits, images[present] - hits])
+    present = ~np.isnan(rates)
+    hits = np.rint(rates[present] * images[present])
+    table = np.array([hits, images[present] - hits])
     return 1.0 if (table.sum(axis=1) == 0).any() else float(chi2_contingency(table).pvalue)
 
 
-def spread(rates: numpy.ndarray, images: numpy.ndarray) -> tuple[float, float]:
+def spread(rates: np.ndarray, images: np.ndarray) -> tuple[float, float]:
     """The standard deviation of a rate over the classes, and the part of its square that the few samples explain.
 
     The first is what is left without that part, p (1 - p) / n averaged over the classes; 0 if nothing is.
     """
-    present = ~numpy.isnan(rates)
+    present = ~np.isnan(rates)
     p, n = rates[present], images[present]
     total, noise = float(p.var(ddof=1)), float((p * (1 - p) / n).mean())
     return math.sqrt(max(total - noise, 0.0)), min(noise / total, 1.0) if total else 1.0
 
 
-def agreement(rates: numpy.ndarray) -> tuple[float, float, float]:
+def agreement(rates: np.ndarray) -> tuple[float, float, float]:
     """How alike temperatures order the classes: mean and least ρ of two rows (temperatures, classes), Friedman's p."""
     from scipy.stats import friedmanchisquare, spearmanr
 
-    present = rates[:, ~numpy.isnan(rates).any(axis=0)]
+    present = rates[:, ~np.isnan(rates).any(axis=0)]
     rho = spearmanr(present, axis=1).statistic
-    pairs = rho[numpy.triu_indices(len(present), k=1)]
+    pairs = rho[np.triu_indices(len(present), k=1)]
     return float(pairs.mean()), float(pairs.min()), float(friedmanchisquare(*present.T).pvalue)
 
 
-def auroc(scores: numpy.ndarray, positive: numpy.ndarray) -> Estimate:
+def auroc(scores: np.ndarray, positive: np.ndarray) -> Estimate:
     """How often a positive sample scores above a negative one, with the interval of Hanley & McNeil (1982)."""
     from scipy.stats import rankdata
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 
 from minirobust.masking import PIXEL_ATTACKS
 from minirobust.measures import intervals, robustness
 from minirobust.measures.intervals import Estimate
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.study.claims.evidence import LEAST_TEMPERATURES, Sweep, count, finished
 from minirobust.study.claims.statistics import monotone, spearman, with_effect
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, Survival
@@ -35,9 +35,9 @@ class Standing(NamedTuple):
 
     temperature: float
     value: float
-    by_class: numpy.ndarray
-    fooled: numpy.ndarray
-    labels: numpy.ndarray
+    by_class: np.ndarray
+    fooled: np.ndarray
+    labels: np.ndarray
 
 
 def standings(compared: Sweep, attack: str) -> list[Standing]:
@@ -49,9 +49,9 @@ def standings(compared: Sweep, attack: str) -> list[Standing]:
     for T in compared.temperatures:
         seeds = [_fooled(record, attack) for record in finished(compared.study.of(T)) if _has(record, attack)]
         if seeds:
-            rates = numpy.array([robustness.by_class(*seed, classes=len(compared.images)) for seed in seeds])
+            rates = np.array([robustness.by_class(*seed, classes=len(compared.images)) for seed in seeds])
             by_class = rates.mean(axis=0)
-            found.append(Standing(float(T), float(numpy.nanmean(by_class)), by_class, *seeds[0]))
+            found.append(Standing(float(T), float(np.nanmean(by_class)), by_class, *seeds[0]))
     return found
 
 
@@ -59,7 +59,7 @@ def _has(record: Record, attack: str) -> bool:
     return f"fooled/{'brute-force pixel' if attack == 'ranked pixel' else attack}" in record.audited
 
 
-def _fooled(record: Record, attack: str) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _fooled(record: Record, attack: str) -> tuple[np.ndarray, np.ndarray]:
     """Which samples are wrong under an attack, and their labels."""
     labels = record.final["label"]
     tried = record.audited["pixel_samples"]
@@ -83,8 +83,8 @@ def with_survival(found: Finding, attacked: Callable[[], tuple[str, Survival]]) 
 def trend_survives(compared: Sweep, sign: int, *, pixel: bool = False) -> tuple[str, Survival]:
     """Whether robustness goes along with T as it does against the paper's attack when stronger ones are tried.
 
-    Stronger: the worst case, the worst for each image of clean, noise, FGSM, PGD, transfer and Square; of pixel
-    attacks, the brute-force single pixel.  The trend survives if it holds there too, see `monotone`, and at least half
+    Stronger: the worst case, the worst for each image of all attacks of the audit; of pixel attacks, the brute-force
+    single pixel.  The trend survives if it holds there too, see `monotone`, and at least half
     is left of the difference between the two ends.  It rests on a weak attack if it holds against the paper's attack on
     the audited images and not there, or if less than half of that difference is left, beyond chance.  The ends are
     compared image by image.
@@ -113,7 +113,7 @@ def trend_survives(compared: Sweep, sign: int, *, pixel: bool = False) -> tuple[
 
 CALLED = {
     "FGSM": "FGSM",
-    "white box": "white box (FGSM and PGD)",
+    "white box": "white box (along the true gradient)",
     "transfer": "transfer",
     "Square": "Square",
     "worst case": "the worst case of all these",
@@ -143,7 +143,7 @@ def _over_temperature(rows: list[Standing]) -> tuple[list[float], list[float]]:
 def _trend_of(rows: list[Standing], sign: int) -> tuple[Ruling, Estimate]:
     """Whether robustness rises or falls with T, and by how much between its ends, of the first seed."""
     first, last = rows[0], rows[-1]
-    if not numpy.array_equal(first.labels, last.labels):
+    if not np.array_equal(first.labels, last.labels):
         raise CannotTellError("The audits took different images.")
     gap = intervals.difference(last.fooled, first.fooled, first.labels, len(first.by_class))
     return with_effect(monotone(spearman(*_over_temperature(rows)), sign), gap, sign), gap

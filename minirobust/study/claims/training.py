@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy
+import numpy as np
 
 from minirobust.measures.intervals import mean_of_rates
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.study.claims.evidence import PAPER_DATASETS, Sweep, count, paper_dataset, sweep, sweeps
 from minirobust.study.claims.statistics import CHANCE, gap_of_means, trend
 from minirobust.study.claims.verdict import CannotTellError, Finding, Ruling, all_hold, claim
@@ -37,7 +37,7 @@ def best_accuracy(study: Study) -> Finding:
     compared = sweep(study, extent="any", learned=False)
     accuracy, images = compared.last("test_accuracy"), compared.images.sum()
     best, target = int(accuracy.argmax()), BEST[known]
-    interval = mean_of_rates(accuracy[best : best + 1], numpy.array([images]))
+    interval = mean_of_rates(accuracy[best : best + 1], np.array([images]))
     reached = interval.high >= target - 0.005
     measured = (
         f"{accuracy[best]:.3f} ({interval.low:.3f} to {interval.high:.3f}) at T = {compared.labels[best]}, on "
@@ -64,16 +64,16 @@ def extreme_temperatures(study: Study) -> Finding:
     """
     sweep(study, extent="most")
     compared = sweep(study, learned=False)
-    accuracy, images = compared.series("test_accuracy").mean(axis=1), numpy.array([compared.images.sum()])
-    middle = float(numpy.median(accuracy[1:-1]))
+    accuracy, images = compared.series("test_accuracy").mean(axis=1), np.array([compared.images.sum()])
+    middle = float(np.median(accuracy[1:-1]))
     gaps = [
-        gap_of_means(*(mean_of_rates(numpy.array([value]), images) for value in (middle, end)))
+        gap_of_means(*(mean_of_rates(np.array([value]), images) for value in (middle, end)))
         for end in accuracy[[0, -1]]
     ]
     rulings: list[Ruling] = [
         "holds" if gap.high < 0 else "does not hold" if gap.value >= 0 else "cannot tell here" for gap in gaps
     ]
-    worst = " and ".join(compared.labels[row] for row in numpy.argsort(accuracy)[:2])
+    worst = " and ".join(compared.labels[row] for row in np.argsort(accuracy)[:2])
     measured = (
         f"Test accuracy, averaged over the epochs, is {accuracy[0]:.3f} at T = {compared.labels[0]}, "
         f"{accuracy[-1]:.3f} at T = {compared.labels[-1]}, and {middle:.3f} in the median of those between; it is "
@@ -96,9 +96,9 @@ def beyond_the_range(study: Study) -> Finding:
     span = f"{temperature_label(low)} to {temperature_label(high)}"
     if not outside.any() or outside.all():
         raise CannotTellError(f"This takes temperatures within and beyond the range of {span}.")
-    accuracy, images = compared.last("test_accuracy"), numpy.array([compared.images.sum()])
+    accuracy, images = compared.last("test_accuracy"), np.array([compared.images.sum()])
     best_outside, worst_inside = accuracy[outside].max(), accuracy[~outside].min()
-    gap = gap_of_means(*(mean_of_rates(numpy.array([value]), images) for value in (worst_inside, best_outside)))
+    gap = gap_of_means(*(mean_of_rates(np.array([value]), images) for value in (worst_inside, best_outside)))
     measured = (
         f"Beyond the range of {span} the best test accuracy is {best_outside:.3f}, within it the worst is "
         f"{worst_inside:.3f}.{compared.note}"
@@ -118,7 +118,7 @@ def high_temperature_slow(study: Study) -> Finding:
     accuracy = compared.series("test_accuracy")
     bar = BAR * accuracy[:, -1].max()
     there = accuracy >= bar
-    epochs = numpy.where(there.any(axis=1), there.argmax(axis=1) + 1, accuracy.shape[1] + 1)
+    epochs = np.where(there.any(axis=1), there.argmax(axis=1) + 1, accuracy.shape[1] + 1)
     never = int((~there.any(axis=1)).sum())
     found = trend(compared, epochs, 1, f"The first epoch with a test accuracy of {bar:.3f} or more", form="d")
     if not never:
@@ -193,7 +193,7 @@ def _moves(study: Study, signs: dict[str, int]) -> Finding:
     compared = sweep(study, extent="most")
     change = {regime: compared.last(regime) - compared.series(regime)[:, 0] for regime in signs}
     moved = {regime: sign * change[regime] > MOVED for regime, sign in signs.items()}
-    together = int(numpy.logical_and.reduce(list(moved.values())).sum())
+    together = int(np.logical_and.reduce(list(moved.values())).sum())
     n = len(compared.rows)
     if study.config.epochs < 2:
         raise CannotTellError("This takes two epochs at least.")
@@ -239,7 +239,7 @@ def smoothest_on_mnist(studies: Sequence[Study]) -> Finding:
     if not shared:
         raise CannotTellError("No temperature is finished on all four data sets.")
     rough = {name: _roughness(compared, shared) for name, compared in found.items()}
-    if any(numpy.isnan(value) for value in rough.values()):
+    if any(np.isnan(value) for value in rough.values()):
         raise CannotTellError("A second difference takes three epochs.")
     listed = ", ".join(f"{found[name].study.title} {value:.2g}" for name, value in rough.items())
     measured = (
@@ -257,9 +257,9 @@ def _of_paper(studies: Sequence[Study]) -> dict[str, Sweep]:
 
 
 def _roughness(compared: Sweep, shared: Sequence[float]) -> float:
-    rows = numpy.isin(compared.temperatures, shared)
-    bends = numpy.diff(compared.series("saturated")[rows], n=2, axis=1)
-    return float(abs(bends).mean()) if bends.size else numpy.nan
+    rows = np.isin(compared.temperatures, shared)
+    bends = np.diff(compared.series("saturated")[rows], n=2, axis=1)
+    return float(abs(bends).mean()) if bends.size else np.nan
 
 
 CLAIMS = (

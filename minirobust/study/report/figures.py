@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy
+import numpy as np
 
 from minirobust import backend, plots
 from minirobust.measures import regimes
-from minirobust.plots import BLUE, COLOURS, DASHES, GREY, ORANGE, temperature_label
+from minirobust.measures.regimes import temperature_label
+from minirobust.plots import BLUE, COLOURS, DASHES, GREY, ORANGE
 from minirobust.saving import atomic
 from minirobust.study.report.panels import (
     BLACK,
@@ -84,12 +85,12 @@ def sigmoids(studies: Sequence[Study]) -> Figure:
 
 def _draw_sigmoids(axes: Axes, temperatures: Sequence[float], delta1: float, delta2: float) -> None:
     widest = 8.0
-    net = numpy.linspace(-widest, widest, 1601)
+    net = np.linspace(-widest, widest, 1601)
     f = backend.get("numpy").sigmoid
     for T, colour in zip(temperatures, shades(len(temperatures)), strict=True):
         axes.plot(net, f(net, T), color=colour, linewidth=1, label=temperature_label(T))
         for bound, size in zip(regimes.bounds(T, delta1, delta2), (9, 36), strict=True):
-            dots = numpy.array([-bound, bound])
+            dots = np.array([-bound, bound])
             axes.scatter(dots, f(dots, T), s=size, color=colour, edgecolors="white", linewidths=0.4, zorder=3)
     axes.set(xlim=(-widest, widest), ylim=(-0.03, 1.03), xlabel="net", ylabel="f(net) = 1 / (1 + exp(−net/T))")
     axes.set_title("small dots: ± r1, large dots: ± r2", fontsize=9)
@@ -97,10 +98,10 @@ def _draw_sigmoids(axes: Axes, temperatures: Sequence[float], delta1: float, del
 
 
 def _draw_bounds(axes: Axes, temperatures: Sequence[float], delta1: float, delta2: float) -> None:
-    bounds = numpy.array([regimes.bounds(T, delta1, delta2) for T in temperatures])
-    rows = numpy.arange(len(temperatures))
+    bounds = np.array([regimes.bounds(T, delta1, delta2) for T in temperatures])
+    rows = np.arange(len(temperatures))
     near, far = bounds.min() / 4, bounds.max() * 4
-    ends = [numpy.full(len(rows), near), *bounds.T, numpy.full(len(rows), far)]
+    ends = [np.full(len(rows), near), *bounds.T, np.full(len(rows), far)]
     for (regime, colour), start, end in zip(REGIMES.items(), ends, ends[1:], strict=False):
         axes.barh(rows, end - start, left=start, height=0.8, color=colour, alpha=0.85, label=regime)
     colours = shades(len(rows))
@@ -120,13 +121,13 @@ def learning_curves(studies: Sequence[Study]) -> Figure:
     figure, panels = panel_grid("Learning curves at selected temperatures", _with_epochs(studies))
     for axes, study in panels:
         accuracy = study.series("test_accuracy")
-        epochs = numpy.arange(1, study.config.epochs + 1)
-        begun = numpy.flatnonzero(~numpy.isnan(accuracy).all(axis=1))
+        epochs = np.arange(1, study.config.epochs + 1)
+        begun = np.flatnonzero(~np.isnan(accuracy).all(axis=1))
         for index, row in enumerate(begun[_spread(len(begun), SELECTED)]):
             (line,) = axes.plot(epochs, accuracy[row], color=COLOURS[index], linestyle=DASHES[index % len(DASHES)])
             line.set_marker("." if len(epochs) == 1 else "")
             line.set_label(f"T = {temperature_label(study.config.temperatures[row])}")
-        lowest = max(math.floor(numpy.nanmin(accuracy) * 10 - 0.2) / 10, 0)
+        lowest = max(math.floor(np.nanmin(accuracy) * 10 - 0.2) / 10, 0)
         axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(lowest, 1.005))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
@@ -145,7 +146,7 @@ def operation_in_regimes(studies: Sequence[Study]) -> Figure:
     figure, panels = panel_grid("Operation in the three regimes during training", _with_epochs(studies))
     for axes, study in panels:
         edges = _columns(axes, study, "share of net values")
-        floor = numpy.zeros_like(study.series("linear"))
+        floor = np.zeros_like(study.series("linear"))
         for regime, colour in REGIMES.items():
             top = floor + study.series(regime)
             for column, (low, high) in enumerate(zip(floor, top, strict=True)):
@@ -199,7 +200,7 @@ def robustness_at_every_epsilon(studies: Sequence[Study]) -> Figure:
     return figure
 
 
-def _columns(axes: Axes, study: Study, quantity: str) -> numpy.ndarray:
+def _columns(axes: Axes, study: Study, quantity: str) -> np.ndarray:
     """Makes x the temperatures and y a share; returns where each epoch begins and ends about a column's middle."""
     temperatures, epochs = study.config.temperatures, study.config.epochs
     axes.set_xticks(range(len(temperatures)), [temperature_label(T) for T in temperatures])
@@ -207,7 +208,7 @@ def _columns(axes: Axes, study: Study, quantity: str) -> numpy.ndarray:
     axes.set(xlim=(-0.5, len(temperatures) - 0.5), ylim=(0, 1), ylabel=quantity)
     axes.set_xlabel(f"temperature T; in each column, epochs 1 to {epochs}" if epochs > 1 else "temperature T")
     axes.set_facecolor("#F4F4F4")
-    return numpy.linspace(-0.46, 0.46, epochs + 1)
+    return np.linspace(-0.46, 0.46, epochs + 1)
 
 
 # Figures 7 to 10: what is measured after the last epoch
@@ -255,7 +256,7 @@ def pixel_attack_success(studies: Sequence[Study]) -> Figure:
     figure, grid = map_grid("Success of the pixel attack", attacked, count)
     for row, study in zip(grid, attacked, strict=True):
         success = 100 * study.final("pixel_success")
-        limits = (0.0, float(numpy.nanmax(success)))
+        limits = (0.0, float(np.nanmax(success)))
         shown, surplus = row[: study.config.pixels], row[study.config.pixels :]
         for pixels, axes in enumerate(shown, start=1):
             title = "1 pixel" if pixels == 1 else f"up to {pixels} pixels"
@@ -317,7 +318,7 @@ def robustness_under_audit(studies: Sequence[Study]) -> Figure:
 
 def _draw_attacks(axes: Axes, study: Study) -> None:
     temperatures = study.config.temperatures
-    x = numpy.arange(len(temperatures))
+    x = np.arange(len(temperatures))
     rates = {name: audited_robustness(study, name) for name in ATTACKS}
     axes.fill_between(
         x,
@@ -334,7 +335,7 @@ def _draw_attacks(axes: Axes, study: Study) -> None:
         axes.errorbar(
             x + (index - (len(ATTACKS) - 1) / 2) * len(x) / 150,  # bars side by side
             value,
-            numpy.array([value - low, high - value]).clip(0),
+            np.array([value - low, high - value]).clip(0),
             color=colour,
             linestyle=dashes,
             linewidth=2 if heavy else 1,
@@ -350,7 +351,7 @@ def _draw_attacks(axes: Axes, study: Study) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
-def audited_robustness(study: Study, attack: str) -> numpy.ndarray:
+def audited_robustness(study: Study, attack: str) -> np.ndarray:
     """Network robustness under one attack of the audit and its 95 % interval, means over seeds.
 
     Parameters
@@ -364,12 +365,12 @@ def audited_robustness(study: Study, attack: str) -> numpy.ndarray:
     ndarray of shape (temperatures, 3)
         Value, lower and upper end; NaN for a temperature without an audit, or whose audit lacks the attack.
     """
-    rates = numpy.full((len(study.config.temperatures), 3), numpy.nan)
+    rates = np.full((len(study.config.temperatures), 3), np.nan)
     for row, T in enumerate(study.config.temperatures):
         found = [record.audit["robustness"].get(attack) for record in study.of(T) if record.audit]
         ends = [[rate["value"], rate["low"], rate["high"]] for rate in found if rate]
         if ends:
-            rates[row] = numpy.mean(ends, axis=0)
+            rates[row] = np.mean(ends, axis=0)
     return rates
 
 
@@ -474,12 +475,12 @@ def _nearest_to_one(studies: Sequence[Study], name: str) -> list[tuple[Study, Re
 
 def _spread(length: int, count: int) -> list[int]:
     """Up to `count` of the indices 0 to length - 1, first and last among them, as evenly spaced as can be."""
-    return sorted({round(place) for place in numpy.linspace(0, length - 1, min(count, length))})
+    return sorted({round(place) for place in np.linspace(0, length - 1, min(count, length))})
 
 
-def _not_significant(study: Study) -> numpy.ndarray:
+def _not_significant(study: Study) -> np.ndarray:
     """Whether p ≥ .001 for any seed: (classes, temperatures)."""
-    found = numpy.zeros_like(study.final("p_value"), dtype=bool)
+    found = np.zeros_like(study.final("p_value"), dtype=bool)
     for record in study.records:
         if record.final:
             found[study.config.temperatures.index(record.temperature)] |= record.final["p_value"] >= SIGNIFICANT

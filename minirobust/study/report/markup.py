@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
+from minirobust.tables import printable
+
 
 class Html(str):
-    """Text that is markup already; any other text is escaped."""
+    """Text that is markup already; any other text is escaped, and so are control characters in it."""
 
 
 VOID = ("img", "meta", "br")
@@ -18,11 +20,13 @@ def element(tag: str, *content: str, **attributes: str) -> Html:
 
     Of an attribute's name, a trailing underscore falls away and others become hyphens: ``class_``, ``aria_label``.
     """
-    pairs = (f' {name.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for name, value in attributes.items())
+    pairs = (
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(printable(value))}"' for name, value in attributes.items()
+    )
     start = f"<{tag}{''.join(pairs)}>"
     if tag in VOID:
         return Html(start)
-    inside = "".join(part if isinstance(part, Html) else html.escape(part, quote=False) for part in content)
+    inside = "".join(part if isinstance(part, Html) else html.escape(printable(part), quote=False) for part in content)
     return Html(f"{start}{inside}</{tag}>\n")
 
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minirobust.plots import temperature_label
+from minirobust.measures.regimes import temperature_label
 from minirobust.saving import atomic
 from minirobust.study.config import StudyConfig, words
 from minirobust.study.report import figures

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy
+import numpy as np
 
 from minirobust import plots
 from minirobust.study.store import Record, Study
@@ -54,7 +54,7 @@ def legend_below(axes: Axes) -> None:
     )
 
 
-def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, numpy.ndarray]:
+def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, np.ndarray]:
     """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
     width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) for study in studies))
     classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
@@ -64,7 +64,7 @@ def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, 
     return figure, figure.subplots(rows, columns, squeeze=False).reshape(len(studies), count)
 
 
-def draw_map(axes: Axes, study: Study, values: numpy.ndarray, quantity: str, **options: Any) -> None:
+def draw_map(axes: Axes, study: Study, values: np.ndarray, quantity: str, **options: Any) -> None:
     """`plots.class_temperature_map` of a study's values (classes, temperatures), classes by their numbers."""
     names = [str(c) for c in range(len(values))]
     plots.class_temperature_map(
@@ -73,12 +73,12 @@ def draw_map(axes: Axes, study: Study, values: numpy.ndarray, quantity: str, **o
     axes.title.set_fontsize(10)
 
 
-def cut_corners(axes: Axes, cells: numpy.ndarray) -> None:
+def cut_corners(axes: Axes, cells: np.ndarray) -> None:
     """Cuts the upper right corner off each of a map's cells that is True."""
     from matplotlib.collections import PolyCollection
 
-    corner = numpy.array([(0.5, -0.5), (0.12, -0.5), (0.5, -0.12)])
-    corners = [numpy.add(corner, (column, row)) for row, column in numpy.argwhere(cells)]
+    corner = np.array([(0.5, -0.5), (0.12, -0.5), (0.5, -0.12)])
+    corners = [np.add(corner, (column, row)) for row, column in np.argwhere(cells)]
     axes.add_collection(PolyCollection(corners, facecolors="white", edgecolors=BLACK, linewidths=0.6))
 
 
@@ -93,7 +93,7 @@ def image_parts(
     return figure, [(part, *pair) for part, pair in zip(parts, shown, strict=False)]
 
 
-def draw_images(axes: Sequence[Axes], images: numpy.ndarray, captions: Sequence[str], colour: str) -> None:
+def draw_images(axes: Sequence[Axes], images: np.ndarray, captions: Sequence[str], colour: str) -> None:
     """`plots.image_row` of stored images, uint8; axes that are left over go."""
     plots.image_row(axes[: len(images)], images / 255, captions, colour)
     for axis in axes[: len(images)]:
@@ -102,8 +102,8 @@ def draw_images(axes: Sequence[Axes], images: numpy.ndarray, captions: Sequence[
         axis.remove()
 
 
-def shades(count: int) -> numpy.ndarray:
+def shades(count: int) -> np.ndarray:
     """Colours of an ordered quantity, from dark to bright, even in lightness: (count, 4)."""
     import matplotlib
 
-    return matplotlib.colormaps["viridis"](numpy.linspace(0, 0.88, count))
+    return matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))

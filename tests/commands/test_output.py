@@ -1,0 +1,191 @@
+"""Whatever names files contain and whatever becomes of the output, results are written and the exit code is right."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minirobust as mr
+from data_loaders import Dataset, save_hdf5
+from minirobust import cli
+from minirobust.commands import terminal
+from minirobust.study.report.markup import element
+from minirobust.tables import printable, table
+
+HOSTILE = "\x1b[2J\x9b1A\r\u202egnol\u2028\x00"
+posix = pytest.mark.skipif(os.name != "posix", reason="the shell and devices are those of POSIX")
+
+
+@pytest.fixture
+def hostile(tmp_path, digits):
+    """A data set in which every name contains control characters."""
+    names = tuple(f"{number}{HOSTILE.strip(chr(0))}\nnetwork  1.000" for number in range(10))
+    path = tmp_path / "few.h5"
+    save_hdf5(path, Dataset(names[0], digits.train[:64], digits.test[:20], names))
+    return path
+
+
+def is_harmless(text):
+    return all(c.isprintable() or c == "\n" for c in text)
+
+
+# Names
+
+
+@pytest.mark.parametrize("text", ["plain", "Zoë ε → 字", "two\nlines\tand a tab"])
+def test_text_that_does_no_harm_stays(text):
+    assert printable(text) == text
+
+
+def test_control_characters_are_escaped_as_repr_does():
+    assert f"'{printable(HOSTILE, keep='')}'" == repr(HOSTILE)
+    assert printable("a\nb", keep="") == "a\\nb"
+    assert printable("\ud800") == "\\ud800"
+
+
+def test_cells_of_a_table_stay_on_their_line():
+    lines = table([("class", "images"), ("a\nb", HOSTILE)]).splitlines()
+    assert len(lines) == 2
+    assert all(map(is_harmless, lines))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "DATA", "--epochs", 1, "-o", "NET"),
+        ("attack", "TRAINED", "--dataset", "DATA"),
+        ("audit", "TRAINED", "--dataset", "DATA", "--samples", 10),
+        ("data", "verify", "DATA"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_names_cannot_write_to_the_terminal(run, hostile, trained, tmp_path, words):
+    paths = {"DATA": hostile, "NET": tmp_path / "net.h5", "TRAINED": trained}
+    result = run(*(paths.get(word, word) for word in words))
+    assert result.exit_code in (0, 1)
+    assert "gnol" in result.stdout
+    assert is_harmless(result.stdout.replace("\n", ""))
+    assert not any(line.startswith("network  1.000") for line in result.stdout.splitlines())
+
+
+def test_path_cannot_write_to_the_terminal(run, tmp_path):
+    result = run("attack", tmp_path / "\x1b[2J.h5")
+    assert result.exit_code == 2
+    assert result.stderr == f"minirobust: checkpoint: no file at {tmp_path}/\\x1b[2J.h5\n"
+
+
+def test_names_are_escaped_in_html_too():
+    text = element("p", f"<b>{HOSTILE}</b>\n", title=f'"{HOSTILE}')
+    assert is_harmless(text)
+    assert "<b>" not in text
+    assert text.count("\\x1b[2J") == 2
+
+
+# Files are written before anything is printed
+
+
+def call(monkeypatch, words, stdout):
+    """Run the command in this process with another standard output, and return the exit code."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", ["minirobust", *map(str, words)])
+        patch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    return end.value.code
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_audit_is_printed_in_every_encoding(monkeypatch, trained, tmp_path, encoding):
+    output = io.TextIOWrapper(io.BytesIO(), encoding)
+    words = ("audit", trained, "--dataset", "digits", "--samples", 10, "--json", tmp_path / "a.json", "-q")
+    assert call(monkeypatch, words, output) in (0, 1)
+    output.seek(0)
+    printed = output.read()
+    letter = "ε" if encoding == "utf-8" else "eps"
+    assert f"audit of 10 samples at {letter} = 0.1" in printed
+    assert f"robustness at {letter} = 0.1 is at most" in printed
+    assert json.loads((tmp_path / "a.json").read_text("utf-8"))["samples"] == 10
+
+
+def test_what_has_no_plain_form_is_escaped():
+    with pytest.MonkeyPatch.context() as patch:
+        output = io.TextIOWrapper(io.BytesIO(), "ascii")
+        patch.setattr(sys, "stdout", output)
+        terminal.degrade_output()
+        terminal.echo("ε ≤ 字")
+    output.seek(0)
+    assert output.read() == "eps <= \\u5b57\n"
+    assert all(form.isascii() for form in terminal.PLAIN.values())
+
+
+@posix
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["audit", "TRAINED", "--dataset", "digits", "--samples", "10", "--json", "FILE"], "a.json"),
+        (["attack", "TRAINED", "--dataset", "digits", "--samples", "10", "--save", "FILE"], "a.npz"),
+    ],
+    ids=["audit", "attack"],
+)
+def test_file_is_written_although_nothing_can_be_printed(run, monkeypatch, trained, tmp_path, words, file):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(terminal, "print", full, raising=False)
+    monkeypatch.setattr(terminal, "_discard", lambda stream: None)
+    paths = {"TRAINED": trained, "FILE": tmp_path / file}
+    result = run(*(paths.get(word, word) for word in words), "-q")
+    assert result.exit_code != 0
+    if file.endswith(".json"):
+        assert json.loads((tmp_path / file).read_text("utf-8"))["samples"] == 10
+    else:
+        assert np.load(tmp_path / file)["images"].shape == (10, 28, 28, 1)
+
+
+# What becomes of the output
+
+
+def shell(line, **options):
+    """Run a line of the shell in which `minirobust` is the command."""
+    line = line.replace("minirobust", f"{sys.executable} -m minirobust")
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, **options)
+
+
+@posix
+def test_masked_gradient_is_1_although_nobody_reads_it(tmp_path):
+    network = mr.models.mlp(1 / 64, hidden=4)
+    network.layers[1].weight.value[...] *= 1e6
+    mr.save(tmp_path / "net.h5", network)
+    result = shell(
+        "minirobust audit net.h5 --dataset digits --samples 10 --json a.json | true; echo ${PIPESTATUS[0]}",
+        cwd=tmp_path,
+    )
+    assert (result.stdout, result.stderr) == ("1\n", "")
+    assert (tmp_path / "a.json").exists()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("minirobust data list 2>&-", 0, True),
+        ("minirobust data list >&-", 0, False),
+        ("minirobust data list >&- 2>&-", 0, False),
+        ("minirobust attack no.h5 2>&-", 2, False),
+        ("minirobust attack no.h5 2>&1 >&- | true; exit ${PIPESTATUS[0]}", 2, False),
+        ("minirobust train digits --epochs 1 -o net.h5 2>&-", 0, True),
+    ],
+)
+def test_closed_streams_change_no_exit_code(tmp_path, line, code, said):
+    result = shell(line, cwd=tmp_path)
+    assert (result.returncode, result.stderr, bool(result.stdout)) == (code, "", said)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device /dev/full")
+def test_full_disk_is_one_sentence(tmp_path):
+    result = shell("minirobust data list > /dev/full", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (2, "minirobust: [Errno 28] No space left on device\n")
