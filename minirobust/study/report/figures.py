@@ -412,9 +412,9 @@ def draw(studies: Sequence[Study], folder: Path, tell: Callable[[str], object] =
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, function in FIGURES.items():
+    for name in FIGURES:
         try:
-            figure = function(studies)
+            figure = drawn(name, studies)
         except NothingStored as reason:
             tell(f"{name} is left out: {reason}")
             continue
@@ -424,6 +424,20 @@ def draw(studies: Sequence[Study], folder: Path, tell: Callable[[str], object] =
                 temporary.write_bytes(render(figure, form))
             paths.append(path)
     return paths
+
+
+def drawn(name: str, studies: Sequence[Study]) -> Figure:
+    """Draw one of `FIGURES`; a dollar sign in the name of a data set is a dollar sign, and begins no formula.
+
+    Raises
+    ------
+    NothingStored
+        If the studies hold nothing to draw.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        return FIGURES[name](studies)
 
 
 def render(figure: Figure, form: str) -> bytes:

@@ -17,7 +17,7 @@ from minirobust.measures.regimes import temperature_label
 from minirobust.saving import atomic
 from minirobust.study.config import StudyConfig, words
 from minirobust.study.report import figures
-from minirobust.study.report.figures import FIGURES, NothingStored
+from minirobust.study.report.figures import NothingStored
 from minirobust.study.report.markup import Html, element, entries, table
 from minirobust.study.store import Record, Study
 
@@ -250,7 +250,7 @@ def _figures(studies: Sequence[Study]) -> list[Html]:
 def _picture(name: str, heading: str, studies: Sequence[Study]) -> Html:
     titles = ", ".join(study.title for study in studies)
     try:
-        drawn = figures.render(FIGURES[name](studies), "svg")
+        drawn = figures.render(figures.drawn(name, studies), "svg")
     except NothingStored as reason:
         return element("p", f"{titles}: not drawn yet: {reason}.")
     data = base64.b64encode(drawn).decode("ascii")

@@ -331,3 +331,9 @@ def test_one_record_alone_is_enough_for_every_figure():
     lonely = Study(single, [record(single, 1.0, 0, epochs=1)])
     for draw in FIGURES.values():
         assert figures.render(draw([lonely]), "svg")
+
+
+def test_a_dollar_sign_in_a_name_begins_no_formula(tmp_path):
+    dollars = study(config(dataset=r"$\frac$.h5"))
+    figures.draw([dollars], tmp_path)
+    assert r"$\frac$" in (tmp_path / "figure-03-learning-curves.svg").read_text("utf-8")
