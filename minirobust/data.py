@@ -1,6 +1,6 @@
 """The door to `data_loaders`: the commands and the study import it from here, and the rest of minirobust needs no data.
 
-A folder of that name in the current directory hides ours from Python. It is recognised by its place, before any of its
+A package of that name in the current directory hides ours from Python. It is recognised by its place, before any of its
 code runs.
 """
 
@@ -13,9 +13,7 @@ from pathlib import Path
 def _check_place() -> None:
     """Raise ImportError if `data_loaders` is another package than the one beside minirobust."""
     spec = find_spec("data_loaders")
-    # A folder without an __init__.py is a package too, and has no origin.
-    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
-    found = next((Path(place) for place in places if place), None)
+    found = Path(spec.origin) if spec and spec.origin else None
     if found and found.resolve() != Path(__file__).resolve().parents[1] / "data_loaders" / "__init__.py":
         raise ImportError(
             f"data_loaders: expected the package that comes with minirobust, found {found}: "

@@ -15,7 +15,7 @@ ROOT = Path(mr.__file__).parents[1]
 MARK = "the other package ran"
 
 
-@pytest.fixture(params=["package", "folder", "module"])
+@pytest.fixture(params=["package", "module"])
 def other(request, tmp_path):
     """Something else that Python finds under the name data_loaders, and what the sentence should say of it."""
     place = tmp_path / "data_loaders"
@@ -24,8 +24,6 @@ def other(request, tmp_path):
         place.write_text(f"print({MARK!r})")
         return place
     place.mkdir()
-    if request.param == "folder":  # without an __init__.py
-        return place
     (place / "__init__.py").write_text(f"print({MARK!r})")
     return place / "__init__.py"
 
@@ -77,6 +75,12 @@ except ImportError as error:
     result = run(tmp_path, "-c", code)
     assert result.stdout.startswith("data_loaders data_loaders: expected the package that comes with minirobust, found")
     assert MARK not in result.stdout
+
+
+def test_a_folder_without_python_files_hides_nothing(tmp_path):
+    (tmp_path / "data_loaders").mkdir()
+    result = run(tmp_path, "-m", "minirobust", "study", "presets")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_another_import_error_of_a_command_stays_what_it_is(tmp_path):

@@ -256,10 +256,10 @@ def random_noise(evidence: Evidence) -> Answer:
     )
 
 
-# Of the images that some pixel fools. A pixel at an end of its range is beyond what a slope predicts, so honest
-# networks miss some: up to 0.13 on Fashion-MNIST, and 0.17 or more at T = 1/64. The difference of robustness is at most
-# 0.005 on MNIST at T ≥ 1/4, and 0.016 or more at T = 1/64.
-MISSED = 0.15
+# Of the images that some pixel fools. A pixel at an end of its range is beyond what a slope predicts, so even an honest
+# gradient misses some: up to 0.13 on Fashion-MNIST, and 0.18 on MNIST (T = 1/4, 100 epochs). Of the zoo's masked
+# networks it misses 0.26 or more, of those at T = 1/8 to 1/64 on MNIST 0.46 to 0.81.
+MISSED = 0.2
 
 
 @check(

@@ -217,9 +217,9 @@ def test_a_smoothed_gradient_counts_if_it_fools_more_than_a_restart_of_the_true_
 
 
 @pytest.mark.parametrize("wrong", [0, 100])
-@pytest.mark.parametrize(("missed", "flagged"), [(150, False), (151, True)])
+@pytest.mark.parametrize(("missed", "flagged"), [(200, False), (201, True)])
 def test_the_gradients_pixel_may_miss_some_of_the_images_that_a_pixel_fools(missed, flagged, wrong):
-    """15 % of those that were right without an attack."""
+    """20 % of those that were right without an attack."""
     found = {"clean": first(wrong), "brute-force pixel": first(wrong + 1_000)}
     check = judge(9, found | {"headroom pixel": first(wrong + 1_000 - missed)})
     assert check.figures["missed"] == missed / 1_000
@@ -229,8 +229,8 @@ def test_the_gradients_pixel_may_miss_some_of_the_images_that_a_pixel_fools(miss
 
 @pytest.mark.parametrize(("gap", "flagged"), [(99, False), (101, True)])
 def test_single_pixels_count_above_the_tolerance(gap, flagged):
-    check = judge(9, {"brute-force pixel": first(500), "headroom pixel": first(500 - gap)})
-    assert check.figures["missed"] > 0.15
+    check = judge(9, {"brute-force pixel": first(400), "headroom pixel": first(400 - gap)})
+    assert check.figures["missed"] > 0.2
     assert check.flagged == flagged
 
 
