@@ -149,6 +149,22 @@ class Given(Model):
         return array
 
 
+class Wrapper(Model):
+    """A model around another one, with the same inputs and classes; a subclass writes `logits` and `gradient`.
+
+    Parameters
+    ----------
+    model : Model
+    effort : Effort
+        Its own, or the other model's.
+    """
+
+    def __init__(self, model: Model, effort: Effort) -> None:
+        self.model, self.effort = model, effort
+        self.input_shape, self.input_range, self.classes = model.input_shape, model.input_range, model.classes
+        self.backend, self.xp, self.dtype, self.sample_bytes = model.backend, model.xp, model.dtype, model.sample_bytes
+
+
 def most_likely(backend: Backend, logits: Array) -> Array:
     """Return the class of the largest logit, (N,) of int64; -1 where a sample's logits are not all finite."""
     finite = (abs(logits) < math.inf).all(axis=tuple(range(1, logits.ndim)))  # NaN is not less than anything

@@ -20,7 +20,7 @@ import numpy as np
 from minirobust.backend import Array
 from minirobust.layers import Layer
 from minirobust.losses import Loss, evaluate
-from minirobust.model import Model
+from minirobust.model import Model, Wrapper
 from minirobust.network import Network
 from minirobust.stack import Evaluation
 from minirobust.validation import check_seed, number, positive_int
@@ -127,14 +127,11 @@ def expectation(draws: int = 10) -> Gradients:
     return lambda model, k, K: _Expectation(model, range(1 + k * draws, 1 + (k + 1) * draws))
 
 
-class _Guide(Model):
+class _Guide(Wrapper):
     """A model that answers as another one does; subclasses give it another gradient."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
-        self.input_shape, self.input_range, self.classes = model.input_shape, model.input_range, model.classes
-        self.backend, self.xp, self.dtype = model.backend, model.xp, model.dtype
-        self.sample_bytes, self.effort = model.sample_bytes, model.effort
+        super().__init__(model, model.effort)
 
     def logits(self, x: Array, draw: int = 0) -> Array:
         return self.model.logits(x, draw)

@@ -9,7 +9,7 @@ import numpy as np
 from minirobust.attacks.attack import as_model
 from minirobust.backend import Array
 from minirobust.losses import Loss
-from minirobust.model import Effort, Model
+from minirobust.model import Effort, Model, Wrapper
 from minirobust.validation import positive_int
 
 FRESH = 10**6  # the first draw that votes: no attack takes as many
@@ -49,13 +49,12 @@ def voting(model: Any, draws: int = 25) -> Model:
     return Voting(as_model(model), positive_int("voting", "draws", draws))
 
 
-class Voting(Model):
+class Voting(Wrapper):
     """See `voting`."""
 
     def __init__(self, model: Model, draws: int) -> None:
-        self.model, self.draws, self.effort = model, range(FRESH, FRESH + draws), Effort()
-        self.input_shape, self.input_range, self.classes = model.input_shape, model.input_range, model.classes
-        self.backend, self.xp, self.dtype, self.sample_bytes = model.backend, model.xp, model.dtype, model.sample_bytes
+        super().__init__(model, Effort())
+        self.draws = range(FRESH, FRESH + draws)
 
     def logits(self, x: Array, draw: int = 0) -> Array:
         """Return the logits of one draw."""

@@ -71,7 +71,7 @@ class NumbaBackend(NumpyBackend):
         return stepped
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
-        """Return gradient / scale, in `out` if given, and whether the scaled gradient is finite; True if it is 1."""
+        """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""
         gradient = np.ascontiguousarray(gradient)
         if out is None:
             out = np.empty_like(gradient)

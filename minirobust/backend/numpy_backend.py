@@ -221,7 +221,7 @@ class NumpyBackend:
     # The scale of the loss
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
-        """Return gradient / scale, in `out` if given, and whether the scaled gradient is finite; True if it is 1."""
+        """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""
         flat = gradient.reshape(-1)
         finite = scale == 1 or math.isfinite(self.to_numpy(flat @ flat))
         return self.xp.multiply(gradient, 1 / scale, out=out), finite

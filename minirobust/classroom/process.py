@@ -94,7 +94,7 @@ class Process:
     def check_nonce(self, reply: dict[str, Any], nonce: str) -> None:
         """Raise Refused unless a reply belongs to the present request."""
         if reply.get("nonce") != nonce:
-            raise self._refuse("protocol", "an answer that nobody asked for")
+            raise self._refuse("protocol", "an answer without a question")
 
     def receive(self, deadline: float, most: int) -> tuple[dict[str, Any], list[np.ndarray]]:
         """Return the next frame, of which the arrays may be `most` bytes."""

@@ -14,7 +14,7 @@ def digest(source: bytes) -> str:
 
 
 def generator(secret: bytes, assignment: str, submission: str, test: str) -> np.random.Generator:
-    """Return the random numbers of one test of one submission, which nobody without the secret can predict.
+    """Return a generator for one test of one submission; without the secret its numbers cannot be predicted.
 
     Parameters
     ----------

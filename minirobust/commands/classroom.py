@@ -227,7 +227,7 @@ def grade(
     assignment: Annotated[str, typer.Option("--assignment", metavar="NAME", help="An assignment's name.")],
     roster: Annotated[Path, typer.Option("--roster", metavar="FILE", help="A CSV file with the columns id and name.")],
     secret: Annotated[
-        Path, typer.Option("--secret", metavar="FILE", help="A file that nobody knows: seeds are derived from it.")
+        Path, typer.Option("--secret", metavar="FILE", help="A secret file, from which all seeds are derived.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="One result for each student.")],
     private: PrivateFolder = None,

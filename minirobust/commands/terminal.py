@@ -36,7 +36,7 @@ def say(context: typer.Context, text: str) -> None:
 def echo(text: str, err: bool = False, nl: bool = True) -> None:
     """Print text, with control characters escaped.
 
-    A command whose output nobody reads any more, as in ``| head``, runs to its end and keeps its exit code.
+    If the reader has closed the pipe, as ``| head`` does, the command still runs to its end and keeps its exit code.
     """
     stream = sys.stderr if err else sys.stdout
     if stream is None:  # it was closed before Python started

@@ -158,8 +158,7 @@ FGSM_GAP = 0.10  # at most 0.084 at T ≥ 1, up to 0.139 at T = 1/4, from 0.373 
 )
 def fgsm_against_pgd(evidence: Evidence) -> Answer:
     """Compare one step with many."""
-    fgsm, pgd = evidence.fooled["FGSM"], evidence.fooled["PGD"]
-    one, many, gap = evidence.robustness(fgsm), evidence.robustness(pgd), evidence.gap(fgsm, pgd)
+    one, many, gap = evidence.compare(evidence.fooled["FGSM"], evidence.fooled["PGD"])
     return Answer(
         gap.low > FGSM_GAP,
         f"FGSM {one:.3f}, PGD {many:.3f}",
@@ -181,7 +180,7 @@ def fgsm_against_pgd(evidence: Evidence) -> Answer:
 def pgd_convergence(evidence: Evidence) -> Answer:
     """Compare PGD with S steps with PGD that then runs again with 2 S steps."""
     (steps, first), (twice, then) = evidence.pgd_by_steps.items()
-    before, after, fall = evidence.robustness(first), evidence.robustness(then), evidence.gap(first, then)
+    before, after, fall = evidence.compare(first, then)
     return Answer(
         exceeds_tolerance(fall),
         f"{before:.3f} in {steps} steps, {after:.3f} in {twice}",
@@ -221,8 +220,7 @@ def square(evidence: Evidence) -> Answer:
 def beyond(evidence: Evidence, known: str, other: str) -> Answer:
     """Return whether attacks leave fewer samples once another attack joins them: a comparison sample by sample."""
     fooled = evidence.fooled[known]
-    either = fooled | evidence.fooled[other]
-    before, after, excess = evidence.robustness(fooled), evidence.robustness(either), evidence.gap(fooled, either)
+    before, after, excess = evidence.compare(fooled, fooled | evidence.fooled[other])
     return Answer(
         exceeds_tolerance(excess),
         f"{known} {before:.3f}, with {other} {after:.3f}",
@@ -242,12 +240,7 @@ def beyond(evidence: Evidence, known: str, other: str) -> Answer:
 )
 def random_noise(evidence: Evidence) -> Answer:
     """Compare one draw of random signs with the white box."""
-    noise, white_box = evidence.fooled["noise"], evidence.fooled["white box"]
-    left, without, excess = (
-        evidence.robustness(noise),
-        evidence.robustness(white_box),
-        evidence.gap(white_box, noise),
-    )
+    without, left, excess = evidence.compare(evidence.fooled["white box"], evidence.fooled["noise"])
     return Answer(
         excess.low > 0,
         f"white box {without:.3f}, noise {left:.3f}",
@@ -300,8 +293,7 @@ def single_pixel(evidence: Evidence) -> Answer:
 def smoothed_gradient(evidence: Evidence) -> Answer:
     """Compare the white box and a restart of it with the white box and attacks along a smoothed gradient."""
     restart, smoothed = evidence.fooled["white box + restart"], evidence.fooled["white box + smoothed"]
-    without, with_it = evidence.robustness(restart), evidence.robustness(smoothed)
-    excess = evidence.gap(restart, smoothed)
+    without, with_it, excess = evidence.compare(restart, smoothed)
     return Answer(
         exceeds_tolerance(excess),
         f"true {without:.3f}, smoothed {with_it:.3f}",

@@ -112,6 +112,10 @@ class Evidence:
         """Return network robustness with its interval."""
         return intervals.network(fooled, self.labels, self.classes)
 
+    def compare(self, weaker: np.ndarray, stronger: np.ndarray) -> tuple[float, float, Estimate]:
+        """Return the robustness against each of two attacks, and `gap`."""
+        return self.robustness(weaker), self.robustness(stronger), self.gap(weaker, stronger)
+
     def gap(self, weaker: np.ndarray, stronger: np.ndarray) -> Estimate:
         """Return the robustness against one attack minus that against another, with the paired interval."""
         return intervals.difference(weaker, stronger, self.labels, self.classes)

@@ -4,9 +4,8 @@
 
 The file begins with a line of text in what HDF5 calls the user block: a name, a version, and the SHA-256 of everything
 behind the block. `read` checks this line before it passes the file to the HDF5 library, because a single wrong bit can
-send that library into an endless loop. Whoever forges a file also forges its checksum, so `read` does not believe what
-the file says of sizes and links either: it reads only the names that it expects, and only arrays whose bytes are in
-the file.
+send that library into an endless loop. The checksum does not stop forgery, so `read` does not trust the sizes and links
+in the file either: it reads only the names that it expects, and only arrays whose bytes are in the file.
 """
 
 from __future__ import annotations

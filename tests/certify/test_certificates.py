@@ -120,7 +120,7 @@ def test_a_network_of_nan_is_not_certified():
         assert not method(net, x, y, 0.1).certified.any()
 
 
-# Layers of one's own, and refusals
+# Custom layers, and refusals
 
 
 class Double(mr.Layer):

@@ -142,7 +142,7 @@ def _answer_calls(pipe: Connection) -> None:
 
 
 def _die_with_parent() -> None:
-    """End this process when its parent is killed: it must not go on to write files that nobody waits for."""
+    """End this process when its parent is killed: it must not keep writing files."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
