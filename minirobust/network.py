@@ -20,8 +20,9 @@ from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Buffer, Layer, Parameter, Softmax
 from minirobust.layers.layer import Shape, State
 from minirobust.losses import Loss, SoftmaxCrossEntropy
+from minirobust.model import most_likely
 from minirobust.nonfinite import check_predictions
-from minirobust.stack import Evaluation, Stack, most_likely
+from minirobust.stack import Evaluation, Stack
 from minirobust.tables import table
 
 

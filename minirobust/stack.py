@@ -16,7 +16,6 @@ from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Layer
 from minirobust.losses import Loss, evaluate
 from minirobust.model import Effort, Model
-from minirobust.model import most_likely as most_likely
 from minirobust.validation import unlike_promise
 
 if TYPE_CHECKING:

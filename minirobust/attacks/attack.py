@@ -197,12 +197,6 @@ def where_right(model: Model, logits: Array, y: Array) -> Array:
     return backend.asarray(np.flatnonzero(backend.to_numpy(most_likely(backend, logits) == y)))
 
 
-def sign(model: Model, gradient: Array) -> Array:
-    """Return the sign of a gradient, 0 where it is 0 or NaN: an attack writes no NaN into an image."""
-    direction = model.xp.sign(gradient)
-    return model.xp.where(direction == direction, direction, 0)  # NaN is not equal to itself
-
-
 def uniform(key: Sequence[int], samples: slice, shape: Sequence[int]) -> np.ndarray:
     """Draw numbers in [0, 1) for a chunk of samples, on the host.
 

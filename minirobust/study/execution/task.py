@@ -22,9 +22,10 @@ from minirobust.losses import SoftmaxCrossEntropy
 from minirobust.masking import audit
 from minirobust.measures import robustness, saliency
 from minirobust.measures.regimes import fractions
+from minirobust.model import most_likely
 from minirobust.network import Network
 from minirobust.optimizers import Adam
-from minirobust.stack import Evaluation, most_likely
+from minirobust.stack import Evaluation
 from minirobust.study import store
 from minirobust.study.config import MODELS, StudyConfig
 from minirobust.study.store import Arrays, Record
