@@ -14,6 +14,7 @@ AUDITED = ("clean", "noise", "FGSM", "PGD", "white box", "transfer", "Square", "
 def config(**changes):
     """MLP, two epochs, two pixels, ε = 0.1 and 0.2."""
     values = {"temperatures": TEMPERATURES, "epochs": 2, "epsilons": EPSILONS, "pixels": 2, "audit_samples": 6}
+    values["audit_epsilons"] = (0.05, 0.1)
     return StudyConfig(**{"dataset": "mnist", "model": "mlp"} | values | changes)
 
 
@@ -41,6 +42,8 @@ def record(config, temperature, seed, epochs=2, attacked=True, audited=True):
         made.timing["final"] = np.array(5.0)
     if audited:
         made.audit = audit(place)
+        made.audited = {f"sandwich/{name}": values for name, values in sandwich().items()}
+        made.sharpened = sharpened()
         made.timing["audit"] = np.array(7.0)
     return made
 
@@ -52,7 +55,7 @@ def measured(config, place, epoch):
         "loss": 2.0 - epoch,
         "test_accuracy": 0.5 + place + epoch / 10,
         "train_accuracy": 0.6 + place + epoch / 10,
-        "class_accuracy": 0.5 + place + epoch / 10 + by_class,
+        "class_accuracy": 0.7 + place + epoch / 10 + by_class,
         "linear": 0.1 + place,
         "nonlinear": 0.3 - epoch / 10,
         "saturated": 0.6 - place + epoch / 10,
@@ -120,3 +123,26 @@ def audit(place):
             name: {"value": value, "low": value - 0.02, "high": value + 0.03} for name, value in rates.items()
         },
     }
+
+
+def images(*places):
+    """Of the six audited images, of classes 0, 1, 2, 0, 1, 2, those at these places."""
+    return np.isin(np.arange(6), places)
+
+
+def sandwich():
+    """Of six images FGSM fools one and two at the two ε, the strongest attack two and four; two and none are proven."""
+    return {
+        "epsilon": np.array([0.05, 0.1]),
+        "fgsm": np.array([images(5), images(4, 5)]),
+        "fooled": np.array([images(4, 5), images(2, 3, 4, 5)]),
+        "certified": np.array([images(0, 1), images()]),
+    }
+
+
+def sharpened():
+    """As above, at each of three ratios; at the lowest FGSM fools none."""
+    within = sandwich()
+    found = {name: np.array([within[name]] * 3) for name in ("fgsm", "fooled", "certified")}
+    found["fgsm"][0] = False
+    return {"ratio": np.array([0.25, 1, 4]), "correct": np.array([images(0, 1, 2, 3, 4)] * 3)} | found

@@ -32,6 +32,14 @@ def test_the_learning_curve_shows_all_three_series_over_epochs_from_1(axes):
     ]
 
 
+def test_every_curve_of_the_learning_curve_stands_out_from_white(axes):
+    """By 3 to 1 at least, as WCAG 2.1 asks of graphics."""
+    mr.plots.learning_curve(axes, loss=[2.0, 1.0], accuracy=[0.5, 0.75], robustness=[0.25, 0.125])
+    lines = [line for part in axes.figure.axes for line in part.lines]
+    assert len(lines) == 3
+    assert min(contrast(line.get_color(), "white") for line in lines) >= 3
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_regimes_are_stacked_to_one(axes, epochs):
     mr.plots.regimes_over_epochs(axes, [0.2] * epochs, [0.3] * epochs, [0.5] * epochs)
@@ -211,6 +219,18 @@ def test_limits_hold_the_colours_of_several_maps_together(axes):
     assert (drawn[0, 1][2] != drawn[0, 3][2]).any()
 
 
+@pytest.mark.parametrize("limits", [None, (-0.8, 0.8)])
+def test_a_signed_map_shows_the_sign_about_white(axes, limits):
+    values = np.array([[-0.8, -0.1, 0.0, 0.1, 0.4]])
+    mr.plots.class_temperature_map(axes, values, [1, 2, 4, 8, 16], ["a"], limits=limits, signed=True)
+    assert axes.images[0].get_clim() == (-0.8, 0.8)
+    colours = [cells(axes)[0, column][2][:3] for column in range(5)]
+    assert min(colours[2]) > 0.95
+    assert all(blue > red for red, _, blue in colours[:2])
+    assert all(red > blue for red, _, blue in colours[3:])
+    assert min(contrast(ink, cell) for _, ink, cell in cells(axes).values()) >= 4.5
+
+
 def test_on_a_logarithmic_scale_zero_takes_the_colour_of_the_lower_end(axes):
     mr.plots.class_temperature_map(axes, np.array([[0.0, 1e-4, 1e-2, 1.0]]), [1, 2, 4, 8], ["a"], form=".0e", log=True)
     drawn = cells(axes)
@@ -236,6 +256,7 @@ def test_a_map_of_one_value_or_none_is_drawn(value, log, tmp_path):
         (np.zeros((10, 11)), {"limits": (1, 0)}, r"limits: expected \(low, high\) with low <= high, got \(1, 0\)"),
         (np.zeros((10, 11)), {"limits": (np.nan, 1)}, "limits: expected"),
         (np.ones((10, 11)), {"limits": (0, 1), "log": True}, "with 0 < low <= high"),
+        (np.ones((10, 11)), {"limits": (-1, 0), "signed": True}, r"limits: expected \(-high, high\), got \(-1, 0\)"),
     ],
 )
 def test_maps_that_cannot_be_drawn_are_refused(axes, values, options, message):
@@ -365,3 +386,61 @@ def test_the_story_of_a_run_fits_one_page(tmp_path, rng, shown):
     figure.savefig(tmp_path / "story.png")
     assert len(figure.get_axes()) == 3 + 3 * shown
     assert figure.get_suptitle() == "title"
+
+
+# The network itself
+
+
+def words(figure):
+    return [text.get_text() for text in figure.axes[0].texts if text.get_text()]
+
+
+def test_a_network_is_drawn_with_every_layer_and_every_shape():
+    figure = mr.plots.architecture(mr.models.cnn(0.25))
+    said = words(figure)
+    shapes = ["32 × 32 × 3", "28 × 28 × 16", "14 × 14 × 16", "10 × 10 × 32", "5 × 5 × 32", "800", "128", "10"]
+    assert [text for text in said if text in shapes] == shapes
+    layers = "\n".join(text for text in said if text not in shapes).splitlines()
+    assert layers == [repr(layer) for layer in mr.models.cnn(0.25).layers]
+
+
+class Twice(mr.Layer):
+    """A custom layer that keeps the shape."""
+
+    def forward(self, x):
+        return 2 * x
+
+    def input_gradient(self, grad_y):
+        return 2 * grad_y
+
+
+@pytest.mark.parametrize(
+    ("layers", "input_shape"),
+    [
+        ([mr.Dense(3)], (4,)),
+        ([mr.Flatten()], (2, 3, 1)),
+        ([Twice(), mr.Dense(1), mr.Softmax()], (5,)),
+        ([mr.Conv2D(4, 3), mr.ReLU(), mr.AvgPool2D(2), mr.Dropout(0.5), mr.Flatten(), mr.Dense(2000)], (9, 30, 2)),
+        ([mr.Dense(width // 2) for width in range(60, 4, -1)], (31,)),
+    ],
+)
+def test_any_network_is_drawn_and_nothing_overlaps_or_leaves_the_figure(layers, input_shape, tmp_path):
+    figure = mr.plots.architecture(mr.Network(layers, input_shape))
+    figure.savefig(tmp_path / "network.png")
+    (axes,) = figure.axes
+    width, height = figure.canvas.get_width_height()
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in boxes)
+    assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+    solids = [patch.get_window_extent() for patch in axes.patches if hasattr(patch, "get_xy")]
+    assert not any(solid.overlaps(box) for solid in solids for box in boxes)
+
+
+def test_boxes_keep_the_proportions_of_images():
+    def corners(patch):
+        return np.ptp(patch.get_xy(), axis=0)
+
+    wide = mr.plots.architecture(mr.Network([mr.MaxPool2D(2), mr.Flatten()], (8, 16, 1)))
+    before, after = (corners(patch) for patch in wide.axes[0].patches[0:8:6] if hasattr(patch, "get_xy"))
+    np.testing.assert_allclose(before, 2 * after)
+    np.testing.assert_allclose(before[0], 2 * before[1])

@@ -1,32 +1,42 @@
 """`judge`: every claim of the paper as a measured statement, and whether it survives attacks stronger than the paper's.
 
-The claims are in `training`, `robustness`, `gradients`, `pixels` and `families`, each a short function whose docstring
-gives its criterion.  The criteria are our choice: the paper states what it saw, not how it would have been refuted.
+`criteria` has all claims and thresholds. What they are about is in `sources`, what is compared in `measures`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from minirobust.saving import atomic
-from minirobust.study.claims import families, gradients, pixels, robustness, training
-from minirobust.study.claims.verdict import CannotTellError, Claim, Finding, Verdict
+from minirobust.study.claims import criteria
+from minirobust.study.claims.criteria import CLAIMS, FIXED, Claim
+from minirobust.study.claims.evidence import PAPER, Level, Sweep, paper_dataset, sweep
+from minirobust.study.claims.measures import MEASURES
+from minirobust.study.claims.sources import fgsm, sandwich, sandwich_epsilons
+from minirobust.study.claims.verdict import (
+    CannotTellError,
+    Case,
+    Direction,
+    Ruling,
+    Survival,
+    Verdict,
+    beyond,
+    quantified,
+)
 from minirobust.study.store import Study
 
-__all__ = ["CLAIMS", "Verdict", "judge", "table", "to_json", "write_json"]
+__all__ = ["CLAIMS", "FIXED", "Verdict", "judge", "write_json"]
 
-CLAIMS = (*training.CLAIMS, *robustness.CLAIMS, *gradients.CLAIMS, *pixels.CLAIMS, *families.CLAIMS)
-
-WIDTH = 120  # columns of the table
+LISTED = 12  # cases: more are counted, and not listed one by one
 
 
 def judge(studies: Sequence[Study]) -> list[Verdict]:
-    """Every claim on every study that it is about; unfinished studies are judged by what is finished.
+    """Judge every claim on every study that it is about; unfinished studies by what is finished.
 
     Parameters
     ----------
@@ -36,7 +46,7 @@ def judge(studies: Sequence[Study]) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        Claim by claim.  One that no study is about is there once, with "cannot tell here".
+        Claim by claim. One that no study is about is there once, with "cannot tell here".
 
     Raises
     ------
@@ -50,66 +60,172 @@ def judge(studies: Sequence[Study]) -> list[Verdict]:
 
 
 def _verdicts(claim: Claim, studies: Sequence[Study]) -> Iterable[Verdict]:
-    if claim.compares:
-        yield _verdict(claim, "all", studies)
+    about = [study for study in studies if paper_dataset(study) in claim.datasets]
+    if claim.compares or not about:
+        yield _verdict(claim, "all", about)
         return
-    concerned = [study for study in studies if claim.applies(study)]
-    for study in concerned:
-        yield _verdict(claim, study.title, study)
-    if not concerned:
-        yield _stated(claim, "all", Finding("cannot tell here", f"There is no study of {claim.of} here."))
+    for study in about:
+        yield _verdict(claim, study.title, [study])
 
 
-def _verdict(claim: Claim, dataset: str, evidence: Study | Sequence[Study]) -> Verdict:
+def _verdict(claim: Claim, title: str, studies: Sequence[Study]) -> Verdict:
+    """Return the verdict on a claim from its one study, or from all that it compares."""
+    survives: tuple[str, Survival] | None = None
+    figures: dict[str, float] = {}
+    found: Ruling = "cannot tell here"
     try:
-        return _stated(claim, dataset, claim.judge(evidence))
+        sweeps, note = _sweeps(claim, studies)
+        dataset = paper_dataset(studies[0])
+        cases = MEASURES[claim.measure](sweeps if claim.compares else sweeps[0], PAPER, claim)
+        if not cases:
+            raise CannotTellError("Nothing is left to compare.")
+        found, measured = claim.judge(cases, dataset), _measured(claim, cases, dataset) + note
+        figures = _figures(cases)
+        survives = survival(claim, sweeps, dataset) if claim.audit else None
     except CannotTellError as missing:
-        return _stated(claim, dataset, Finding("cannot tell here", str(missing)))
+        measured = str(missing)
+        survives = ("There is no finding yet to put to stronger attacks.", "cannot tell here") if claim.audit else None
+    text, word = survives or (None, None)
+    if found == "does not hold":
+        word = None
+    elif found == "cannot tell here" and word:
+        word = "cannot tell here"
+    numbers = {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
+    criterion = claim.criterion(paper_dataset(studies[0]) if studies else None)
+    return Verdict(claim.name, claim.sentence, claim.section, criterion, title, found, measured, numbers, text, word)
 
 
-def _stated(claim: Claim, dataset: str, found: Finding) -> Verdict:
-    survives, verdict = found.survives, found.survives_verdict
-    if claim.about_robustness and survives is None:
-        survives, verdict = "There is no finding yet to put to stronger attacks.", "cannot tell here"
-    figures = {name: _number(value) for name, value in found.figures.items()}
-    return Verdict(
-        claim.name, claim.sentence, claim.section, dataset, found.verdict, found.measured, figures, survives, verdict
-    )
+def _sweeps(claim: Claim, studies: Sequence[Study]) -> tuple[list[Sweep], str]:
+    """Return the networks that count; of several studies, one in which too few learned is left out and named."""
+    found, note = [], ""
+    for study in studies:
+        try:
+            found.append(sweep(study, learning=claim.learning))
+        except CannotTellError as missing:
+            note += f" {study.title} is left out. {missing}" if claim.compares else f"{missing}"
+    if not found:
+        raise CannotTellError(note.strip() or "There is no study of what this is about.")
+    return found, note + "".join(one.note for one in found)
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _measured(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
+    """Return the cases in words: one with its interval, several counted, with what is to be said of each."""
+    known = [case.estimate for case in cases if case.estimate]
+    if len(cases) == 1 and known:
+        (estimate,) = known
+        interval = f" ({estimate.low:.3g} to {estimate.high:.3g})" if estimate.low < estimate.high else ""
+        text = f"{cases[0].name}: {estimate.value:.3g}{interval}; {cases[0].text}".removesuffix("; ")
+        return f"{text[:1].upper()}{text[1:]}."
+    rulings = claim.rulings(cases, dataset)
+    undecided = rulings.count("cannot tell here")
+    values = [estimate.value for estimate in known]
+    text = f"{rulings.count('holds')} of {len(cases)} are so" + (f", and {undecided} are open" if undecided else "")
+    text += f"; from {min(values):.3g} to {max(values):.3g}" if values else ""
+    return ". ".join([text, *(f"{case.name}: {case.text}" for case in cases if case.text)]) + "."
 
 
-def to_json(verdicts: Sequence[Verdict]) -> str:
-    """All verdicts as a JSON list; what is no number is null."""
-    return json.dumps([asdict(verdict) for verdict in verdicts], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _figures(cases: Sequence[Case]) -> dict[str, float]:
+    """Return the cases as numbers, each with its interval if they are few."""
+    figures = {"cases": float(len(cases))}
+    for case in cases if len(cases) <= LISTED else ():
+        if case.estimate:
+            figures |= {case.name: case.estimate.value, **case.figures}
+            if case.estimate.low < case.estimate.high:
+                figures |= {f"{case.name}, low": case.estimate.low, f"{case.name}, high": case.estimate.high}
+    return figures
 
 
 def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """`to_json` in a file, which is replaced as a whole or not at all; raises OSError if it cannot be written."""
+    """Replace a file by all verdicts as a JSON list, or leave it as it was; raise OSError if it cannot be written."""
+    text = json.dumps([asdict(verdict) for verdict in verdicts], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic.replacing(path) as temporary:
-        temporary.write_text(to_json(verdicts), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as text: each claim, below it what every data set says, and last which rest on a weak attack."""
-    blocks: list[str] = []
-    for index, verdict in enumerate(verdicts):
-        if not index or verdicts[index - 1].name != verdict.name:
-            blocks.append(f"\n{_wrapped(f'{verdict.claim} ({_place(verdict.section)})', '')}")
-        blocks.append(_wrapped(f"{verdict.dataset}: {verdict.verdict}. {verdict.measured}", "  "))
-        if verdict.survives is not None:
-            against = f"{verdict.survives_verdict}. " if verdict.survives_verdict else ""
-            blocks.append(_wrapped(f"against stronger attacks: {against}{verdict.survives}", "    "))
-    weak = [f"{v.name} ({v.dataset})" for v in verdicts if v.survives_verdict == "rests on a weak attack"]
-    blocks.append("\n" + _wrapped(f"Claims that rest on a weak attack: {', '.join(weak) or 'none'}.", ""))
-    return "\n".join(blocks).lstrip("\n")
+# Stronger attacks: the claim itself, judged once more on the images of the audits
 
 
-def _place(section: str) -> str:
-    return f"section {section}" if section[0].isdigit() else section
+class Round(NamedTuple):
+    """What the audits say at one ε: in words, and whether FGSM and the strongest attack bear the claim out.
+
+    `strong` is None where nothing is left, and `reversed` says that a trend has the other sign.
+    """
+
+    text: str
+    weak: Ruling = "cannot tell here"
+    strong: Ruling | None = "cannot tell here"
+    reversed: bool = False
 
 
-def _wrapped(text: str, indent: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+def survival(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None) -> tuple[str, Survival]:
+    """Return what the audits say of a claim at every ε, in a text and in a word."""
+    records = [record for one in sweeps for record in one.records if record.audited]
+    if claim.audit == "never" or not records:
+        reason = "Networks are audited after the last epoch only." if records else "No network is audited."
+        return reason, "cannot tell here"
+    epsilons = sandwich_epsilons(records[0])
+    if any(sandwich_epsilons(record) != epsilons for record in records):
+        return "The audits took different ε.", "cannot tell here"
+    for record in records:
+        fell, unproven = sandwich(record, "strong"), sandwich(record, "proven")
+        if fell is not None and unproven is not None and (fell & ~unproven).any():
+            return "An attack fooled an image that is certified: one of the two is wrong.", "cannot tell here"
+    rows = range(len(epsilons)) if claim.audit == "every ε" else [len(epsilons) - 1]
+    rounds = [_round(claim, sweeps, dataset, row, epsilons[row]) for row in rows]
+    return " ".join(one.text for one in rounds), _survival_of(rounds)
+
+
+def _survival_of(rounds: Sequence[Round]) -> Survival:
+    """Return the word for several ε, the main one last.
+
+    Those count at which FGSM shows the claim and the strongest attack leaves something.
+    """
+    if any(one.reversed for one in rounds[:-1]):
+        return "reverses at small ε"
+    strong = [one.strong for one in rounds if one.weak == "holds" and one.strong is not None]
+    if strong:
+        found = quantified(strong, "all")
+        return {"holds": "survives", "does not hold": "rests on a weak attack"}.get(found, found)  # type: ignore[return-value]
+    return "cannot be told: nothing is left" if any(one.strong is None for one in rounds) else "cannot tell here"
+
+
+def _round(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None, row: int, epsilon: float) -> Round:
+    said, left = ("With the greedy pixel attack", None) if claim.audit == "pixels" else _left(sweeps, row, epsilon)
+    try:
+        given = sweeps if claim.compares else sweeps[0]
+        weak, strong = (MEASURES[claim.measure](given, Level(kind, row), claim) for kind in ("weak", "strong"))
+    except CannotTellError as reason:
+        return Round(f"{said}. {reason}")
+    before, after = claim.judge(weak, dataset), claim.judge(strong, dataset)
+    if not strong or (left is not None and left < criteria.LEFT):
+        return Round(f"{said}: nothing is left.", before, None)
+    turned = False
+    if claim.is_trend and strong[0].estimate and weak[0].estimate:
+        shown = abs(weak[0].estimate.value)
+        kept = beyond(strong[0].estimate, criteria.KEPT * shown, claim.direction)
+        after = quantified([after, kept], "all") if before == "holds" else after
+        opposite: Direction = "rises" if claim.direction == "falls" else "falls"
+        turned = beyond(strong[0].estimate, criteria.EFFECT, opposite) == "holds"
+    texts = [_brief(claim, cases, dataset) for cases in (weak, strong)]
+    text = f"{said}. The paper's attack leaves {texts[0]}, the strongest {texts[1]}{': reversed' if turned else ''}."
+    return Round(text, before, after, turned)
+
+
+def _left(sweeps: Sequence[Sweep], row: int, epsilon: float) -> tuple[str, float | None]:
+    """Return what the strongest attack leaves and what is proven, in words, and the most that it leaves."""
+    said = f"ε = {epsilon:g}"
+    left, proven = (
+        [estimate.value for one in sweeps for estimate in one.estimates(fgsm, Level(kind, row)).values()]
+        for kind in ("strong", "proven")
+    )
+    if not left:
+        return said, None
+    said += f": the strongest attack leaves {min(left):.3f} to {max(left):.3f}"
+    return said + (f", proven are {min(proven):.3f} to {max(proven):.3f}" if proven else ""), max(left)
+
+
+def _brief(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
+    """Return what cases say of a claim in a few words."""
+    if len(cases) == 1 and cases[0].estimate:
+        return cases[0].text or f"{cases[0].estimate.value:.2f}"
+    return f"{claim.rulings(cases, dataset).count('holds')} of {len(cases)}"

@@ -1,179 +1,161 @@
-"""Which networks a claim is judged on: those that are finished and have learned.
+"""Which networks a claim is judged on: those that are finished and have learned, with a `Score` for each.
 
-Thresholds that several claims share stand here, in `statistics` and in `stronger`; all of them are our choice, for the
-paper gives none.
+A `Level` says under which attack a network is looked at: the paper's on all test images, or, on the images of the
+audit, the paper's again (weak), the strongest of all (strong), or any whatever (proven).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from minirobust.measures import intervals
+from minirobust.measures.intervals import Estimate
 from minirobust.measures.regimes import temperature_label
-from minirobust.study.claims.verdict import CannotTellError
+from minirobust.measures.robustness import by_class
+from minirobust.measures.statistics import exact, minus, over_seeds
+from minirobust.study.claims.criteria import DATASETS, LEARNED, LEAST_TEMPERATURES
+from minirobust.study.claims.verdict import CannotTellError, Case
 from minirobust.study.store import Record, Study
-
-# Of five temperatures in perfect order the two-sided p is 2/5! = 0.017; of four it is 0.083 and can never count.
-LEAST_TEMPERATURES = 5
-LEARNED = 2  # times chance: a network below has not learned, and how it stands an attack means nothing
-LEAST_IMAGES = 50  # of a class, for a figure of that class: the 95 % interval of a rate is then at most ± 0.13
-
-PAPER_DATASETS = ("mnist", "fashion-mnist", "svhn", "cifar10")
 
 
 def paper_dataset(study: Study) -> str | None:
-    """Which of the paper's data sets a study is of, or of a part of: ``cifar10-25k.h5`` is of cifar10."""
+    """Return which of the paper's data sets a study is of, or of a part of: ``cifar10-25k.h5`` is of cifar10."""
     name = Path(study.config.dataset).stem
-    return next((known for known in PAPER_DATASETS if name.startswith(known)), None)
+    return next((known for known in DATASETS if name.startswith(known)), None)
 
 
-def is_fashion(study: Study) -> bool:
-    return paper_dataset(study) == "fashion-mnist"
+class Level(NamedTuple):
+    """Under which attack, and at which of the audit's ε."""
+
+    kind: Literal["paper", "weak", "strong", "proven"]
+    row: int = 0
 
 
-def is_not_fashion(study: Study) -> bool:
-    return not is_fashion(study)
+PAPER = Level("paper")
 
 
-# Which networks count
+class Score(NamedTuple):
+    """What a network scores: a figure; of a rate, also each class's rate and images; in an audit, which images fell."""
+
+    estimate: Estimate
+    rates: np.ndarray = np.array([])
+    images: np.ndarray = np.array([])
+    fooled: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def minus(self, other: Score) -> Estimate:
+        """Return the difference of two networks, image by image where it is known which fell."""
+        if self.fooled is None or other.fooled is None or self.labels is None or other.labels is None:
+            return minus(self.estimate, other.estimate)
+        if not np.array_equal(self.labels, other.labels):
+            raise CannotTellError("The audits took different images.")
+        return intervals.difference(self.fooled, other.fooled, self.labels, len(self.rates))
+
+
+Source = Callable[[Record, Level], Score | None]  # None for what is not stored
+
+
+def exactly(value: float | np.floating | np.integer) -> Score:
+    """Return the score of a figure that is no sample of anything."""
+    return Score(exact(float(value)))
+
+
+def of_rates(rates: np.ndarray, images: np.ndarray) -> Score:
+    """Return the score of a rate of each class: its mean over the classes."""
+    return Score(intervals.mean_of_rates(rates, images), rates, images)
+
+
+def of_fooled(fooled: np.ndarray, labels: np.ndarray, classes: int) -> Score:
+    """Return the score of the images that were not fooled: robustness, the mean over classes."""
+    images = np.bincount(labels, minlength=classes)
+    return Score(intervals.network(fooled, labels, classes), by_class(fooled, labels, classes), images, fooled, labels)
+
+
+def test_images(record: Record) -> np.ndarray:
+    """Return how many test images there are of each class."""
+    return np.bincount(record.final["label"], minlength=record.epochs["class_accuracy"].shape[1])
+
+
+def at(temperature: float) -> str:
+    """Return the name of a temperature's case."""
+    return f"T = {temperature_label(temperature)}"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The temperatures of a study that a claim is judged on, from low to high.
-
-    Attributes
-    ----------
-    study : Study
-    rows : list of int
-        Which of `StudyConfig.temperatures`.
-    note : str
-        Which others were left out and why, as a sentence with a blank before it; empty if none.
-    """
+    """The networks of a study that a claim is judged on, the temperatures without any, and what was left out."""
 
     study: Study
-    rows: list[int]
+    records: list[Record]
+    unfinished: list[float]
     note: str
 
     @property
-    def temperatures(self) -> np.ndarray:
-        return np.array(self.study.config.temperatures)[self.rows]
+    def temperatures(self) -> list[float]:
+        """The temperatures of the networks, from low to high."""
+        return sorted({record.temperature for record in self.records})
 
-    def row(self, temperature: float) -> int:
-        """Which row of `series`, `last`, `final` and `robustness` is this temperature's."""
-        return list(self.temperatures).index(temperature)
+    def scores(self, source: Source, level: Level = PAPER) -> dict[float, dict[int, Score]]:
+        """Return what every network scores, by temperature, from low to high, and seed; without what is not stored."""
+        found: dict[float, dict[int, Score]] = {}
+        for record in sorted(self.records, key=lambda record: (record.temperature, record.seed)):
+            if (score := source(record, level)) is not None:
+                found.setdefault(record.temperature, {})[record.seed] = score
+        return found
 
-    @property
-    def unfinished(self) -> int:
-        """How many temperatures of the study are not finished."""
-        return sum(not finished(self.study.of(T)) for T in self.study.config.temperatures)
+    def estimates(self, source: Source, level: Level = PAPER) -> dict[float, Estimate]:
+        """Return each temperature's figure, with an interval over its seeds."""
+        scores = self.scores(source, level)
+        return {T: over_seeds([score.estimate for score in seeds.values()]) for T, seeds in scores.items()}
 
-    @property
-    def labels(self) -> list[str]:
-        return [temperature_label(T) for T in self.temperatures]
+    def range(self, source: Source, level: Level = PAPER) -> tuple[list[float], dict[int, list[Score]]]:
+        """Return the temperatures, and by seed what its networks score at them, if that is enough for a trend."""
+        ends = self.study.config.temperatures[0], self.study.config.temperatures[-1]
+        if waiting := [T for T in ends if T in self.unfinished]:
+            raise CannotTellError(f"{at(waiting[0])}, an end of the range, is not finished.{self.note}")
+        scores, known = self.scores(source, level), len(self.temperatures)
+        if level != PAPER and len(scores) < known:
+            raise CannotTellError(f"{len(scores)} of {known} temperatures are audited.")
+        if len(scores) < LEAST_TEMPERATURES:
+            raise CannotTellError(
+                f"This takes {LEAST_TEMPERATURES} temperatures, and there are {len(scores)}.{self.note}"
+            )
+        seeds = sorted(set.intersection(*map(set, scores.values())))
+        if not seeds:
+            raise CannotTellError("No seed is finished at all temperatures.")
+        return list(scores), {seed: [of[seed] for of in scores.values()] for seed in seeds}
 
-    @property
-    def records(self) -> list[Record]:
-        """Every finished task at these temperatures."""
-        return [record for T in self.temperatures for record in finished(self.study.of(T))]
-
-    def series(self, name: str) -> np.ndarray:
-        """``epochs/name``, (temperatures, epochs, ...), seeds averaged."""
-        return self.study.series(name)[self.rows]
-
-    def last(self, name: str) -> np.ndarray:
-        """The same after the last epoch, (temperatures, ...)."""
-        return self.series(name)[:, -1]
-
-    def final(self, name: str) -> np.ndarray:
-        """``final/name``, (temperatures, ...), seeds averaged."""
-        return self.study.final(name)[self.rows]
-
-    def robustness(self) -> np.ndarray:
-        """R_c against FGSM at the main ε after the last epoch, (temperatures, classes)."""
-        return self.last("robustness")[:, self.study.config.main]
-
-    @property
-    def images(self) -> np.ndarray:
-        """How many test images there are of each class."""
-        return np.bincount(self.records[0].final["label"], minlength=self.last("class_accuracy").shape[1])
+    def waiting(self) -> list[Case]:
+        """Return a case without a figure for each temperature that is not finished."""
+        return [Case(at(T), None) for T in self.unfinished]
 
 
-def finished(records: Iterable[Record]) -> list[Record]:
-    """Those that were attacked, which comes after the last epoch."""
-    return [record for record in records if record.final]
+def sweep(study: Study, *, learning: bool = False) -> Sweep:
+    """Return a study's networks that were attacked, which comes last, and have learned; all of them if `learning`.
 
-
-def sweep(study: Study, *, extent: Literal["range", "most", "any"] = "range", learned: bool = True) -> Sweep:
-    """The temperatures that are finished and, if asked for, have learned.
-
-    A network has learned if its accuracy, the mean over classes, is at least twice chance.  One below is often
-    constant, so that no attack changes its answer.
-
-    Parameters
-    ----------
-    study : Study
-    extent : {"range", "most", "any"}
-        What must be finished: the lowest and the highest temperature of the study, and for a trend five in all, for a
-        statement about most temperatures half of them; or any one.  As many must have learned, if that is asked for.
-    learned : bool, default True
-        Whether networks near chance are left out.
-
-    Raises
-    ------
-    CannotTellError
-        If that is not given.
+    A network has learned if its accuracy, the mean over classes, is at least twice chance. At least half of the
+    temperatures must have, or may have once they are finished: else CannotTellError.
     """
-    temperatures = study.config.temperatures
-    rows = [row for row, T in enumerate(temperatures) if finished(study.of(T))]
-    progress = f"{len(rows)} of {count(len(temperatures), 'temperature')} {'is' if len(rows) == 1 else 'are'} finished"
-    needed = len(temperatures) / 2 if extent == "most" else 1
-    if len(rows) < needed:
-        raise CannotTellError(f"Too few are finished: {progress}.")
-    waiting = [T for T in (temperatures[0], temperatures[-1]) if not finished(study.of(T))]
-    if extent != "any" and waiting:
-        raise CannotTellError(f"T = {temperature_label(waiting[0])}, an end of the range, is not finished: {progress}.")
-    note = f" {progress[0].upper()}{progress[1:]}." if len(rows) < len(temperatures) else ""
-    if learned:
-        accuracy = study.series("class_accuracy")[:, -1]
-        bar = LEARNED / accuracy.shape[1]
-        dull = [row for row in rows if np.nanmean(accuracy[row]) < bar]
-        rows = [row for row in rows if row not in dull]
-        if dull:
-            names = ", ".join(temperature_label(temperatures[row]) for row in dull)
-            note += f" T = {names} left out: with an accuracy below {bar:.2g}, twice chance, nothing was learned."
-    if extent == "most" and len(rows) < needed:
-        raise CannotTellError(f"Too few learned: {len(rows)} of {count(len(temperatures), 'temperature')}.{note}")
-    least = LEAST_TEMPERATURES if extent == "range" else 1
-    if len(rows) < least:
-        raise CannotTellError(f"This takes {count(least, 'temperature')}, and there {are(len(rows))}.{note}")
-    return Sweep(study, rows, note)
+    several, temperatures = len(study.config.seeds) > 1, study.config.temperatures
+    attacked = [record for record in study.records if record.final]
+    learned = [record for record in attacked if has_learned(record)]
+    done = {record.temperature for record in attacked}
+    unfinished = [T for T in temperatures if T not in done]
+    note = f" {len(done)} of {len(temperatures)} temperatures are finished." if unfinished else ""
+    dull = [at(r.temperature) + (f", seed {r.seed}" if several else "") for r in attacked if not has_learned(r)]
+    if dull and not learning:
+        note += f" Left out, because nothing was learned: {', '.join(dull)}."
+    if not done or 2 * (len({record.temperature for record in learned}) + len(unfinished)) < len(temperatures):
+        raise CannotTellError(f"Too few learned.{note}" if done else note.strip())
+    return Sweep(study, attacked if learning else learned, unfinished, note)
 
 
-def sweeps(studies: Iterable[Study], *, learned: bool = True) -> list[Sweep]:
-    """`sweep` of several studies, most of whose temperatures must be finished; an error says of which they are not."""
-    found = []
-    for study in studies:
-        try:
-            found.append(sweep(study, extent="most", learned=learned))
-        except CannotTellError as missing:
-            raise CannotTellError(f"{study.title}: {missing}") from None
-    return found
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def are(number: int) -> str:
-    return {0: "is none", 1: "is 1"}.get(number, f"are {number}")
-
-
-def span(values: Sequence[float] | np.ndarray, form: str) -> str:
-    """The least and the largest of some numbers, once if they are written alike."""
-    least, largest = f"{min(values):{form}}", f"{max(values):{form}}"
-    return least if least == largest else f"{least} to {largest}"
+def has_learned(record: Record) -> bool:
+    """Whether a trained network's accuracy is at least twice chance."""
+    accuracy = record.epochs["class_accuracy"][-1]
+    return float(np.nanmean(accuracy)) >= LEARNED / len(accuracy)

@@ -1,63 +1,43 @@
-"""What a claim is, and what is found of it; the claims themselves are in the modules beside this one."""
+"""What is found of a claim, and the two rules that every claim is judged by: one for thresholds, one for quantifiers.
+
+Both rules have three outcomes: what an interval does not decide, or is not measured yet, neither holds nor fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from minirobust.study.store import Study
+from minirobust.measures.intervals import Estimate
 
 Ruling = Literal["holds", "does not hold", "cannot tell here"]
-Survival = Literal["survives", "rests on a weak attack", "cannot tell here"]
+Survival = Literal[
+    "survives",
+    "reverses at small ε",
+    "rests on a weak attack",
+    "cannot be told: nothing is left",
+    "cannot tell here",
+]
+Direction = Literal["rises", "falls", "above", "below"]
+Quantifier = Literal["all", "almost all", "most", "many", "some"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim of the paper, measured.
+    """A claim of the paper, measured."""
 
-    Attributes
-    ----------
-    name : str
-        Short, for people who refer to it and programs that look it up.
-    claim : str
-        What the paper says, in one sentence.
-    section : str
-        Of the paper.
-    dataset : str
-        `Study.title`, or "all" for a claim that compares data sets.
-    verdict : {"holds", "does not hold", "cannot tell here"}
-    measured : str
-        The figures in words; of "cannot tell here", also what is missing.
-    figures : mapping of str to float or None
-        The same for programs; None where there is no number.
-    survives : str or None
-        What stronger attacks say; None if the claim is not about robustness.
-    survives_verdict : {"survives", "rests on a weak attack", "cannot tell here"} or None
-        Whether a claim that holds against the paper's attack holds against stronger ones; None if it does not hold to
-        begin with, or is not about robustness.
-    """
-
-    name: str
-    claim: str
-    section: str
-    dataset: str
+    name: str  # short, for people who refer to it and programs that look it up
+    claim: str  # the paper's own words
+    section: str  # of the paper
+    criterion: str  # what was asked of the measurement
+    dataset: str  # `Study.title`, or "all" for a claim that compares data sets
     verdict: Ruling
-    measured: str
-    figures: Mapping[str, float | None]
-    survives: str | None
-    survives_verdict: Survival | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a claim's function returns: the part of a `Verdict` that was measured."""
-
-    verdict: Ruling
-    measured: str
-    figures: Mapping[str, float] = field(default_factory=dict)
-    survives: str | None = None
-    survives_verdict: Survival | None = None
+    measured: str  # the figures in words; of "cannot tell here", also what is missing
+    figures: Mapping[str, float | None]  # the same for programs; None where there is no number
+    survives: str | None  # what stronger attacks say; None if they have no say
+    survives_verdict: Survival | None  # None as well if the claim does not hold against the paper's attack
 
 
 class CannotTellError(Exception):
@@ -65,55 +45,43 @@ class CannotTellError(Exception):
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A sentence of the paper, and the function that judges it.
+class Case:
+    """One of the things that a claim is about: a temperature, an end of their range, an ε, a pair of data sets.
 
-    Attributes
-    ----------
-    name, sentence, section : str
-    judge : callable
-        Takes a Study, or all of them if `compares`; returns a Finding or raises CannotTellError.
-    compares : bool
-        Whether it is about several data sets at once.
-    about_robustness : bool
-        Whether stronger attacks have a say.
-    applies : callable
-        To which studies: the paper makes exceptions.
-    of : str
-        Those studies in words.
+    The estimate is compared with the claim's threshold and the order, if it has one, with its second condition; None
+    is not measured yet. The text and the figures say more where the estimate says too little.
     """
 
     name: str
-    sentence: str
-    section: str
-    judge: Callable[[Any], Finding]
-    compares: bool
-    about_robustness: bool
-    applies: Callable[[Study], bool]
-    of: str
+    estimate: Estimate | None
+    order: Estimate | None = None
+    text: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
-def claim(
-    name: str,
-    section: str,
-    sentence: str,
-    *,
-    compares: bool = False,
-    about_robustness: bool = False,
-    applies: Callable[[Study], bool] = lambda study: True,
-    of: str = "any data set",
-) -> Callable[[Callable[[Any], Finding]], Claim]:
-    """Makes the function below it a `Claim`; its docstring gives the criterion."""
+def beyond(estimate: Estimate | None, threshold: float, direction: Direction) -> Ruling:
+    """Whether an estimate lies beyond a threshold: with its whole interval, with no part of it, or in part.
 
-    def claimed(judge: Callable[[Any], Finding]) -> Claim:
-        return Claim(name, sentence, section, judge, compares, about_robustness, applies, of)
-
-    return claimed
+    A difference "rises" if it exceeds the threshold and "falls" if its negative does; a value is "above" or "below".
+    """
+    if estimate is None or math.isnan(estimate.value):
+        return "cannot tell here"
+    low, high = estimate.low - threshold, estimate.high - threshold
+    if direction == "falls":
+        low, high = -estimate.high - threshold, -estimate.low - threshold
+    elif direction == "below":
+        low, high = -high, -low
+    return "holds" if low > 0 else "does not hold" if high <= 0 else "cannot tell here"
 
 
-def all_hold(rulings: Sequence[Ruling]) -> Ruling:
-    """One ruling for several that a claim needs together."""
-    for ruling in ("does not hold", "cannot tell here"):
-        if ruling in rulings:
-            return ruling
-    return "holds"
+def needed(quantifier: Quantifier, n: int) -> int:
+    """Return how many of n cases a quantifier asks for."""
+    almost, many = math.ceil(0.95 * n - 1e-9), math.ceil(0.1 * n - 1e-9)
+    return {"all": n, "almost all": almost, "most": n // 2 + 1, "many": many, "some": 1}[quantifier]
+
+
+def quantified(rulings: Sequence[Ruling], quantifier: Quantifier) -> Ruling:
+    """Whether enough cases hold: they do, could not even if all open ones did, or it depends on the open ones."""
+    held, undecided = rulings.count("holds"), rulings.count("cannot tell here")
+    enough = needed(quantifier, len(rulings))
+    return "holds" if held >= enough else "does not hold" if held + undecided < enough else "cannot tell here"

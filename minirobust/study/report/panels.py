@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minirobust import plots
+from minirobust.plots.palette import GREY
+from minirobust.study.report.selection import class_names, dull_columns, temperature_labels
 from minirobust.study.store import Record, Study
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ BLACK = "#000000"
 
 
 def blank(width: float, height: float, title: str) -> Figure:
-    """A figure of this size in inches with nothing on it but its title."""
+    """Return a figure of this size in inches with nothing on it but its title."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -27,11 +29,16 @@ def blank(width: float, height: float, title: str) -> Figure:
     return figure
 
 
+def titled(title: str, studies: Sequence[Study]) -> str:
+    """Return a figure's title with the data sets that it shows."""
+    return f"{', '.join(dict.fromkeys(study.title for study in studies))}: {title}"
+
+
 def panel_grid(title: str, studies: Sequence[Study], height: float = 3.4) -> tuple[Figure, list[tuple[Axes, Study]]]:
     """A panel for each study, two of them side by side at most."""
     columns = min(len(studies), 2)
     rows = math.ceil(len(studies) / columns)
-    figure = blank(5.2 * columns, height * rows + 0.6, title)
+    figure = blank(5.2 * columns, height * rows + 0.6, titled(title, studies))
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(studies) :]:
         axes.remove()
@@ -41,12 +48,20 @@ def panel_grid(title: str, studies: Sequence[Study], height: float = 3.4) -> tup
     return figure, panels
 
 
-def legend_below(axes: Axes) -> None:
-    """A legend of up to five entries in a line under the axes, where it covers nothing."""
+def mark_dull(axes: Axes, study: Study) -> None:
+    """Hatch the columns of temperatures at which nothing was learned; the temperatures are 0, 1, 2, ... on x."""
+    for column in dull_columns(study):
+        axes.axvspan(column - 0.5, column + 0.5, facecolor="white", edgecolor=GREY, hatch="////", linewidth=0, zorder=3)
+        text = axes.text(column, 0.5, "learned nothing", rotation=90, fontsize=8, ha="center", va="center", zorder=4)
+        text.set(transform=axes.get_xaxis_transform(), bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+
+
+def legend_below(axes: Axes, columns: int = 5) -> None:
+    """Put a legend under the axes, where it covers nothing."""
     axes.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.15),
-        ncols=5,
+        ncols=columns,
         frameon=False,
         fontsize=8,
         columnspacing=1,
@@ -60,17 +75,23 @@ def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, 
     classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
     height = 1.1 + 0.26 * classes
     rows, columns = (count, 1) if len(studies) == 1 else (len(studies), count)
-    figure = blank(width * columns, height * rows + 0.4, title)
+    figure = blank(width * columns, height * rows + 0.4, titled(title, studies))
     return figure, figure.subplots(rows, columns, squeeze=False).reshape(len(studies), count)
 
 
 def draw_map(axes: Axes, study: Study, values: np.ndarray, quantity: str, **options: Any) -> None:
-    """`plots.class_temperature_map` of a study's values (classes, temperatures), classes by their numbers."""
-    names = [str(c) for c in range(len(values))]
+    """`plots.class_temperature_map` of a study's values (classes, temperatures), classes by name."""
     plots.class_temperature_map(
-        axes, values, study.config.temperatures, names, title=f"{study.title}: {quantity}", **options
+        axes,
+        values,
+        study.config.temperatures,
+        class_names(study, len(values)),
+        title=f"{study.title}: {quantity}",
+        **options,
     )
+    axes.set_xticklabels(temperature_labels(study))
     axes.title.set_fontsize(10)
+    mark_dull(axes, study)
 
 
 def cut_corners(axes: Axes, cells: np.ndarray) -> None:
@@ -88,7 +109,7 @@ def image_parts(
     """A part of a figure for each study, two side by side at most."""
     columns = min(len(shown), 2)
     rows = math.ceil(len(shown) / columns)
-    figure = blank(5.2 * columns, height * rows + 0.4, title)
+    figure = blank(5.2 * columns, height * rows + 0.4, titled(title, [study for study, _ in shown]))
     parts = figure.subfigures(rows, columns, squeeze=False).ravel()
     return figure, [(part, *pair) for part, pair in zip(parts, shown, strict=False)]
 

@@ -39,18 +39,26 @@ def build(
     series=None,
     final=None,
     audits=None,
+    sandwich=None,
     done=None,
     begun=None,
+    seed=0,
     **config,
 ):
-    """A study of seed 0.
+    """A study of one seed.
 
     `accuracy` and `robustness` (at the main ε of 0.1) are (temperatures,) or (temperatures, classes), `series` and
-    `final` override whole datasets by name, `audits` gives what is left under attacks, `done` the temperatures that are
+    `final` override whole datasets by name. `audits` gives what is left under attacks, and `sandwich` the same at every
+    ε: {ε: (FGSM, strongest attack)} or {ε: (FGSM, strongest attack, proven)}. `done` are the temperatures that are
     finished and `begun` those that are at their first epoch.
     """
     config = StudyConfig(
-        dataset=dataset, model=model, temperatures=temperatures, epochs=epochs, **({"epsilons": EPSILONS} | config)
+        dataset=dataset,
+        model=model,
+        temperatures=temperatures,
+        epochs=epochs,
+        seeds=(seed,),
+        **({"epsilons": EPSILONS} | config),
     )
     T, E = len(temperatures), epochs
     labels = np.arange(images * classes) % classes
@@ -74,9 +82,9 @@ def build(
     for row, temperature in enumerate(temperatures):
         if done is not None and temperature not in done:
             if temperature in (begun or ()):
-                records.append(Record(config, temperature, 0, {}, {k: v[row][:1] for k, v in epochs_of.items()}))
+                records.append(Record(config, temperature, seed, {}, {k: v[row][:1] for k, v in epochs_of.items()}))
             continue
-        record = Record(config, temperature, 0, {}, {name: values[row] for name, values in epochs_of.items()})
+        record = Record(config, temperature, seed, {}, {name: values[row] for name, values in epochs_of.items()})
         wrong = standing(right[row], labels)
         record.final = {
             "label": labels,
@@ -92,19 +100,40 @@ def build(
         }
         record.final |= {name: values[row] for name, values in (final or {}).items() if values[row] is not None}
         if audits:
-            record.audit = {"checks": []}
             record.audited = {
                 f"fooled/{name}": standing(spread_out(left, (T, classes))[row], labels) for name, left in audits.items()
             }
             record.audited["pixel_samples"] = np.arange(len(labels))
+        if sandwich:
+            record.audited["sandwich/epsilon"] = np.array(list(sandwich))
+            for place, name in enumerate(("fgsm", "fooled", "certified")):
+                left = [rates[place] for rates in sandwich.values() if place < len(rates)]
+                masks = [standing(spread_out(rates, (T, classes))[row], labels) for rates in left]
+                if masks:
+                    record.audited[f"sandwich/{name}"] = ~np.array(masks) if name == "certified" else np.array(masks)
         records.append(record)
     return Study(config, records)
+
+
+def of_seeds(*studies):
+    """One study of several seeds, from a study of each."""
+    config = studies[0].config.but(seeds=list(range(len(studies))))
+    for seed, study in enumerate(studies):
+        for record in study.records:
+            record.config, record.seed = config, seed
+    return Study(config, [record for study in studies for record in study.records])
 
 
 @pytest.fixture
 def make():
     """`build`: see there."""
     return build
+
+
+@pytest.fixture
+def seeds():
+    """`of_seeds`: see there."""
+    return of_seeds
 
 
 @pytest.fixture

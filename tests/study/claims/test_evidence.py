@@ -4,45 +4,55 @@ import numpy as np
 import pytest
 
 from minirobust.study.claims.evidence import paper_dataset, sweep
+from minirobust.study.claims.sources import fgsm
 from minirobust.study.claims.verdict import CannotTellError
 
 
 def test_a_network_near_chance_does_not_count_and_its_neighbours_become_the_ends(make):
     swept = sweep(make(accuracy=[0.1, 0.19, 0.21, 0.9, 0.9, 0.9, 0.9]))
-    np.testing.assert_array_equal(swept.temperatures, [0.5, 1, 2, 4, 8])
-    assert swept.note == " T = 1/8, 1/4 left out: with an accuracy below 0.2, twice chance, nothing was learned."
+    assert swept.temperatures == [0.5, 1, 2, 4, 8]
+    assert swept.note == " Left out, because nothing was learned: T = 1/8, T = 1/4."
+    assert swept.range(fgsm)[0] == [0.5, 1, 2, 4, 8]
     with pytest.raises(CannotTellError, match="This takes 5 temperatures, and there are 4."):
-        sweep(make(accuracy=[0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9]))
+        sweep(make(accuracy=[0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9])).range(fgsm)
+    assert len(sweep(make(accuracy=[0.1, 0.19, 0.21, 0.9, 0.9, 0.9, 0.9]), learning=True).temperatures) == 7
+
+
+def test_at_least_half_of_the_temperatures_must_have_learned(make):
+    assert len(sweep(make(accuracy=[0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9])).temperatures) == 4
+    with pytest.raises(CannotTellError, match="Too few learned. Left out, because nothing was learned: T = 1/8, T = "):
+        sweep(make(accuracy=[0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9]))
+
+
+def test_of_several_seeds_those_that_learned_count(make, seeds):
+    study = seeds(make(), make(accuracy=[0.1, *[0.9] * 6]))
+    swept = sweep(study)
+    assert swept.note == " Left out, because nothing was learned: T = 1/8, seed 1."
+    scores = swept.scores(fgsm)
+    assert [list(of) for of in scores.values()] == [[0], *[[0, 1]] * 6]
 
 
 def test_temperatures_count_from_low_to_high_whatever_order_they_were_given_in(make):
-    swept = sweep(make(temperatures=(4.0, 1.0, 8.0, 2.0, 0.5), accuracy=[0.4, 0.31, 0.8, 0.5, 0.3]))
-    np.testing.assert_array_equal(swept.temperatures, [0.5, 1, 2, 4, 8])
-    np.testing.assert_allclose(swept.last("test_accuracy"), [0.3, 0.31, 0.5, 0.4, 0.8])
+    swept = sweep(make(temperatures=(4.0, 1.0, 8.0, 2.0, 0.5), robustness=[0.4, 0.31, 0.8, 0.5, 0.3]))
+    assert swept.temperatures == [0.5, 1, 2, 4, 8]
+    np.testing.assert_allclose([e.value for e in swept.estimates(fgsm).values()], [0.3, 0.31, 0.5, 0.4, 0.8])
 
 
 def test_what_is_not_finished_does_not_count(make):
     some = (0.125, 0.5, 1.0, 2.0, 8.0)
     swept = sweep(make(done=some, begun=(0.25,)))
-    np.testing.assert_array_equal(swept.temperatures, some)
+    assert (swept.temperatures, swept.unfinished) == (list(some), [0.25, 4])
     assert swept.note == " 5 of 7 temperatures are finished."
-    with pytest.raises(CannotTellError, match="T = 8, an end of the range, is not finished: 6 of 7"):
-        sweep(make(done=(0.125, 0.25, 0.5, 1.0, 2.0, 4.0)))
-    low = (0.125, 0.25, 0.5, 1.0)
-    with pytest.raises(CannotTellError, match="T = 8, an end of the range, is not finished: 4 of 7"):
-        sweep(make(done=low), extent="most")
-    assert len(sweep(make(done=low), extent="any").rows) == 4
-    with pytest.raises(CannotTellError, match="Too few are finished: 3 of 7"):
-        sweep(make(done=(0.125, 0.25, 0.5)), extent="most")
-    with pytest.raises(CannotTellError, match="Too few are finished: 0 of 7"):
-        sweep(make(done=()), extent="any")
+    with pytest.raises(CannotTellError, match="T = 8, an end of the range, is not finished. 6 of 7"):
+        sweep(make(done=(0.125, 0.25, 0.5, 1.0, 2.0, 4.0))).range(fgsm)
+    with pytest.raises(CannotTellError, match="0 of 7 temperatures are finished"):
+        sweep(make(done=()))
 
 
 def test_trained_but_not_yet_attacked_is_not_finished(make):
     study = make()
     study.records[0].final = {}
-    with pytest.raises(CannotTellError, match="T = 1/8, an end of the range, is not finished"):
-        sweep(study)
+    assert sweep(study).unfinished == [0.125]
 
 
 @pytest.mark.parametrize(

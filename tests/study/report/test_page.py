@@ -12,7 +12,7 @@ from synthetic_study import config, study
 
 from minirobust.study.claims import Verdict
 from minirobust.study.config import PRESETS
-from minirobust.study.report import figures
+from minirobust.study.report import captions, figures, runs
 from minirobust.study.report import page as report
 from minirobust.study.report.figures import FIGURES
 from minirobust.study.store import Study
@@ -25,6 +25,7 @@ def verdict(name="robustness-falls", **fields):
     rest = {
         "claim": "The lower T, the more robust.",
         "section": "4.1",
+        "criterion": "trend: falls by more than 0.05",
         "dataset": "MNIST",
         "verdict": "holds",
         "measured": "Spearman's ρ is −0.87 over 11 temperatures.",
@@ -158,11 +159,11 @@ def test_every_picture_has_a_text_and_every_table_its_headings(page):
 
 def test_every_figure_is_there_or_says_why_not(page):
     headings = [element.text for element in page.all("h3") if element.text.startswith("Figure ")]
-    assert [int(heading.split()[1].rstrip(":")) for heading in headings] == list(range(2, 12))
-    assert list(report.CAPTIONS) == list(FIGURES)
-    assert len(page.all("img")) == 1 + 4 * 2 + 5  # sigmoids; epochs of both studies; the rest of the finished one
+    assert [int(heading.split()[1].rstrip(":")) for heading in headings] == list(range(2, 14))
+    assert list(captions.CAPTIONS) == list(FIGURES)
+    assert len(page.all("img")) == 1 + 4 * 2 + 7  # sigmoids; epochs of both studies; the rest of the finished one
     missing = [element.text for element in page.all("p") if "not drawn yet" in element.text]
-    assert len(missing) == 5
+    assert len(missing) == 7
     assert all(line.startswith("SVHN: ") for line in missing)
 
 
@@ -269,7 +270,7 @@ def test_hostile_names_are_text_and_nothing_else():
     hostile.records[0].environment["python"] = HOSTILE
     hostile.records[0].audit["verdict"] = HOSTILE
     hostile.records[0].audit["checks"][1] |= {"name": HOSTILE, "text": HOSTILE, "meaning": HOSTILE}
-    said = Verdict("a", HOSTILE, HOSTILE, HOSTILE, "holds", HOSTILE, {HOSTILE: 1.0}, HOSTILE, "survives")
+    said = Verdict("a", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "holds", HOSTILE, {HOSTILE: 1.0}, HOSTILE, "survives")
     text = report.page([hostile], [said])
     assert "<script" not in text
     page = Page(text)
@@ -325,4 +326,4 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, two, unrende
     ],
 )
 def test_times_are_written_as_people_say_them(seconds, text):
-    assert report.duration(seconds) == text
+    assert runs.duration(seconds) == text
