@@ -38,6 +38,8 @@ class Assignment:
         The name of the file that the student writes.
     seconds : float
         How long one call may take.
+    seeds : int, optional
+        On how many seeds `validate` tests it at most, and then without mutants: for an assignment that trains networks.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Assignment:
     title: str
     file: str
     seconds: float = 2.0
+    seeds: int | None = None
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
@@ -186,7 +189,7 @@ def _read(path: Path) -> Assignment:
     try:
         return Assignment(path.parents[1].name, int(path.parent.name[1:]), path.parent, **described)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected number, title, file and perhaps seconds, got {error}") from None
+        raise ValueError(f"{path}: expected number, title, file and perhaps seconds and seeds, got {error}") from None
 
 
 def _module(path: Path) -> Any:

@@ -17,9 +17,11 @@ Explained = tuple[tuple[Mistake, ...], Iterable[Answer]]
 @np.errstate(all="ignore")
 def error(got: Answer, expected: Answer, each: bool) -> float:
     """Return the relative error of one answer; infinity if shapes, types or the places of NaN differ."""
+    if isinstance(got, tuple) and isinstance(expected, tuple):
+        if len(got) != len(expected):
+            return np.inf
+        return max((error(a, b, each) for a, b in zip(got, expected, strict=True)), default=0.0)
     if not isinstance(got, np.ndarray) or not isinstance(expected, np.ndarray):
-        if isinstance(got, tuple) and isinstance(expected, tuple) and len(got) == len(expected):
-            return max((error(a, b, each) for a, b in zip(got, expected, strict=True)), default=0.0)
         return 0.0 if type(got) is type(expected) and got == expected else np.inf
     if got.shape != expected.shape:
         return np.inf

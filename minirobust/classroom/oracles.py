@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from minirobust.classroom.program import Oracle
@@ -48,3 +52,100 @@ class SmallNetwork(Oracle):
         if x.shape[1:] != self.shape:
             raise ValueError(f"expected images of shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
         return np.tanh(x.reshape(len(x), -1) @ self.first)
+
+
+class CountedNetwork(SmallNetwork):
+    """A `SmallNetwork` that counts the images of which it computes the logits.
+
+    Pixels differ in influence, and the channels of a pixel have similar weights.
+
+    Attributes
+    ----------
+    shown : int
+        Images, in all calls together.
+    """
+
+    shown = 0
+
+    def __init__(self, draw: np.random.Generator, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__(draw, shape, classes)
+        weights = self.first.reshape(*shape, -1)
+        weights += draw.standard_normal((*shape[:2], 1, weights.shape[3])) / np.sqrt(np.prod(shape))
+        weights *= np.exp(draw.standard_normal((*shape[:2], 1, 1)) / 2)
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        self.shown += len(x)
+        return super().logits(x)
+
+    def images(self, draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and their predicted labels. Few changes of a single pixel fool the network, or none.
+
+        Many pixels are 0 or 1.
+        """
+        x = draw.uniform(-0.3, 1.3, (10 * count, *self.shape)).clip(0, 1)
+        labels = super().logits(x).argmax(axis=1)
+        fooled = np.zeros(len(x))
+        for row, column, *digits in np.ndindex(*self.shape[:2], *[2] * self.shape[2]):
+            changed = x.copy()
+            changed[:, row, column] = digits
+            fooled += super().logits(changed).argmax(axis=1) != labels
+        chosen = draw.permutation(np.argsort(fooled, kind="stable")[: 3 * count])[:count]
+        return x[chosen], labels[chosen]
+
+    def _hidden(self, x: np.ndarray) -> np.ndarray:
+        return super()._hidden(x - 0.5)  # without this, one class wins on nearly all images
+
+
+class DigitsModel(Oracle):
+    """Softmax regression, whose weights are a matrix (features, 10)."""
+
+    methods = ("loss_and_gradient",)
+
+    def loss_and_gradient(self, value: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean cross entropy over a batch, and its gradient with respect to the weights."""
+        if np.shape(value) != (x.shape[1], 10) or len(x) != len(y) or not len(x):
+            raise ValueError(f"expected weights ({x.shape[1]}, 10) and as many labels as samples, got {np.shape(value)}")
+        logits = x @ value
+        logits = logits - logits.max(axis=1, keepdims=True)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        rows = np.arange(len(x))
+        p = np.exp(log_p)
+        p[rows, y] -= 1
+        return np.asarray(-log_p[rows, y].mean()), x.T @ p / len(x)
+
+
+@functools.cache
+def small_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return the shipped training digits, reduced to 7 × 7 pixels in [0, 1], as rows (N, 49), and their labels."""
+    images, labels = digits("train")
+    blocks = images.astype("float64").reshape(-1, 7, 4, 7, 4)
+    return blocks.mean(axis=(2, 4)).reshape(-1, 49), labels
+
+
+class FunctionLayer(Oracle):
+    """A layer without state, made of two functions, whose gradient a student's program examines."""
+
+    methods = ("forward", "backward")
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self.functions = forward, backward
+        super().__init__()
+
+    def forward(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Return y."""
+        return np.asarray(self.functions[0](x, weight))
+
+    def backward(self, x: np.ndarray, weight: np.ndarray, grad_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the layer takes for the gradients with respect to x and weight."""
+        grad_x, grad_weight = self.functions[1](x, weight, grad_y)
+        return np.asarray(grad_x), np.asarray(grad_weight)
+
+
+@functools.cache
+def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the shipped digits ("train" or "test") and their labels, in a fixed random order."""
+    from data_loaders import load_mnist
+
+    found = getattr(load_mnist(mini=True), split)
+    order = np.random.default_rng(0).permutation(len(found.labels))
+    return (found.images[order] / 255).astype("float32"), found.labels[order]

@@ -122,6 +122,7 @@ def _first_failure(result: Any) -> str:
 def check_right(report: Report, assignment: Assignment, private: Private, seeds: int) -> None:
     """Expect full marks for right solutions on every seed."""
     key = Remembered(private)
+    seeds = min(seeds, assignment.seeds or seeds)
     sources = {path.name: path.read_text(encoding="utf-8") for path in private.right}
     for seed in range(seeds):
         for test, draw in _draws(assignment, private, seed):
@@ -134,6 +135,7 @@ def check_right(report: Report, assignment: Assignment, private: Private, seeds:
 def check_mistakes(report: Report, assignment: Assignment, private: Private, seeds: int) -> None:
     """Expect that every mistake is caught and named on every seed."""
     key = Remembered(private)
+    seeds = min(seeds, assignment.seeds or seeds)
     for seed in range(seeds):
         tests = list(_draws(assignment, private, seed))
         for mistake in private.mistakes:
@@ -177,6 +179,8 @@ def _alike(a: list[list[Answer]], b: list[list[Answer]], tests: list[tuple[Test,
 
 def check_mutants(report: Report, assignment: Assignment, private: Private) -> None:
     """Expect that every mutant of a right solution is caught, and many are named."""
+    if assignment.seeds:
+        return
     key = Remembered(private)
     tests = list(_draws(assignment, private, 0))
     total = named = 0

@@ -29,6 +29,7 @@ def test_error_is_relative_to_the_largest_number_or_to_each():
         (None, np.ones(1)),
         ("a", "b"),
         ((np.ones(1),), (np.ones(1), np.ones(1))),
+        ((np.ones(2), np.ones(2), 1.0), (np.ones(2), np.ones(2))),
         (np.ones(1), (np.ones(1),)),
     ],
     ids=str,

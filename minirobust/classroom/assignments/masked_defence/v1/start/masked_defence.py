@@ -1,0 +1,33 @@
+# assignment: masked_defence v1
+"""A diagnosis of defences that only look robust, and an attack that breaks them. NumPy is all you need.
+
+`model` is the network under attack, `substitute` an ordinary network that was trained on the same data. Both have
+
+- `logits(x)`, the logits (N, 10) of images (N, 28, 28, 1);
+- `gradient(x, cotangent)`, the gradient of sum(cotangent * logits) with respect to x. With the cotangent
+  softmax(logits) - one_hot(y), that is the gradient of cross entropy; other cotangents belong to other losses.
+
+All arrays are float32. Each image that is shown to `model` costs one query, for `logits` and for `gradient` alike.
+`model.budget` queries are answered in one call of your functions. Images shown to `substitute` are free.
+"""
+
+
+def diagnose(model, substitute, x, y, epsilon):
+    """Return what is wrong with the gradient of a network, as one of five texts.
+
+    - "no gradient": the gradient of every logit is 0 at every pixel.
+    - "false zeros": it is 0 at most pixels, but not at all.
+    - "saturated loss": the logits have gradients, but that of cross entropy is 0 for most images.
+    - "misleading gradient": PGD on cross entropy, run until it converges, fools fewer images than images do that were
+      made on the substitute.
+    - "not masked": none of these.
+    """
+    raise NotImplementedError
+
+
+def attack(model, substitute, x, y, epsilon):
+    """Return images that differ from `x` by at most `epsilon` at each pixel, stay in [0, 1], and fool the model.
+
+    All images in `x` are classified correctly as `y`. At most half of those that you return may still be.
+    """
+    raise NotImplementedError

@@ -1,0 +1,98 @@
+"""Networks that are trained for an assignment: defences of the zoo that a student diagnoses and breaks."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from minirobust.classroom.oracles import digits
+from minirobust.classroom.program import Oracle, Wrong
+from minirobust.layers import Dense, Flatten, TemperatureSigmoid
+from minirobust.masking.zoo import ZOO, trained
+from minirobust.network import Network
+from minirobust.stack import Evaluation
+
+
+class Trained(Oracle):
+    """A network of this library that was trained on the shipped digits, and that counts the images it is shown.
+
+    Parameters
+    ----------
+    defence : str
+        A name in `minirobust.masking.zoo.ZOO`, or "none", "cold" (T = 1/64).
+    seed : int
+        Of the training.
+    budget : int
+        How many images are answered.
+
+    Attributes
+    ----------
+    shown : int
+        Images, of `logits` and `gradient` together.
+    """
+
+    methods = ("logits", "gradient")
+
+    def __init__(self, defence: str, seed: int, budget: int) -> None:
+        super().__init__(budget=budget)
+        self.evaluation, self.shown, self.most_shown = Evaluation(_trained(defence, seed)), 0, budget
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Return the logits (N, 10) of images (N, 28, 28, 1)."""
+        x = np.asarray(x, "float32")
+        if x.shape[1:] != (28, 28, 1):
+            raise ValueError(f"expected images of shape (N, 28, 28, 1), got {x.shape}")
+        self.shown += len(x)
+        if self.shown > self.most_shown:
+            raise Wrong(f"more than {self.most_shown:,} images are shown to the model", "too many queries")
+        return self.evaluation.run(x) if len(x) else np.zeros((0, 10), "float32")
+
+    def gradient(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """Return the gradient of Σ cotangent · logits with respect to x."""
+        if np.shape(cotangent) != (len(x), 10):
+            raise ValueError(f"expected a cotangent of shape ({len(x)}, 10), got {np.shape(cotangent)}")
+        Trained.logits(self, x)
+        return self.evaluation.back(np.asarray(cotangent, "float32")) if len(x) else np.zeros_like(x)
+
+    def correct_images(self, draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return test images that the network classifies correctly, and their labels."""
+        images, labels = digits("test")
+        right = np.flatnonzero(self.evaluation.evaluate(images).argmax(axis=1) == labels)
+        chosen = draw.permutation(right)[:count]
+        return images[chosen], labels[chosen]
+
+
+@functools.cache
+def _trained(defence: str, seed: int) -> Network:
+    images, labels = digits("train")
+    data = images[:2000], labels[:2000]
+    if defence in ZOO:
+        return ZOO[defence].build(data, seed, epochs=10)
+    layers = [Flatten(), Dense(256), TemperatureSigmoid(1 / 64 if defence == "cold" else 1), Dense(10)]
+    return trained(layers, data, seed, "numpy", epochs=10, lr=1e-3)
+
+
+def check_attack(
+    images: Any, model: Trained, substitute: Trained, x: np.ndarray, y: np.ndarray, epsilon: float
+) -> float:
+    """Return 1 if at most half of the attacked images are still classified correctly; else raise what is wrong."""
+    if not isinstance(images, np.ndarray) or images.shape != x.shape:
+        raise Wrong(f"expected images of shape {x.shape}", "shape")
+    if not np.isfinite(images).all():
+        raise Wrong("there is NaN or infinity in the images", "NaN")
+    if abs(images - x).max() > epsilon + 1e-5:
+        raise Wrong("pixels move by more than epsilon: project after each step", "outside epsilon")
+    if images.min() < -1e-5 or images.max() > 1 + 1e-5:
+        raise Wrong("pixels leave the range from 0 to 1", "outside the range")
+    if np.array_equal(images, x):
+        raise Wrong("the images are unchanged: there is no gradient to follow", "unchanged")
+    before, after = (model.evaluation.evaluate(batch.astype("float32")) for batch in (x, images))
+    share = float((after.argmax(axis=1) == y).mean())
+    if share <= 0.5:
+        return 1.0
+    rows = np.arange(len(y))
+    if (after - before)[rows, y].mean() > (after - before).mean():
+        raise Wrong("the images are classified with more certainty than before: the attack goes downhill", "downhill")
+    raise Wrong(f"{share:.0%} of the images are still classified correctly, expected at most half", "not broken")
