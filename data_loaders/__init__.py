@@ -8,7 +8,7 @@ Examples
 --------
 >>> from data_loaders import load_mnist
 >>> load_mnist(mini=True)
-Dataset('mnist-mini', 4000 train + 1000 test images of 28x28x1, 10 classes)
+Dataset('digits', 4000 train + 1000 test images of 28x28x1, 10 classes)
 """
 
 from data_loaders.catalogue import CATALOGUE, Verification, load, verify

@@ -13,7 +13,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -237,23 +237,16 @@ def _size(path: Path) -> int:
 
 def _receive(url: str, part: Path, size: int, deadline: float) -> None:
     """Append to `part` what it lacks; raise OSError if the connection ends before, or is too slow."""
-    from tqdm import tqdm
-
     if _size(part) >= size:
         return
     with contextlib.closing(_Request(url, _size(part), size, deadline)) as request:
         arrived = request.start()
-        # None: a bar on a terminal, silence elsewhere. There may be no error stream at all.
-        silent = True if sys.stderr is None else None
-        with (
-            part.open("ab" if arrived else "wb") as file,
-            tqdm(desc=part.stem, initial=arrived, total=size, unit="B", unit_scale=True, disable=silent) as bar,
-        ):
+        with part.open("ab" if arrived else "wb") as file, _progress_bar(part.stem, arrived, size) as advance:
             try:
                 for piece in request.pieces():
                     file.write(piece[: size - arrived])
                     arrived += len(piece)
-                    bar.update(len(piece))
+                    advance(len(piece))
                     if arrived > size:
                         break
             except OSError as error:
@@ -264,6 +257,21 @@ def _receive(url: str, part: Path, size: int, deadline: float) -> None:
         # The server ended of its own accord: this is another file, from which nothing can continue.
         part.unlink()
         raise OSError(f"expected a file of {size} bytes, found {arrived}{' or more' * (arrived > size)}")
+
+
+@contextlib.contextmanager
+def _progress_bar(text: str, arrived: int, size: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many bytes have arrived; yield a function that counts more."""
+    if sys.stderr is None or not sys.stderr.isatty():  # None if it was closed before Python started
+        yield lambda more: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task(text, completed=arrived, total=size)
+        yield lambda more: progress.advance(task, more)
 
 
 class _Request:

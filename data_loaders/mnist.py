@@ -100,7 +100,7 @@ def _load_mini() -> Dataset:
     with resources.as_file(resources.files("data_loaders") / "mini") as shipped:
         train, test = idx.read_idx_splits([shipped / name for name in idx.FILE_NAMES])
     return Dataset(
-        "mnist-mini",
+        "digits",
         train,
         test,
         DIGITS,

@@ -8,39 +8,43 @@ audit tells whether the network has become robust or only hides its gradient.  T
 digits, or all of MNIST with --full.
 """
 
-import argparse
-import logging
+import command_line  # first: from here on, Ctrl-C is one sentence
 
 import minirobust as mr
-from data_loaders import DataNotFoundError, load_mnist
+from data_loaders import load_mnist
 
-EPSILON = 0.1  # largest change of a pixel, in training and in the audit
+options = command_line.options(
+    __doc__,
+    temperature=1.0,
+    epochs=15,
+    epsilon=0.1,  # in training and in the audit
+    samples=500,  # test images that are audited, from the first
+    full=False,
+    backend="auto",
+    seed=0,
+)
+
 STEPS = 5  # of PGD in training; the audit takes more
-TEMPERATURE = 1.0
-EPOCHS = 15
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
-AUDITED = 500  # test images
 
 
 def main():
-    options = parse_options()
-    backend = mr.backend.get(options.backend)
     data = load_mnist(mini=not options.full)
-    test = data.test[:AUDITED]
+    test = data.test[: options.samples]
     x, y = test.pixels(), test.labels
     print(f"{data.name}: {len(data.train)} images, {options.epochs} epochs, audited on {len(test)} test images")
 
-    plain, robust = (mr.models.mlp(TEMPERATURE, backend=backend, seed=options.seed) for _ in range(2))
+    plain, robust = (mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed) for _ in range(2))
     mr.fit(plain, mr.Adam(plain, lr=LEARNING_RATE), data, options.epochs, batch_size=BATCH_SIZE, seed=options.seed)
     print("\nadversarial training")
-    train_adversarially(robust, data, options.epochs, options.seed)
+    train_adversarially(robust, data)
 
-    print(f"\n{'trained':<15}{'clean accuracy':>15}{f'worst case at ε = {EPSILON:g}':>25}")
+    print(f"\n{'trained':<15}{'clean accuracy':>15}{f'worst case at ε = {options.epsilon:g}':>25}")
     reports = {}
     for name, network, other in (("plainly", plain, robust), ("adversarially", robust, plain)):
         # The other network is a source of transfer attacks, which a hidden gradient does not stop.
-        report = mr.audit(network, x, y, EPSILON, sources=[other], seed=options.seed)
+        report = mr.audit(network, x, y, options.epsilon, [other], "quick", seed=options.seed)
         reports[name] = report
         clean, worst = (report.robustness[key].value for key in ("clean", "worst case"))
         print(f"{name:<15}{clean:>15.3f}{worst:>25.3f}", flush=True)
@@ -49,14 +53,14 @@ def main():
         print(f"trained {name}: {report.verdict}")
 
 
-def train_adversarially(network, data, epochs, seed):
+def train_adversarially(network, data):
     """Train as `mr.fit` does, but on the images that PGD returns for every batch."""
     optimizer = mr.Adam(network, lr=LEARNING_RATE)
     loss = mr.SoftmaxCrossEntropy()
     network.training = True  # for layers that differ in training, such as Dropout
-    for epoch in range(1, epochs + 1):
-        for x, y in mr.batches(network, data, BATCH_SIZE, seed, epoch):
-            x = mr.attacks.pgd(network, x, y, EPSILON, steps=STEPS, starts=1).images
+    for epoch in range(1, options.epochs + 1):
+        for x, y in mr.batches(network, data, BATCH_SIZE, options.seed, epoch):
+            x = mr.attacks.pgd(network, x, y, options.epsilon, steps=STEPS, starts=1).images
             logits = network.forward(x)
             value, gradient = loss.value_and_gradient(logits, y)
             network.backward(gradient / len(x), input_gradient=False)
@@ -65,20 +69,5 @@ def train_adversarially(network, data, epochs, seed):
     network.training = False
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, metavar="N", help=f"default {EPOCHS}")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

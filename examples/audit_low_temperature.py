@@ -10,13 +10,24 @@ pixel may take any value, so it does not count there.  The networks learn the 5,
 --full.
 """
 
-import argparse
-import logging
-from fractions import Fraction
+import command_line  # first: from here on, Ctrl-C is one sentence
 
 import minirobust as mr
-from data_loaders import DataNotFoundError, load_mnist
+from data_loaders import load_mnist
 from minirobust.measures.regimes import temperature_label
+
+options = command_line.options(
+    __doc__,
+    temperatures=(1 / 64, 1 / 4, 1.0, 4.0),
+    epochs=15,
+    epsilon=0.1,
+    samples=500,  # test images that are audited, from the first
+    budget="quick",
+    report=False,
+    full=False,
+    backend="auto",
+    seed=0,
+)
 
 COLUMNS = {
     "clean": "clean",
@@ -32,13 +43,11 @@ COLUMNS = {
 
 
 def main():
-    options = parse_options()
     data = load_mnist(mini=not options.full)
     test = data.test[: options.samples]
     x, y = test.pixels(), test.labels
-    options.backend = mr.backend.get(options.backend)
     print(f"{data.name}: {len(data.train)} training and {len(test)} test images, {options.epochs} epochs")
-    networks = {T: train(T, data, options) for T in options.temperatures}
+    networks = {T: train(T, data) for T in options.temperatures}
 
     reports = {}
     print(f"\nrobustness at ε = {options.epsilon:g}; ± is half of the widest 95 % interval in a row")
@@ -59,42 +68,11 @@ def main():
             print(f"\nT = {temperature_label(T)}\n\n{report}")
 
 
-def train(temperature, data, options):
+def train(temperature, data):
     network = mr.models.mlp(temperature, backend=options.backend, seed=options.seed)
     mr.fit(network, mr.Adam(network), data, options.epochs, seed=options.seed)
     return network
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
-    parser.add_argument(
-        "--temperatures",
-        type=temperature,
-        nargs="+",
-        default=(1 / 64, 1 / 4, 1, 4),
-        metavar="T",
-        help="of the sigmoid, such as 1/64 (default 1/64 1/4 1 4)",
-    )
-    parser.add_argument("--epochs", type=int, default=15, metavar="N", help="default 15")
-    parser.add_argument("--samples", type=int, default=500, metavar="N", help="test images to audit on (default 500)")
-    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
-    parser.add_argument("--budget", choices=("quick", "full"), default="quick", help="how hard to try (default quick)")
-    parser.add_argument("--report", action="store_true", help="also print the full report of every audit")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    return parser.parse_args()
-
-
-def temperature(text):
-    return float(Fraction(text))
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

@@ -9,17 +9,25 @@ FGSM finds nothing there.  Square and images made on the other module need no gr
 robustness is real.  The network learns the 5,000 shipped digits, or all of MNIST with --full.
 """
 
-import argparse
-
+import command_line  # first: from here on, Ctrl-C is one sentence
 import numpy as np
 
 import minirobust as mr
-from data_loaders import DataNotFoundError, load_mnist
+from data_loaders import load_mnist
+
+options = command_line.options(
+    __doc__,
+    epochs=5,
+    epsilon=0.1,
+    samples=100,  # test images that are attacked, from the first
+    full=False,
+    seed=0,
+)
 
 try:
     import torch
 except ImportError:
-    raise SystemExit("this example needs PyTorch: python -m pip install torch") from None
+    raise ModuleNotFoundError("this example needs PyTorch: python -m pip install torch") from None
 
 ATTACKS = ("clean", "FGSM", "PGD", "white box", "transfer", "Square", "worst case")
 MEAN, STD = 0.13, 0.31  # of MNIST's pixels
@@ -39,13 +47,12 @@ class Rounded(torch.nn.Module):
 
 
 def main():
-    options = parse_options()
     torch.manual_seed(options.seed)
     data = load_mnist(mini=not options.full)
     test = data.test[: options.samples]
     x, y = test.pixels(), test.labels
     print(f"{data.name}: {len(data.train)} images, {options.epochs} epochs, attacked on {len(test)} test images")
-    module = train(convolutional_network(), data, options)
+    module = train(convolutional_network(), data)
 
     plain = mr.foreign.torch(module, input_shape=(28, 28, 1), mean=MEAN, std=STD)
     rounded = mr.foreign.torch(Rounded(module), input_shape=(28, 28, 1), mean=MEAN, std=STD)
@@ -53,7 +60,7 @@ def main():
     print(f"{'module':<10}" + "".join(f"{name:>12}" for name in ATTACKS))
     reports = {}
     for name, model, other in (("plain", plain, rounded), ("rounded", rounded, plain)):
-        reports[name] = mr.audit(model, x, y, options.epsilon, sources=[other], seed=options.seed)
+        reports[name] = mr.audit(model, x, y, options.epsilon, [other], "quick", seed=options.seed)
         rates = (reports[name].robustness[attack].value for attack in ATTACKS)
         print(f"{name:<10}" + "".join(f"{rate:12.3f}" for rate in rates), flush=True)
     print()
@@ -72,7 +79,7 @@ def convolutional_network():
     )
 
 
-def train(module, data, options):
+def train(module, data):
     """Train as usual in PyTorch: normalized images, channels first."""
     optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
     generator = np.random.default_rng(options.seed)
@@ -89,20 +96,5 @@ def train(module, data, options):
     return module
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
-    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default 5")
-    parser.add_argument("--samples", type=int, default=100, metavar="N", help="test images to attack (default 100)")
-    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="default 0.1")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted") from None
-    except DataNotFoundError as error:
-        raise SystemExit(str(error)) from None
+    main()

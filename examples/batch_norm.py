@@ -6,10 +6,13 @@ python examples/batch_norm.py
 import tempfile
 from pathlib import Path
 
+import command_line  # first: from here on, Ctrl-C is one sentence
 import numpy as np
 
 import minirobust as mr
 from data_loaders import load_mnist
+
+command_line.options(__doc__)  # --help, and nothing else
 
 HIDDEN = 64
 MOMENTUM = 0.9  # share of the running statistics that a training step keeps

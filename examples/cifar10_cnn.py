@@ -1,26 +1,34 @@
 """Train the study's convolutional network on CIFAR-10, measure it after every epoch, attack it, and draw the results.
 
 python examples/cifar10_cnn.py
-python examples/cifar10_cnn.py --data my-images.h5 --temperature 0.25 --epochs 20
+python examples/cifar10_cnn.py --data my-images.h5 --temperature 1/4 --epochs 20
 
 `--data` takes a file in the project's HDF5 layout.  Without it, and without CIFAR-10, the network learns coloured
 digits.
 """
 
-import argparse
-import logging
-from pathlib import Path
-
+import command_line  # first: from here on, Ctrl-C is one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
 from data_loaders import DataNotFoundError, load_cifar10, load_colour_digits, load_hdf5
 
+options = command_line.options(
+    __doc__,
+    temperature=0.25,
+    epochs=5,
+    epsilon=0.1,  # of FGSM
+    samples=1000,  # test images, from the first: attacking all of CIFAR-10 takes longer than an epoch
+    data=None,
+    backend="auto",
+    seed=0,
+    output="results",
+)
+
 
 def main():
-    options = parse_options()
     data = load_images(options.data)
-    test = data.test[: options.evaluate]  # attacking all of CIFAR-10 takes longer than an epoch
+    test = data.test[: options.samples]
     x, y = test.pixels(), test.labels
 
     net = mr.models.cnn(
@@ -79,7 +87,7 @@ def draw(path, net, x, attack, history, names, title):
 
 def load_images(path):
     """Return the images of a file in the project's layout, else CIFAR-10, else the coloured digits."""
-    if path is not None and Path(path).is_file():
+    if path is not None and path.is_file():
         return load_hdf5(path)
     try:
         return load_cifar10(path)
@@ -90,24 +98,5 @@ def load_images(path):
         return load_colour_digits()
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--temperature", type=float, default=0.25, metavar="T", help="of the sigmoids (default 0.25)")
-    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default 5")
-    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--data", metavar="PATH", help="an .h5 file, or a folder with CIFAR-10")
-    parser.add_argument("--evaluate", type=int, default=1000, metavar="N", help="test images to attack (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: the output folder holds the network after the last complete epoch") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

@@ -7,11 +7,19 @@ For a confident sample, the softmax of its own class rounds to 1 in float32, and
 of the gradient points in a wrong direction, the attack fails, and the network looks more robust than it is.
 """
 
-import argparse
-from pathlib import Path
+import command_line  # first: from here on, Ctrl-C is one sentence
 
 import minirobust as mr
 from data_loaders import load_mnist
+
+options = command_line.options(
+    __doc__,
+    network="results/mnist_mlp.h5",  # saved by mnist_mlp.py
+    epsilon=0.1,  # of FGSM
+    samples=10_000,  # test images, from the first
+    mini=False,
+    data=None,
+)
 
 
 class Textbook:
@@ -25,17 +33,9 @@ class Textbook:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--network", type=Path, default=Path("results/mnist_mlp.h5"), help="a file saved by mnist_mlp.py"
-    )
-    parser.add_argument("--mini", action="store_true", help="train a network on the shipped digits instead")
-    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
-    parser.add_argument("--epsilon", type=float, default=0.1)
-    options = parser.parse_args()
-
     data = load_mnist(options.data, mini=options.mini)
-    x, y = data.test.pixels(), data.test.labels
+    test = data.test[: options.samples]
+    x, y = test.pixels(), test.labels
     net = train(data) if options.mini else mr.load(options.network).network
 
     exact = net.to(net.backend, dtype="float64")

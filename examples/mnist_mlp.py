@@ -1,27 +1,37 @@
 """Train a network on MNIST, measure it after every epoch, attack it with FGSM, and draw the results.
 
 python examples/mnist_mlp.py
-python examples/mnist_mlp.py --temperature 0.015625 --epochs 30
+python examples/mnist_mlp.py --temperature 1/64 --epochs 30
 """
 
-import argparse
-import logging
-from pathlib import Path
-
+import command_line  # first: from here on, Ctrl-C is one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
 from data_loaders import DataNotFoundError, load_mnist
 
+options = command_line.options(
+    __doc__,
+    temperature=1.0,
+    epochs=10,
+    epsilon=0.1,  # of FGSM
+    samples=10_000,  # test images, from the first
+    mini=False,
+    data=None,
+    backend="auto",
+    seed=0,
+    output="results",
+)
+
 
 def main():
-    options = parse_options()
-    data = load_digits(options)
-    x, y = data.test.pixels(), data.test.labels
+    data = load_digits()
+    test = data.test[: options.samples]
+    x, y = test.pixels(), test.labels
 
     net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
     optimizer = mr.Adam(net, lr=1e-3)
-    print(f"{data.name}: {len(data.train)} training and {len(data.test)} test images, on {net.backend}")
+    print(f"{data.name}: {len(data.train)} training and {len(test)} test images, on {net.backend}")
     r1, r2 = mr.regimes.bounds(options.temperature)
     print(f"{net.summary()}\na sigmoid is linear for |net| ≤ {r1:.4g}, saturated for |net| ≥ {r2:.4g}\n")
 
@@ -64,7 +74,7 @@ def draw(path, net, x, attack, history, title):
     figure.savefig(path, dpi=100)
 
 
-def load_digits(options):
+def load_digits():
     """Return MNIST, or the 5,000 shipped digits if MNIST is neither found nor downloaded."""
     try:
         return load_mnist(options.data, mini=options.mini)
@@ -75,24 +85,5 @@ def load_digits(options):
         return load_mnist(mini=True)
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the sigmoid (default 1)")
-    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="default 10")
-    parser.add_argument("--epsilon", type=float, default=0.1, metavar="E", help="of FGSM (default 0.1)")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--mini", action="store_true", help="train on the 5,000 shipped digits")
-    parser.add_argument("--data", metavar="DIR", help="folder with the MNIST files")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: the output folder holds the network after the last complete epoch") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

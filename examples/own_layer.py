@@ -3,9 +3,12 @@
 python examples/own_layer.py
 """
 
+import command_line  # first: from here on, Ctrl-C is one sentence
 import numpy as np
 
 import minirobust as mr
+
+command_line.options(__doc__)  # --help, and nothing else
 
 
 class Swish(mr.Layer):

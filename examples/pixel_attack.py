@@ -1,27 +1,35 @@
 """Fool a network by changing one, two or three pixels, and draw the changes of two (Fig. 10 of the study).
 
 python examples/pixel_attack.py
-python examples/pixel_attack.py --full --epochs 30 --temperature 0.25
+python examples/pixel_attack.py --full --epochs 30 --temperature 1/4
 
 The attack sets the pixels with the largest gradients to black or white.  Most of them lie around the digit rather than
 on it, many in the outermost rows and columns.  The network learns the 5,000 shipped digits, or MNIST with --full.
 """
 
-import argparse
-import logging
-from pathlib import Path
-
+import command_line  # first: from here on, Ctrl-C is one sentence
 import numpy as np
 from matplotlib.figure import Figure
 
 import minirobust as mr
-from data_loaders import DataNotFoundError, load_mnist
+from data_loaders import load_mnist
+
+options = command_line.options(
+    __doc__,
+    temperature=1.0,
+    epochs=20,
+    samples=1000,  # test images that are attacked, from the first
+    full=False,
+    backend="auto",
+    seed=0,
+    output="results",
+)
 
 
 def main():
-    options = parse_options()
     data = load_mnist(mini=not options.full)
-    x, y = data.test.pixels(), data.test.labels
+    test = data.test[: options.samples]
+    x, y = test.pixels(), test.labels
 
     net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
     mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed)
@@ -77,22 +85,5 @@ def draw(path, net, x, y, attack, title):
     print(f"picture in {path}")
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the sigmoid (default 1)")
-    parser.add_argument("--epochs", type=int, default=20, metavar="N", help="default 20")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: nothing was drawn") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

@@ -1,36 +1,43 @@
 """Train a network, then change its temperature without training, and see how robust it looks and how robust it is.
 
 python examples/sharpen_after_training.py
-python examples/sharpen_after_training.py --full --epochs 100 --temperature 0.015625
+python examples/sharpen_after_training.py --full --epochs 100 --temperature 1/64
 
 A lower temperature makes the sigmoid steeper.  Its units saturate, the gradient vanishes, and FGSM fails.  Stronger
 attacks do not, and the certificate, which no attack can undercut, falls.  The network learns the 5,000 shipped digits,
 or all of MNIST with --full.
 """
 
-import argparse
-import logging
-from pathlib import Path
-
+import command_line  # first: from here on, Ctrl-C is one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
-from data_loaders import DataNotFoundError, load_mnist
+from data_loaders import load_mnist
 from minirobust import attacks, certify
+
+options = command_line.options(
+    __doc__,
+    temperature=1.0,  # in training
+    epochs=40,
+    epsilons=(0.02, 0.1),
+    samples=200,  # test images, from the first
+    full=False,
+    backend="auto",
+    seed=0,
+    output="results",
+)
 
 FACTORS = [4.0**k for k in range(-3, 4)]  # T'/T, from 1/64 to 64
 COLUMNS = {"accuracy": "k:", "FGSM": "C1--", "strongest attack": "C3-", "certificate": "C0-"}  # and their lines
 
 
 def main():
-    options = parse_options()
-    backend = mr.backend.get(options.backend)
     data = load_mnist(mini=not options.full)
     test = data.test[: options.samples]
     x, y = test.pixels(), test.labels
     label = f"T = {mr.regimes.temperature_label(options.temperature)}"
     print(f"{data.name}: {options.epochs} epochs at {label}, then {len(y)} test images at other temperatures T'\n")
-    trained = mr.models.mlp(options.temperature, backend=backend, seed=options.seed)
+    trained = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
     mr.fit(trained, mr.Adam(trained, lr=1e-3), data, options.epochs, seed=options.seed)
 
     networks = [at_temperature(trained, factor * options.temperature) for factor in FACTORS]
@@ -105,24 +112,5 @@ def draw(path, tables, title):
     figure.savefig(path, dpi=100)
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="in training (default 1)")
-    parser.add_argument("--epochs", type=int, default=40, metavar="N", help="default 40")
-    parser.add_argument("--epsilons", type=float, nargs="+", default=[0.02, 0.1], metavar="E", help="default 0.02 0.1")
-    parser.add_argument("--samples", type=int, default=200, metavar="N", help="test images (default 200)")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: nothing was drawn") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

@@ -1,29 +1,38 @@
 """Find the images with the largest input gradients, the "ugly" ones, and draw them (Fig. 7 of the study).
 
 python examples/ugly_images.py
-python examples/ugly_images.py --full --epochs 30 --temperature 0.25
+python examples/ugly_images.py --full --epochs 30 --temperature 1/4
 
 G is the mean of |∂L/∂x| over an image's pixels.  It is largest where the network is wrong, and a few such images raise
 its mean far above its median, which is why the study takes medians.  The network learns the 5,000 shipped digits, or
 all of MNIST with --full.
 """
 
-import argparse
-import logging
-from pathlib import Path
-
+import command_line  # first: from here on, Ctrl-C is one sentence
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import mannwhitneyu
 
 import minirobust as mr
-from data_loaders import DataNotFoundError, load_mnist
+from data_loaders import load_mnist
+from minirobust.plots.palette import BLUE, ORANGE
+
+options = command_line.options(
+    __doc__,
+    temperature=1.0,
+    epochs=20,
+    samples=1000,  # test images, from the first
+    full=False,
+    backend="auto",
+    seed=0,
+    output="results",
+)
 
 
 def main():
-    options = parse_options()
     data = load_mnist(mini=not options.full)
-    x, y = data.test.pixels(), data.test.labels
+    test = data.test[: options.samples]
+    x, y = test.pixels(), test.labels
 
     net = mr.models.mlp(options.temperature, backend=options.backend, seed=options.seed)
     mr.fit(net, mr.Adam(net, lr=1e-3), data, options.epochs, seed=options.seed)
@@ -65,9 +74,7 @@ def draw(path, x, y, g, p, title):
     figure = Figure(figsize=(11, 4), layout="constrained")
     figure.suptitle(f"{title}: label → prediction (confidence)")
     axes = figure.subplots(2, 8)
-    for row, shown, colour, name in zip(
-        axes, (ugly, common), (mr.plots.ORANGE, mr.plots.BLUE), ("largest G", "median G"), strict=True
-    ):
+    for row, shown, colour, name in zip(axes, (ugly, common), (ORANGE, BLUE), ("largest G", "median G"), strict=True):
         captions = [f"{y[i]} → {p[i].argmax()} ({p[i].max():.0%})" for i in shown]
         mr.plots.image_row(row, x[shown], captions, colour)
         row[0].set_ylabel(name)
@@ -76,22 +83,5 @@ def draw(path, x, y, g, p, title):
     figure.savefig(path, dpi=100)
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the sigmoid (default 1)")
-    parser.add_argument("--epochs", type=int, default=20, metavar="N", help="default 20")
-    parser.add_argument("--backend", choices=("auto", "numpy", "numba", "cupy"), default="auto")
-    parser.add_argument("--full", action="store_true", help="train on all of MNIST, not on the shipped digits")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--output", type=Path, default=Path("results"), metavar="DIR", help="default results")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says which backend "auto" takes
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted: nothing was drawn") from None
-    except (mr.backend.BackendError, DataNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    main()

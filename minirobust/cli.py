@@ -1,66 +1,99 @@
 """The command `minirobust`: which commands there are, and how each of them ends.
 
-What they do is in `minirobust.commands`.
+What they do is in `minirobust.commands`. The module of a command is imported when the command is run or explained, so
+that `minirobust --help` and the shell's completion answer at once.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from minirobust.backend import BackendError
-from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE, degrade_output, echo
-from minirobust.nonfinite import NonFiniteError
-
-try:
-    from minirobust.commands import classroom, data, study
-    from minirobust.commands.attack import attack
-    from minirobust.commands.audit import audit
-    from minirobust.commands.gradcheck import gradcheck
-    from minirobust.commands.train import train
-except ImportError as error:
-    if error.name != "data_loaders":
-        raise
-    # The installed script imports this module before it calls `main`, so the error is caught here.
-    print(f"minirobust: {error}", file=sys.stderr)
-    sys.exit(UNUSABLE)
+from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE, degrade_output, echo, examples
 
 EXIT_CODES = (
-    "Exit codes: 0 it went well; 1 it ran and the answer is no (a masked gradient, a wrong one, data that is not as it "
-    "should be, a task that failed); 2 wrong usage, or something it needs is missing or not writable; "
-    "3 a mistake in minirobust itself; 130 interrupted."
+    "Exit codes: 0 success; 1 the command ran and the answer is no (a masked or a wrong gradient, wrong or missing "
+    "data, a failed task); 2 wrong usage, or something that is needed is missing or not writable; "
+    "3 a bug in minirobust; 130 interrupted."
 )
 OF_ALL_COMMANDS = ("--quiet", "-q", "--debug")
+
+
+class Later(TyperCommand):
+    """A command as the list of commands shows it, whose module is not imported yet."""
+
+    def __init__(self, name: str, panel: str, summary: str, module: str = "") -> None:
+        super().__init__(name, help=summary, rich_help_panel=panel)
+        self.module = module or name
+
+    def load(self) -> Any:
+        """Import the command's module, and return the command itself."""
+        return typer.main.get_command(import_module(f"minirobust.commands.{self.module}").app)
+
+
+HERE, NETWORK, STUDY, CLASS = "What is here", "One network", "The study", "The classroom"  # panels of --help
+COMMANDS = (
+    Later("info", HERE, "Show versions, the backends that run here, and where each data set was found."),
+    Later("data", HERE, "Find, fetch and verify data sets."),
+    Later("train", NETWORK, "Train a network and save it after every epoch."),
+    Later("attack", NETWORK, "Attack a network on test images and print how robust each class is."),
+    Later("audit", NETWORK, "Attack a network in many ways, and judge whether its robustness is real."),
+    Later("gradcheck", NETWORK, "Compare every gradient of a network with central differences, in float64."),
+    Later("study", STUDY, "Run the study, continue it, look at it."),
+    Later("report", STUDY, "Write one HTML page: what was run, every claim with its verdict, all figures, the audits."),
+    Later("class", CLASS, "Work on assignments, and grade them.", module="classroom"),
+)
 
 
 class Program(TyperGroup):
     """The outermost command, in which every error becomes a sentence and an exit code."""
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {str(command.name): command for command in COMMANDS}
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Takes the options of all commands wherever they stand, since nobody remembers where they belong."""
+        """Take the options of all commands wherever they stand, since nobody remembers where they belong."""
         of_all = [argument for argument in args if argument in OF_ALL_COMMANDS]
         return super().parse_args(ctx, of_all + [argument for argument in args if argument not in of_all])
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name of the command that is run, explained or completed, the command, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Later) else command, rest
+
     def invoke(self, ctx: Any) -> Any:
-        """Runs a command, whichever way it ends."""
+        """Run a command, whichever way it ends."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             end(ctx, str(error) or "interrupted", INTERRUPTED)
-        except NonFiniteError as error:
-            end(ctx, str(error), NO)
         except OSError as error:
             end(ctx, f"{error.filename}: {error.strerror}" if error.filename else str(error), UNUSABLE)
-        except (ValueError, TypeError, BackendError, ModuleNotFoundError) as error:
+        except (ValueError, TypeError, ModuleNotFoundError) as error:
             end(ctx, str(error), UNUSABLE)
+        except ImportError as error:
+            if error.name != "data_loaders":  # see `minirobust.data`
+                raise
+            end(ctx, str(error), UNUSABLE)
+        except (RuntimeError, ArithmeticError) as error:
+            from minirobust.backend import BackendError
+            from minirobust.nonfinite import NonFiniteError
+
+            if isinstance(error, BackendError):
+                end(ctx, str(error), UNUSABLE)
+            if isinstance(error, NonFiniteError):
+                end(ctx, str(error), NO)
+            raise
 
 
 def end(context: Any, sentence: str, code: int) -> NoReturn:
-    """Says why on the error stream, with a traceback if that is asked for, and ends with this exit code."""
+    """Say why on the error stream, with a traceback if that is asked for, and end with this exit code."""
     if context.params["debug"]:
         echo(traceback.format_exc(), err=True, nl=False)
     echo(f"minirobust: {sentence}", err=True)
@@ -68,7 +101,7 @@ def end(context: Any, sentence: str, code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command; a mistake in minirobust itself shows where it happened."""
+    """Run the command; a bug in minirobust shows where it is."""
     degrade_output()
     try:
         app(prog_name="minirobust")
@@ -76,11 +109,6 @@ def main() -> None:
         echo(traceback.format_exc(), err=True, nl=False)
         echo("minirobust: this is a mistake in minirobust, not in what it was given", err=True)
         sys.exit(FAULT)
-
-
-def examples(*lines: str) -> str:
-    """The foot of a command's ``--help``."""
-    return "\n".join(["Examples:", "", *(f"  $ minirobust {line}" for line in lines)])
 
 
 app = typer.Typer(
@@ -93,7 +121,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
-    """Prints the version and ends."""
+    """Print the version and end."""
     if wanted:
         from importlib.metadata import version
 
@@ -103,77 +131,14 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def program(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only; may stand anywhere.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="A traceback with every error; may stand anywhere.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results and errors only; works in any position.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print a traceback with an error; works in any position.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Neural networks small enough to read, and a laboratory for how robust they are."""
-
-
-# What is here
-
-HERE = "What is here"
-app.command(rich_help_panel=HERE)(data.info)
-
-data_app = typer.Typer(no_args_is_help=True)
-app.add_typer(data_app, name="data", help="Find, fetch and verify data sets.", rich_help_panel=HERE)
-data_app.command("list")(data.list_all)
-data_app.command("fetch", epilog=examples("data fetch mnist fashion-mnist"))(data.fetch)
-data_app.command("verify", epilog=examples("data verify mnist", "data verify my-images.h5"))(data.verify)
-
-# One network
-
-NETWORK = "One network"
-app.command(
-    rich_help_panel=NETWORK,
-    epilog=examples(
-        "train digits --temperature 1/4 --epochs 10 -o net.h5",
-        "train digits --temperature 1/4 --epochs 20 -o net.h5 --resume",
-        "train my-images.h5 --model cnn --backend auto",
-    ),
-)(train)
-app.command(
-    rich_help_panel=NETWORK,
-    epilog=examples(
-        "attack net.h5",
-        "attack net.h5 pgd --epsilon 0.05 --steps 100 --samples 200",
-        "attack net.h5 pixel --pixels 2 --save fooled.npz",
-        "attack net.h5 transfer --source other.h5",
-    ),
-)(attack)
-app.command(
-    rich_help_panel=NETWORK,
-    epilog=examples(
-        "audit net.h5 --samples 200",
-        "audit net.h5 --source hot.h5 --source cold.h5 --budget full --json audit.json",
-    ),
-)(audit)
-app.command(
-    rich_help_panel=NETWORK,
-    epilog=examples("gradcheck net.h5", "gradcheck --model cnn --temperature 1/8", "gradcheck --dataset digits"),
-)(gradcheck)
-
-# The study
-
-STUDY = "The study"
-study_app = typer.Typer(no_args_is_help=True)
-app.add_typer(study_app, name="study", help="Run the study, go on with it, look at it.", rich_help_panel=STUDY)
-study_app.command("presets", epilog=examples("study presets quick > my-study.toml"))(study.presets)
-study_app.command(
-    "run",
-    epilog=examples(
-        "study run quick --output results/quick",
-        "study run mnist --output results/mnist --temperatures 1/64,1,16 --seeds 0,1,2",
-        "study run my-study.toml --output results/mine --scheduler tcp://host:8786",
-    ),
-)(study.run)
-study_app.command("resume", epilog=examples("study resume results/mnist --workers 2"))(study.resume)
-study_app.command("status", epilog=examples("study status results/mnist"))(study.status)
-study_app.command("figures", epilog=examples("study figures results/mnist results/svhn"))(study.figures)
-app.command(rich_help_panel=STUDY, epilog=examples("report results/mnist results/svhn"))(study.report)
-
-# The classroom
-
-app.add_typer(classroom.app, name="class", help="Work on assignments, and grade them.", rich_help_panel="The classroom")

@@ -23,6 +23,7 @@ program = typer.main.get_command(cli.app)
 def commands(group=program, *names):
     """Every command with its full name."""
     for name, command in group.commands.items():
+        command = command.load() if isinstance(command, cli.Later) else command
         if hasattr(command, "commands"):
             yield from commands(command, *names, name)
         else:
@@ -144,7 +145,7 @@ def test_every_kind_of_error_has_its_exit_code(monkeypatch, error, code, sentenc
     def fail(name):
         raise error
 
-    monkeypatch.setattr("minirobust.commands.data._place", fail)
+    monkeypatch.setattr("minirobust.commands.data.place", fail)
     result = run("data", "list")
     assert (result.exit_code, result.stderr) == (code, f"minirobust: {sentence}\n")
 
@@ -153,7 +154,7 @@ def test_a_mistake_of_ones_own_is_3_and_shows_where(monkeypatch, capsys):
     def fail(name):
         raise RuntimeError("cannot be")
 
-    monkeypatch.setattr("minirobust.commands.data._place", fail)
+    monkeypatch.setattr("minirobust.commands.data.place", fail)
     monkeypatch.setattr(sys, "argv", ["minirobust", "data", "list"])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -170,14 +171,26 @@ def test_python_m_minirobust_is_the_command():
     assert started("nope").returncode == 2
 
 
-def test_help_comes_without_what_is_heavy():
-    code = "import sys, minirobust.cli; print(*{name.split('.')[0] for name in sys.modules}, *sys.modules)"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
-    assert "typer" in loaded
-    assert (
-        not {"scipy", "h5py", "matplotlib", "pooch", "dask", "distributed", "tqdm", "minirobust.study.execution.task"}
-        & loaded
-    )
+def loaded(code):
+    """The modules that a program has imported at its end."""
+    code = f"import sys\n{code}\nprint(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["class", "--help"]], ids=" ".join)
+def test_help_imports_no_command_but_the_one_explained(words):
+    code = f"from typer.testing import CliRunner; import minirobust.cli as c; CliRunner().invoke(c.app, {words})"
+    imported = loaded(code) - loaded("import minirobust")
+    assert "typer" in imported
+    assert not {"scipy", "h5py", "matplotlib", "pooch", "dask", "data_loaders", "minirobust.study"} & imported
+    expected = {"minirobust.commands", "minirobust.commands.terminal"}
+    expected |= {"minirobust.commands.classroom"} if "class" in words else set()
+    assert {name for name in imported if name.startswith("minirobust.commands")} == expected
+
+
+def test_the_list_of_commands_says_what_each_command_says():
+    for later in cli.COMMANDS:
+        assert later.help == later.load().help.partition("\n\n")[0].replace("\n", " ")
 
 
 def test_the_shell_completes_names():
@@ -201,19 +214,18 @@ def test_whoever_stops_reading_gets_no_message():
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def callbacks(app):
+def callbacks():
     """The functions behind all commands."""
-    for command in app.registered_commands:
-        yield command.callback
-    for group in app.registered_groups:
-        yield from callbacks(group.typer_instance)
+    for later in cli.COMMANDS:
+        app = sys.modules[f"minirobust.commands.{later.module}"].app
+        yield from (command.callback for command in app.registered_commands)
 
 
 def test_every_option_names_itself():
     """Some versions of typer take the `metavar` of an option without a name for its name."""
     unnamed = [
         f"{function.__name__}: {name}"
-        for function in callbacks(cli.app)
+        for function in callbacks()
         for name, hint in get_type_hints(function, include_extras=True).items()
         for found in getattr(hint, "__metadata__", ())
         # typer takes the first name for the default until it sees that the default is elsewhere.
@@ -246,4 +258,4 @@ def test_choices_are_those_of_the_library():
     (budget,) = (p for p in ALL[("audit",)].params if p.name == "budget")
     assert run("audit", "x.h5", "--budget", "nope").exit_code == 2
     assert all(choice in run("audit", "--help").stdout for choice in masking.BUDGETS)
-    assert budget.default == "quick"
+    assert budget.default == "standard"

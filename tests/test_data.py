@@ -47,7 +47,7 @@ print(mr.models.mlp(1.0).output_shape)
     assert (result.returncode, result.stdout, result.stderr) == (0, "(10,)\n", "")
 
 
-@pytest.mark.parametrize("words", [["train", "digits"], ["--help"], ["study", "presets"]])
+@pytest.mark.parametrize("words", [["train", "digits"], ["info"], ["study", "presets"]])
 def test_the_command_says_one_sentence(other, tmp_path, words):
     result = run(tmp_path, "-m", "minirobust", *words)
     assert (result.returncode, result.stdout) == (2, "")
@@ -58,10 +58,16 @@ def test_the_command_says_one_sentence(other, tmp_path, words):
 
 
 def test_the_installed_script_says_it_too(other, tmp_path):
-    result = run(tmp_path, "-c", "from minirobust.cli import main; main()")
+    result = run(tmp_path, "-c", "import sys; sys.argv[1:] = ['info']; from minirobust.cli import main; main()")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("minirobust: data_loaders: expected the package that comes with minirobust, found")
     assert result.stderr.count("\n") == 1
+
+
+def test_the_command_explains_itself_beside_another_package(other, tmp_path):
+    result = run(tmp_path, "-m", "minirobust", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert MARK not in result.stdout
 
 
 def test_the_study_raises_an_import_error(other, tmp_path):

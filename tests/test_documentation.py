@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import data_loaders
 import minirobust
-from minirobust.cli import app
+from minirobust.cli import Later, app
 
 ROOT = Path(__file__).parents[1]
 TOUR = ROOT / "docs" / "tour.md"
@@ -91,6 +91,7 @@ def test_every_command_that_a_page_names_exists():
             for word in shlex.split(words):
                 if hasattr(command, "commands"):
                     command = command.commands[word]
+                    command = command.load() if isinstance(command, Later) else command
             assert not hasattr(command, "commands"), words
             known = {option for parameter in command.params for option in parameter.opts}
             assert {word for word in shlex.split(words) if word.startswith("-")} <= known, words

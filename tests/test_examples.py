@@ -1,6 +1,9 @@
 """Every example runs on the shipped data, and prints and draws what it promises."""
 
+import ast
+import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -56,12 +59,12 @@ def test_mnist_mlp(tmp_path):
 def test_mnist_mlp_without_mnist_says_so_and_trains_on_the_shipped_digits(nowhere, tmp_path):
     output = run("mnist_mlp.py", "--epochs", "1", "--output", tmp_path)
     assert output.splitlines()[0].startswith("MNIST was not found and could not be downloaded")
-    assert "mnist-mini: 4000 training and 1000 test images" in output
+    assert "digits: 4000 training and 1000 test images" in output
 
 
 @pytest.mark.slow
 def test_cifar10_cnn_without_cifar_trains_on_coloured_digits(nowhere, tmp_path):
-    output = run("cifar10_cnn.py", "--epochs", "1", "--evaluate", "200", "--output", tmp_path)
+    output = run("cifar10_cnn.py", "--epochs", "1", "--samples", "200", "--output", tmp_path)
     assert output.splitlines()[0].startswith("CIFAR-10 was not found and could not be downloaded")
     assert is_png(tmp_path / "cifar10_cnn.png")
 
@@ -82,7 +85,7 @@ def test_a_folder_without_the_data_is_named_and_nothing_is_trained(tmp_path):
     for name, data_set in (("mnist_mlp.py", "MNIST"), ("cifar10_cnn.py", "CIFAR-10")):
         command = [sys.executable, ROOT / "examples" / name, "--data", tmp_path / "nowhere", "--output", tmp_path]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert f"{data_set} was not found. Looked in:\n  {tmp_path / 'nowhere'}" in result.stderr
         assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
@@ -98,7 +101,7 @@ def test_false_zeros_shows_that_the_stable_gradient_is_the_true_one():
 
 
 def test_fgsm_epsilon_prints_and_draws_how_robustness_falls(tmp_path):
-    output = run("fgsm_epsilon.py", "--temperatures", "0.25", "1", "--epochs", "3", "--output", tmp_path)
+    output = run("fgsm_epsilon.py", "--temperatures", "1/4", "1", "--epochs", "3", "--output", tmp_path)
     rows = re.findall(r"^T = (\S+) +([\d. ]+)$", output, re.MULTILINE)
     assert [temperature for temperature, _ in rows] == ["1/4", "1"]
     for _, numbers in rows:
@@ -167,10 +170,109 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is 
 def test_missing_mnist_is_one_message_and_no_picture(name, nowhere, tmp_path):
     command = [sys.executable, ROOT / "examples" / name, "--full"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "MNIST was not found. Looked in:" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def refuse(monkeypatch, capsys):
+    """Runs an example in this process, which must end before its lesson; returns exit code, output and errors."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.syspath_prepend(ROOT / "examples")
+
+    def end(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+        return ended.value.code, *capsys.readouterr()
+
+    return end
+
+
+ALL = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name != "command_line.py")
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "audit_torch_module.py"])
+def test_every_example_explains_itself(name, refuse):
+    code, output, error = refuse(name, "--help")
+    assert (code, error) == (0, "")
+    lesson = ast.get_docstring(ast.parse((ROOT / "examples" / name).read_text(encoding="utf-8")))
+    assert lesson.splitlines()[0] in output
+    if "samples=" in (ROOT / "examples" / name).read_text(encoding="utf-8"):
+        assert "--samples SAMPLES" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--epochs", "0"], "argument --epochs: expected a whole number of at least 1, got '0'"),
+        (["--samples", "1.5"], "argument --samples: expected a whole number of at least 1, got '1.5'"),
+        (["--temperature", "0"], "argument --temperature: expected temperature in (0, inf), got 0.0"),
+        (["--temperature", "1/0"], "argument --temperature: expected a number such as 0.25 or 1/4, got '1/0'"),
+        (["--epsilon", "51/50"], "argument --epsilon: expected a number in [0, 1], got '51/50'"),
+        (["--seed", "-1"], "argument --seed: expected a whole number of at least 0, got '-1'"),
+        (["--backend", "abacus"], "argument --backend: expected one of "),
+        (["--output", "file/folder"], "argument --output: expected a folder that can be written, got 'file/folder'"),
+        (["--nope"], "unrecognized arguments: --nope"),
+    ],
+    ids=lambda value: value[0].strip("-") if isinstance(value, list) else None,
+)
+def test_a_wrong_value_is_refused_with_one_sentence_before_anything(words, sentence, tmp_path, monkeypatch, refuse):
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    code, output, error = refuse("mnist_mlp.py", *words)
+    assert (code, output) == (2, "")
+    assert error.startswith(f"mnist_mlp.py: {sentence}")
+    assert len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_fraction_is_a_number(refuse):
+    assert refuse("audit_low_temperature.py", "--temperatures", "1/4", "1/0")[2] == (
+        "audit_low_temperature.py: argument --temperatures: expected a number such as 0.25 or 1/4, got '1/0'\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["minirobust", "matplotlib.figure"])
+def test_ctrl_c_during_imports_is_one_sentence(module, tmp_path):
+    code = f"""
+import runpy, sys
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+sys.path.insert(0, {str(ROOT / "examples")!r})
+runpy.run_path({str(ROOT / "examples" / "mnist_mlp.py")!r}, run_name="__main__")
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr.strip()) == (130, "interrupted")
+
+
+def test_ctrl_c_names_the_files_that_were_written(tmp_path):
+    (tmp_path / "earlier.png").write_text("")
+    os.utime(tmp_path / "earlier.png", (0, 0))
+    command = [sys.executable, ROOT / "examples/mnist_mlp.py", "--mini", "--epochs", "100000", "--output", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch   2"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == f"interrupted; written so far: {tmp_path / 'mnist_mlp.h5'}"
+    assert mr.load(tmp_path / "mnist_mlp.h5").epoch >= 2
+
+
+def test_a_mistake_in_an_example_shows_where_it_is(tmp_path):
+    (tmp_path / "mistake.py").write_text("import command_line\n[][0]\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "examples")}
+    result = subprocess.run([sys.executable, tmp_path / "mistake.py"], capture_output=True, text=True, env=environment)
+    assert result.returncode == 1
+    assert "mistake.py" in result.stderr
+    assert result.stderr.endswith("IndexError: list index out of range\n")
 
 
 @pytest.mark.parametrize("name", LABORATORY)
@@ -181,9 +283,8 @@ def test_ctrl_c_is_one_sentence(name, tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert begun.startswith("auto takes <backend")
-    assert process.returncode == 1
-    assert error.strip().startswith("interrupted")
-    assert len(error.strip().splitlines()) == 1
+    assert process.returncode == 130
+    assert error.strip() == "interrupted"
     assert not list(tmp_path.iterdir())
 
 
@@ -236,7 +337,7 @@ def test_audit_torch_module_without_pytorch_is_one_sentence(tmp_path, monkeypatc
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     command = [sys.executable, ROOT / "examples" / "audit_torch_module.py"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.strip() == "this example needs PyTorch: python -m pip install torch"
 
 
@@ -247,8 +348,8 @@ def test_ctrl_c_in_audit_torch_module_is_one_sentence():
     begun = process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert begun.startswith("mnist-mini: 4000 images")
-    assert process.returncode == 1
+    assert begun.startswith("digits: 4000 images")
+    assert process.returncode == 130
     assert error.strip() == "interrupted"
 
 

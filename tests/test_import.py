@@ -8,7 +8,7 @@ import pytest
 
 import minirobust as mr
 
-HEAVY = ("scipy", "h5py", "matplotlib", "pooch", "requests", "typer", "tqdm", "threadpoolctl")
+HEAVY = ("scipy", "h5py", "matplotlib", "pooch", "requests", "typer", "rich", "threadpoolctl")
 HEAVY += ("numba", "cupy", "dask", "torch")
 
 

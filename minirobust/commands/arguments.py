@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from minirobust import models
+from minirobust.commands.terminal import naming, say
 from minirobust.data import CATALOGUE, Dataset, Split, load
+from minirobust.layers import TemperatureSigmoid
 from minirobust.network import Network
 from minirobust.saving import atomic, sealed
 from minirobust.saving.checkpoint import unpack
@@ -19,7 +21,7 @@ DATASETS = f"{', '.join(CATALOGUE)}, or the path of an .h5 file"
 
 
 def number(text: str) -> float:
-    """A number, which may be written as a fraction."""
+    """Return the number that a text such as 0.25, 1/4 or 1e-7 stands for."""
     try:
         return float(Fraction(text))
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -27,10 +29,11 @@ def number(text: str) -> float:
 
 
 def dataset_names() -> list[str]:
-    """For the shell's completion."""
+    """Return all names, for the shell's completion."""
     return list(CATALOGUE)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 CheckpointPath = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A network that was saved.")]
 TestSet = Annotated[
     str | None,
@@ -54,36 +57,59 @@ Temperature = Annotated[
 
 
 def fresh_model(model: Model, temperature: float, shape: Sequence[int], **rest: Any) -> Network:
-    """One of the study's networks, untrained; the rest goes to `models`."""
+    """Return one of the study's networks, untrained; the rest goes to `models`."""
+    check_temperature(temperature)
     return {"mlp": models.mlp, "cnn": models.cnn}[model](temperature, shape, **rest)
 
 
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless a sigmoid can have this temperature."""
+    with naming("--temperature"):
+        TemperatureSigmoid(temperature)
+
+
+def open_dataset(dataset: str, option: str = "--dataset") -> Dataset:
+    """Return the data set that an option or argument names."""
+    with naming(option):
+        return load(dataset)
+
+
 def located(dataset: str) -> str:
-    """A name as it is; a path in a form that holds in any folder."""
+    """Return a name as it is, and a path in a form that holds in any folder."""
     return str(Path(dataset).resolve()) if dataset.endswith(".h5") else dataset
 
 
 def open_checkpoint(checkpoint: Path, backend: str) -> tuple[Network, str | None]:
-    """The network of a checkpoint, and the data set it was trained on if the file says so."""
+    """Return the network of a checkpoint, and the data set it was trained on if the file says so."""
     description, arrays = sealed.read(checkpoint)
     trained = description.get("trained") or description.get("study", {}).get("config", {})
     return unpack(checkpoint, description, arrays, backend).network, trained.get("dataset")
 
 
-def first_images(dataset: str | None, recorded: str | None, samples: int) -> tuple[Dataset, Split]:
-    """The data set that was asked for, else the recorded one, and its first test images."""
+def first_images(
+    context: typer.Context, dataset: str | None, recorded: str | None, samples: int, shape: Sequence[int] = ()
+) -> tuple[Dataset, Split]:
+    """Return the data set that was asked for, else the recorded one, and its first test images.
+
+    If a shape is given, images of another shape are refused.
+    """
     if dataset is None and recorded is None:
         raise ValueError(
             "--dataset: expected one, because the checkpoint does not say what it was trained on, got none"
         )
-    data = load(dataset or str(recorded))
+    data = load(str(recorded)) if dataset is None else open_dataset(dataset)
+    if shape and data.test.images.shape[1:] != shape:
+        raise ValueError(f"--dataset: expected images of shape {shape}, got {data.test.images.shape[1:]}")
+    if samples > len(data.test):
+        say(context, f"--samples {samples:,}: the data set has {len(data.test):,} test images, and all are used")
     return data, data.test[:samples]
 
 
-def check_output(path: Path | None, ending: str) -> None:
-    """Refuses a file that could not be written, before any work is done that would be lost."""
+def check_output(path: Path | None, ending: str, option: str) -> None:
+    """Refuse a file that could not be written, before any work is done that would be lost."""
     if path is None:
         return
     if path.suffix != ending:
-        raise ValueError(f"output: expected the name of a {ending} file, got {path}")
-    atomic.check_writable(path)
+        raise ValueError(f"{option}: expected the name of a {ending} file, got {path}")
+    with naming(option):
+        atomic.check_writable(path)

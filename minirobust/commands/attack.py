@@ -12,8 +12,10 @@ import numpy as np
 import typer
 
 from minirobust import attacks
-from minirobust.attacks import Attack
+from minirobust.attacks import Attack, PixelAttack
+from minirobust.attacks.attack import check_epsilon
 from minirobust.commands.arguments import (
+    AsJson,
     BackendName,
     CheckpointPath,
     Samples,
@@ -23,7 +25,7 @@ from minirobust.commands.arguments import (
     number,
     open_checkpoint,
 )
-from minirobust.commands.terminal import echo, is_quiet, say
+from minirobust.commands.terminal import echo_json, examples, is_quiet, naming, say, show
 from minirobust.measures import robustness as r
 from minirobust.network import Network
 from minirobust.saving import atomic
@@ -32,6 +34,7 @@ from minirobust.tables import printable, table
 AttackName = Literal[
     "fgsm", "fgvm", "pgd", "apgd", "noise", "square", "pixel", "brute-force-pixel", "greedy-pixel", "transfer"
 ]
+app = typer.Typer(add_completion=False)
 ATTACK = "The attack's own"  # panel of --help
 
 
@@ -39,6 +42,14 @@ def _own(option: str, text: str, least: int | None = None, **rest: Any) -> Any:
     return typer.Option(option, help=text, rich_help_panel=ATTACK, min=least, **rest)
 
 
+@app.command(
+    epilog=examples(
+        "attack net.h5",
+        "attack net.h5 pgd --epsilon 8/255 --steps 100 --samples 200",
+        "attack net.h5 pixel --pixels 2 --save fooled.npz",
+        "attack net.h5 transfer --source other.h5",
+    )
+)
 def attack(
     context: typer.Context,
     checkpoint: CheckpointPath,
@@ -71,6 +82,7 @@ def attack(
     source: Annotated[
         Path | None, _own("--source", "Of transfer: the checkpoint on which PGD makes the images.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Attack a network on test images and print how robust each class is.
 
@@ -83,76 +95,103 @@ def attack(
     own |= {"pixels": pixels, "shortlist": shortlist, "seed": seed}
     own = {option: value for option, value in own.items() if value is not None}
     run = _prepared(name, own, source, backend, progress=not is_quiet(context))
-    check_output(save, ".npz")
+    check_output(save, ".npz", "--save")
     network, recorded = open_checkpoint(checkpoint, backend)
-    data, test = first_images(dataset, recorded, samples)
+    if epsilon is not None:
+        with naming("--epsilon"):
+            check_epsilon(network, epsilon)
+    data, test = first_images(context, dataset, recorded, samples, network.input_shape)
     made = run(network, test.pixels(dtype=network.dtype), test.labels)
-    fooled, correct = (network.backend.to_numpy(mask) for mask in (made.fooled, made.clean_correct))
+    correct = network.backend.to_numpy(made.clean_correct)
+    measured = _robustness(data.class_names, network.backend.to_numpy(made.fooled), correct, test.labels)
     # Write files first: a failed print must not lose them.
     if save is not None:
         _save_attack(save, name, made, correct, test.labels, network)
+    allowed = _allowed(made)
     say(
         context,
-        f"{name} on {len(test):,} test images of {printable(data.name, keep='')}, epsilon = {made.epsilon:g}, "
-        f"{network.backend.describe()}",
+        f"{name} on {len(test):,} test images of {printable(data.name, keep='')}, "
+        f"{', '.join(f'{what} = {value:g}' for what, value in allowed.items())}, {network.backend.describe()}",
     )
-    echo(_robustness_table(data.class_names, fooled, correct, test.labels))
+    if as_json:
+        what = {"attack": name, "checkpoint": str(checkpoint), "dataset": data.name, "samples": len(test), **allowed}
+        effort = {"queries": made.queries, "gradients": made.gradients, "seconds": made.seconds}
+        echo_json(what | {"backend": network.backend.describe()} | effort | measured)
+    else:
+        show(_table(measured))
     if save is not None:
         say(context, f"saved in {save}")
+
+
+def _allowed(made: Attack) -> dict[str, float]:
+    """Return what the attack was allowed to change: pixels by at most ε, or a number of pixels to any value."""
+    if isinstance(made, PixelAttack):
+        return {"pixels": len(made.fooled_at)}
+    return {"epsilon": float(made.epsilon)}
 
 
 def _prepared(
     name: str, own: dict[str, Any], source: Path | None, backend: str, progress: bool
 ) -> Callable[[Network, Any, Any], Attack]:
-    """The attack with its options; those that it does not have are refused."""
+    """Return the attack with its options; refuse those that it does not have."""
     function = attacks.pgd if name == "transfer" else getattr(attacks, name.replace("-", "_"))
     takes = signature(function).parameters
     for option in own:
         if option not in takes:
-            raise ValueError(f"attack: {name} has no --{option}")
+            raise ValueError(f"--{option}: {name} has no such option")
     if (name == "transfer") != (source is not None):
-        raise ValueError("attack: expected --source with transfer, and with no other attack")
+        raise ValueError("--source: expected it with transfer, and with no other attack")
     if "progress" in takes:
         own = own | {"progress": progress}
     run = partial(function, **own)
     if source is None:
         return run
-    other, _ = open_checkpoint(source, backend)
+    with naming("--source"):
+        other, _ = open_checkpoint(source, backend)
     return lambda network, x, y: attacks.transfer(other, network, x, y, run)
 
 
-def _robustness_table(names: Sequence[str], fooled: Any, correct: Any, labels: Any) -> str:
-    """Per class and for the network: accuracy, robustness, and robustness of what was right before."""
-    of_class = zip(
+def _robustness(names: Sequence[str], fooled: Any, correct: Any, labels: Any) -> dict[str, Any]:
+    """Return, by class and for the network: accuracy, robustness, and robustness of what was right before."""
+    classes = len(names)
+    by_class = zip(
         names,
-        (int((labels == index).sum()) for index in range(len(names))),
-        r.by_class(~correct, labels, len(names)),
-        r.by_class(fooled, labels, len(names)),
-        r.by_class_of_correct(fooled, correct, labels, len(names)),
+        np.bincount(labels, minlength=classes).tolist(),
+        r.by_class(~correct, labels, classes).tolist(),
+        r.by_class(fooled, labels, classes).tolist(),
+        r.by_class_of_correct(fooled, correct, labels, classes).tolist(),
         strict=True,
     )
-    of_network = (
-        "network",
+    network = (
         len(labels),
-        r.network_robustness(~correct, labels, len(names)),
-        r.network_robustness(fooled, labels, len(names)),
-        r.network_robustness_of_correct(fooled, correct, labels, len(names)),
+        r.network_robustness(~correct, labels, classes),
+        r.network_robustness(fooled, labels, classes),
+        r.network_robustness_of_correct(fooled, correct, labels, classes),
     )
-    rows = [
-        (name, f"{images:,}", *("-" if share != share else f"{share:.3f}" for share in shares))  # NaN: no such image
-        for name, images, *shares in (*of_class, of_network)
-    ]
-    return table([("class", "images", "accuracy", "robustness", "of correct"), *rows])
+    keys = ("class", "images", "accuracy", "robustness", "of_correct")
+    whole = dict(zip(keys[1:], network, strict=True))
+    return {"classes": [dict(zip(keys, row, strict=True)) for row in by_class], "network": whole}
+
+
+def _table(measured: dict[str, Any]) -> str:
+    rows = [("class", "images", "accuracy", "robustness", "of correct")]
+    for row in (*measured["classes"], {"class": "network"} | measured["network"]):
+        name, images, *shares = row.values()
+        rows.append(
+            (name, f"{images:,}", *("-" if share != share else f"{share:.3f}" for share in shares))
+        )  # NaN: none
+    return table(rows)
 
 
 def _save_attack(path: Path, name: str, made: Attack, correct: Any, labels: Any, network: Network) -> None:
-    """Everything as plain arrays: ``np.load(path)["images"]``."""
+    """Save everything as plain arrays: ``np.load(path)["images"]``."""
     to_numpy = network.backend.to_numpy
+    changed: dict[str, Any] = _allowed(made)
     with atomic.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             attack=np.array(name),
-            epsilon=np.array(made.epsilon),
+            **changed,
             images=to_numpy(made.images),
             predictions=to_numpy(made.predictions),
             clean_correct=correct,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from minirobust.commands.terminal import FAULT, NO, echo, say
+from minirobust.commands.terminal import FAULT, NO, echo, examples, say, show
 from minirobust.saving import atomic
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from minirobust.classroom.grading import Outcome, Result
     from minirobust.classroom.sandbox import Sandbox
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Work on assignments, and grade them.")
 STUDENTS, TEACHERS, AUTHORS = "For students", "For teachers", "For authors of assignments"  # panels of --help
 
 
@@ -40,11 +40,6 @@ PrivateFolder = Annotated[
 ]
 
 
-def examples(*lines: str) -> str:
-    """Return the foot of a command's ``--help``."""
-    return "\n".join(["Examples:", "", *(f"  $ minirobust class {line}" for line in lines)])
-
-
 # For students
 
 
@@ -56,10 +51,12 @@ def list_all(course_file: CourseFile = None) -> None:
 
     found = find_all(read_course(course_file).folders)
     rows = [(str(a.number), a.name, f"v{a.version}", a.title) for a in found]
-    echo(table([("#", "name", "version", "title"), *rows], left=4))
+    show(table([("#", "name", "version", "title"), *rows], left=4))
 
 
-@app.command(rich_help_panel=STUDENTS, epilog=examples("start temperature_sigmoid", "start dense --to homework"))
+@app.command(
+    rich_help_panel=STUDENTS, epilog=examples("class start temperature_sigmoid", "class start dense --to homework")
+)
 def start(
     context: typer.Context,
     name: Name,
@@ -86,7 +83,9 @@ def start(
     say(context, f"  minirobust class check {folder}")
 
 
-@app.command(rich_help_panel=STUDENTS, epilog=examples("lesson dense", "lesson dense --notebook dense_notebook.py"))
+@app.command(
+    rich_help_panel=STUDENTS, epilog=examples("class lesson dense", "class lesson dense --notebook dense_notebook.py")
+)
 def lesson(
     context: typer.Context,
     name: Name,
@@ -108,7 +107,10 @@ def lesson(
     say(context, f"saved in {notebook}")
 
 
-@app.command(rich_help_panel=STUDENTS, epilog=examples("check", "check temperature_sigmoid --hint", "check --watch"))
+@app.command(
+    rich_help_panel=STUDENTS,
+    epilog=examples("class check", "class check temperature_sigmoid --hint", "class check --watch"),
+)
 def check(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Your folder, or one file.")] = Path("."),
@@ -218,7 +220,7 @@ def changes(path: Path) -> Iterator[None]:
 @app.command(
     rich_help_panel=TEACHERS,
     epilog=examples(
-        "grade submissions --assignment dense --roster r.csv --secret secret -o results --private classroom_private"
+        "class grade submissions --assignment dense --roster r.csv --secret secret -o results --private private"
     ),
 )
 def grade(
@@ -312,7 +314,7 @@ def safe_sandbox(context: typer.Context, trust: bool) -> Sandbox:
     return sandbox
 
 
-@app.command(rich_help_panel=TEACHERS, epilog=examples("results results --csv grades.csv"))
+@app.command(rich_help_panel=TEACHERS, epilog=examples("class results results --csv grades.csv"))
 def results(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `grade` wrote.")],
@@ -341,7 +343,7 @@ def results(
         say(context, f"{students} of {len(found)}: {name}")
 
 
-@app.command(rich_help_panel=TEACHERS, epilog=examples("similar submissions --assignment dense"))
+@app.command(rich_help_panel=TEACHERS, epilog=examples("class similar submissions --assignment dense"))
 def similar(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Submissions: ID.py, or ID/FILE.py.")],
@@ -362,7 +364,8 @@ def similar(
 
 
 @app.command(
-    rich_help_panel=TEACHERS, epilog=examples("export gradescope dense -o autograder.zip --private classroom_private")
+    rich_help_panel=TEACHERS,
+    epilog=examples("class export gradescope dense -o autograder.zip --private classroom_private"),
 )
 def export(
     context: typer.Context,
@@ -391,7 +394,7 @@ def export(
 # For authors
 
 
-@app.command(rich_help_panel=AUTHORS, epilog=examples("new my_assignment"))
+@app.command(rich_help_panel=AUTHORS, epilog=examples("class new my_assignment"))
 def new(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and _.")],
@@ -406,7 +409,7 @@ def new(
 
 @app.command(
     rich_help_panel=AUTHORS,
-    epilog=examples("validate dense --private classroom_private", "validate my_assignment --update"),
+    epilog=examples("class validate dense --private classroom_private", "class validate my_assignment --update"),
 )
 def validate(
     context: typer.Context,

@@ -1,86 +1,91 @@
-"""`info` and `data`: what this machine has."""
+"""`data`: the data sets that have a name, and whether they are what they should be."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from minirobust import backend
-from minirobust.commands.arguments import DATASETS, dataset_names
-from minirobust.commands.terminal import NO, echo, say
+from minirobust.commands.arguments import DATASETS, AsJson, dataset_names
+from minirobust.commands.terminal import NO, echo, echo_json, examples, say, show
 from minirobust.data import CATALOGUE, DataError, DataNotFoundError
 from minirobust.data import verify as examine
 from minirobust.tables import table
 
-
-def info() -> None:
-    """Show versions, the backends that run here, and where each data set was found."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    echo(f"minirobust {version('minirobust')}, Python {platform.python_version()} on {platform.platform()}\n")
-    libraries = []
-    for name in ("numpy", "scipy", "h5py", "matplotlib", "distributed"):
-        try:
-            libraries.append((name, version(name)))
-        except PackageNotFoundError:
-            libraries.append((name, "not installed"))
-    echo(table(libraries, left=2) + "\n")
-    backends = []
-    for name in backend.BACKENDS:
-        try:
-            backends.append((name, "runs", backend.get(name).describe()))
-        except backend.BackendError as error:
-            backends.append((name, "does not run here", str(error).removeprefix(f"backend '{name}': ")))
-    echo(table(backends, left=3) + "\n")
-    echo(table([(name, _place(name)) for name in CATALOGUE], left=2))
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Find, fetch and verify data sets.")
 
 
-def _place(name: str) -> str:
+def place(name: str) -> str | None:
+    """Return where a data set lies: a path, "shipped", or None."""
     entry = CATALOGUE[name]
-    return "shipped" if entry.source is None else str(entry.find() or "not found")
+    if entry.source is None:
+        return "shipped"
+    found = entry.find()
+    return None if found is None else str(found)
 
 
-def list_all() -> None:
+@app.command("list", epilog=examples("data list", "data list --json"))
+def list_all(as_json: AsJson = False) -> None:
     """List the data sets that have a name: images, shape, licence, and where they lie."""
+    found = {
+        name: {
+            "train": entry.train,
+            "test": entry.test,
+            "shape": entry.shape,
+            "licence": entry.licence,
+            "where": place(name),
+        }
+        for name, entry in CATALOGUE.items()
+    }
+    if as_json:
+        echo_json(found)
+        return
     rows = [("name", "train", "test", "shape", "licence", "where")]
     for name, entry in CATALOGUE.items():
-        shape = "x".join(map(str, entry.shape))
-        rows.append((name, str(entry.train), str(entry.test), shape, entry.licence, _place(name)))
-    echo(table(rows, left=6))
+        shape, where = "x".join(map(str, entry.shape)), found[name]["where"] or "not found"
+        rows.append((name, f"{entry.train}", f"{entry.test}", shape, entry.licence, str(where)))
+    show(table(rows, left=6))
 
 
+@app.command(epilog=examples("data fetch mnist fashion-mnist"))
 def fetch(
     context: typer.Context,
     names: Annotated[
         list[str], typer.Argument(metavar="NAME", help=f"{', '.join(CATALOGUE)}.", autocompletion=dataset_names)
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Download data sets that are not here yet into the user's cache folder.
 
-    A download that was cut off goes on where it stopped.
+    A download that was cut off continues where it stopped.
 
-    Exit code 1 if one cannot be had.
+    Exit code 1 if a data set cannot be downloaded.
     """
     unknown = [name for name in names if name not in CATALOGUE]
     if unknown:
-        raise ValueError(f"data set: expected {', '.join(CATALOGUE)}, got {unknown[0]!r}")
-    missing = False
+        raise ValueError(f"NAME: expected {', '.join(CATALOGUE)}, got {unknown[0]!r}")
+    found: dict[str, str | None] = {}
     for name in names:
         try:
-            say(context, f"{name}: {CATALOGUE[name].fetch() or 'shipped, nothing to fetch'}")
+            CATALOGUE[name].fetch()
         except DataNotFoundError as error:
             echo(str(error), err=True)
-            missing = True
-    if missing:
+            found[name] = None
+        else:
+            found[name] = place(name)
+            say(context, f"{name}: {found[name]}")
+    if as_json:
+        echo_json(found)
+    if None in found.values():
         raise typer.Exit(NO)
 
 
+@app.command(epilog=examples("data verify mnist", "data verify my-images.h5"))
 def verify(
     names: Annotated[list[str], typer.Argument(metavar="DATASET", help=f"{DATASETS}.", autocompletion=dataset_names)],
+    as_json: AsJson = False,
 ) -> None:
-    """Load data sets and hold counts, labels and checksums against what they should be.
+    """Load data sets and compare counts, labels and checksums with what they should be.
 
     The SHA-256 is that of all images and labels, and a study keeps it too.
     Nothing is downloaded.
@@ -89,20 +94,38 @@ def verify(
     """
     unknown = [name for name in names if name not in CATALOGUE and not name.endswith(".h5")]
     if unknown:
-        raise ValueError(f"data set: expected {DATASETS}, got {unknown[0]!r}")
-    bad = False
-    for name in names:
-        try:
-            found = examine(name)
-        except (DataError, FileNotFoundError) as error:
-            echo(str(error), err=True)
-            bad = True
-            continue
-        echo(f"{name}: {found.dataset}\n  SHA-256 {found.checksum}")
-        for fault in found.faults:
-            echo(f"  {fault}", err=True)
-        compared = f"compared with {found.compared}" if found.compared else "nothing to compare its content with"
-        echo(f"  {compared}: {'not as it should be' if found.faults else 'sound'}")
-        bad = bad or bool(found.faults)
-    if bad:
+        raise ValueError(f"DATASET: expected {DATASETS}, got {unknown[0]!r}")
+    found = {name: _examined(name) for name in names}
+    if as_json:
+        echo_json(found)
+    else:
+        for name, state in found.items():
+            _print_state(name, state)
+    if not all(state["sound"] for state in found.values()):
         raise typer.Exit(NO)
+
+
+def _examined(name: str) -> dict[str, Any]:
+    """Return what there is of a data set, and its faults."""
+    try:
+        found = examine(name)
+    except (DataError, FileNotFoundError) as error:
+        return {"sound": False, "dataset": None, "sha256": None, "compared": None, "faults": [str(error)]}
+    return {
+        "sound": not found.faults,
+        "dataset": str(found.dataset),
+        "sha256": found.checksum,
+        "compared": found.compared,
+        "faults": list(found.faults),
+    }
+
+
+def _print_state(name: str, state: dict[str, Any]) -> None:
+    if state["dataset"] is None:
+        echo(state["faults"][0], err=True)
+        return
+    echo(f"{name}: {state['dataset']}\n  SHA-256 {state['sha256']}")
+    for fault in state["faults"]:
+        echo(f"  {fault}", err=True)
+    compared = f"compared with {state['compared']}" if state["compared"] else "nothing to compare its content with"
+    show(f"  {compared}: {'sound' if state['sound'] else 'not as it should be'}")

@@ -14,20 +14,24 @@ from minirobust.commands.arguments import (
     Model,
     Temperature,
     dataset_names,
+    first_images,
     fresh_model,
     number,
     open_checkpoint,
 )
-from minirobust.commands.terminal import NO, echo
-from minirobust.data import load
+from minirobust.commands.terminal import NO, examples, show
 from minirobust.gradients.check import GradientError
 from minirobust.gradients.check import gradcheck as check
-from minirobust.layers import MaxPool2D, ReLU
 
+app = typer.Typer(add_completion=False)
 SHAPES = {"mlp": (28, 28, 1), "cnn": (32, 32, 3)}
 
 
+@app.command(
+    epilog=examples("gradcheck net.h5", "gradcheck --model cnn --temperature 1/8", "gradcheck --dataset digits")
+)
 def gradcheck(
+    context: typer.Context,
     checkpoint: Annotated[
         Path | None, typer.Argument(metavar="CHECKPOINT", help="A network that was saved; a fresh one without it.")
     ] = None,
@@ -58,22 +62,23 @@ def gradcheck(
 
     Exit code 1 if one is wrong; the report says what the pattern of errors suggests.
     """
-    images = None if dataset is None else load(dataset).test[:samples].pixels(dtype="float64")
-    if checkpoint is not None:
-        network, _ = open_checkpoint(checkpoint, backend)
-    else:
+    network = None if checkpoint is None else open_checkpoint(checkpoint, backend)[0]
+    images, expected = None, () if network is None else network.input_shape
+    if dataset is not None:
+        images = first_images(context, dataset, None, samples, expected)[1].pixels(dtype="float64")
+    if network is None:
         shape = SHAPES[model] if images is None else images.shape[1:]
         network = fresh_model(model, temperature, shape, backend=backend, dtype="float64", seed=seed)
     if images is None:
         images = np.random.default_rng(seed).uniform(*network.input_range, (samples, *network.input_shape))
     # Of thousands of pooling windows some are nearly tied.  A step too small to change the winner costs digits.
-    kinked = any(isinstance(layer, MaxPool2D | ReLU) for layer in network.layers)
+    kinked = any(layer.has_kinks for layer in network.layers)
     if step is None and kinked:
         step = 1e-7
     if tolerance is None:
         tolerance = 1e-6 if kinked else 1e-8
     try:
-        echo(str(check(network, images, tolerance=tolerance, step=step, limit=limit, seed=seed)))
+        show(str(check(network, images, tolerance=tolerance, step=step, limit=limit, seed=seed)))
     except GradientError as error:
-        echo(str(error.report))
+        show(str(error.report))
         raise typer.Exit(NO) from None

@@ -1,4 +1,4 @@
-"""`study` and `report`: the study, run, gone on with, looked at."""
+"""`study`: run the study, continue it, look at it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from minirobust.commands.arguments import DATASETS, check_output, located
-from minirobust.commands.terminal import NO, echo, is_debug, is_quiet, say
+from minirobust.commands.arguments import DATASETS, AsJson, located
+from minirobust.commands.terminal import NO, echo, echo_json, examples, is_debug, is_quiet, naming, say, show
 from minirobust.data import CATALOGUE
 from minirobust.saving.sealed import CheckpointError
 from minirobust.study.config import PRESETS, StudyConfig, parse
 from minirobust.study.store import StudyError, read_config, read_study
 from minirobust.tables import table
 
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run the study, continue it, look at it.")
+
 
 def preset_names() -> list[str]:
-    """For the shell's completion."""
+    """Return all names, for the shell's completion."""
     return list(PRESETS)
 
 
@@ -44,6 +46,13 @@ def _field(option: str, text: str) -> Any:
 Text = str | None  # read by `config.parse`
 
 
+@app.command(
+    epilog=examples(
+        "study run quick --output results/quick",
+        "study run mnist --output results/mnist --temperatures 1/64,1,16 --seeds 0,1,2",
+        "study run my-study.toml --output results/mine --scheduler tcp://host:8786",
+    )
+)
 def run(
     context: typer.Context,
     study: Annotated[
@@ -75,7 +84,12 @@ def run(
         Text, _field("--train-samples", "Training images for the accuracy on the training set.")
     ] = None,
     audit_samples: Annotated[Text, _field("--audit-samples", "Test images for the audit.")] = None,
-    audit_budget: Annotated[Text, _field("--audit-budget", "quick or full.")] = None,
+    audit_epsilons: Annotated[Text, _field("--audit-epsilons", "Every ε of the audit below the main one.")] = None,
+    audit_budget: Annotated[Text, _field("--audit-budget", "quick, standard or full.")] = None,
+    sharpen_ratios: Annotated[
+        Text, _field("--sharpen-ratios", "Temperatures after training over those in training.")
+    ] = None,
+    sharpen_samples: Annotated[Text, _field("--sharpen-samples", "Test images for the attacks at these.")] = None,
     backend: Annotated[Text, _field("--backend", "auto, cupy, numba or numpy.")] = None,
     dtype: Annotated[Text, _field("--dtype", "float32 or float64.")] = None,
 ) -> None:
@@ -89,7 +103,12 @@ def run(
     """
     config = _configuration(study)
     texts = {field.name: context.params[field.name] for field in fields(config)}
-    config = config.but(**{name: parse(name, text) for name, text in texts.items() if text is not None})
+    values = {}
+    for name, text in texts.items():
+        if text is not None:
+            with naming(f"--{name.replace('_', '-')}"):
+                values[name] = parse(name, text)
+    config = config.but(**values)
     config = config.but(dataset=located(config.dataset))
     if config.dataset not in CATALOGUE and not Path(config.dataset).exists():
         raise FileNotFoundError(f"study: expected a data set, got {config.dataset}, where no file is")
@@ -97,7 +116,7 @@ def run(
 
 
 def _configuration(study: str) -> StudyConfig:
-    """A preset, or what a TOML file says."""
+    """Return a preset, or what a TOML file says."""
     if not study.endswith(".toml"):
         return _preset(study)
     try:
@@ -133,26 +152,32 @@ def _run_study(
     say(context, f"finished: {folder}")
 
 
+@app.command(epilog=examples("study resume results/mnist --workers 2"))
 def resume(context: typer.Context, folder: Folder, workers: Workers = None, scheduler: Scheduler = None) -> None:
-    """Go on with a study where its files end, and try again what failed."""
+    """Continue a study where its files end, and repeat the tasks that failed."""
     _run_study(context, read_config(folder), folder, workers, scheduler)
 
 
-def status(folder: Folder) -> None:
-    """Show where each task stands: epochs, final attacks, audit, accuracy, robustness, time left."""
+@app.command(epilog=examples("study status results/mnist", "study status results/mnist --json"))
+def status(folder: Folder, as_json: AsJson = False) -> None:
+    """Show the state of each task: epochs, final attacks, audit, accuracy, robustness, time left."""
     from minirobust.study.execution import progress
 
-    config = read_config(folder)
-    damaged = []
+    config, states, damaged = read_config(folder), [], []
     for task in config.tasks():
         try:
-            echo(str(progress.state(config, folder, *task)))
+            states.append(progress.state(config, folder, *task))
         except (StudyError, CheckpointError) as error:
             damaged.append(error)
+    if as_json:
+        echo_json({"tasks": [state.to_dict() for state in states], "damaged": [str(error) for error in damaged]})
+    elif states:
+        show(progress.states_table(states))
     if damaged:
         raise StudyError("\n".join(map(str, damaged))) from damaged[0]
 
 
+@app.command(epilog=examples("study figures results/mnist results/svhn"))
 def figures(
     context: typer.Context,
     folders: Folders,
@@ -167,6 +192,7 @@ def figures(
         say(context, str(path))
 
 
+@app.command(epilog=examples("study presets quick > my-study.toml"))
 def presets(
     name: Annotated[
         str | None, typer.Argument(metavar="PRESET", help="Print this one as TOML.", autocompletion=preset_names)
@@ -180,29 +206,4 @@ def presets(
     for preset, config in PRESETS.items():
         temperatures = ", ".join(str(Fraction(T)) for T in config.temperatures)
         rows.append((preset, config.dataset, config.model, temperatures, str(config.epochs)))
-    echo(table(rows, left=4))
-
-
-def report(
-    context: typer.Context,
-    folders: Folders,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
-    json: Annotated[
-        Path | None, typer.Option("--json", help="The claims and their verdicts, in this file too.")
-    ] = None,
-) -> None:
-    """Write one HTML page: what was run, every claim with its verdict, all figures, the audits."""
-    from minirobust.study.claims import judge, write_json
-    from minirobust.study.report.page import write_report
-
-    check_output(output, ".html")
-    check_output(json, ".json")
-    studies = [read_study(folder) for folder in folders]
-    verdicts = judge(studies)
-    # Write files first: a failed print must not lose them.
-    write_report(studies, verdicts, output)
-    if json is not None:
-        write_json(json, verdicts)
-    for path in (output, json):
-        if path is not None:
-            say(context, f"written: {path}")
+    show(table(rows, left=4))

@@ -1,11 +1,16 @@
-"""What all commands share on their way out: exit codes, what is printed when, and how it reaches any terminal."""
+"""What all commands share: exit codes, the foot of a --help, what is printed when, and how it reaches any terminal."""
 
 from __future__ import annotations
 
 import codecs
+import json
+import math
 import os
+import re
 import sys
-from typing import TextIO
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import typer
 
@@ -17,20 +22,89 @@ FAULT = 3  # a mistake in minirobust itself
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
+def examples(*lines: str) -> str:
+    """Return the foot of a command's ``--help``."""
+    return "\n".join(["Examples:", "", *(f"  $ minirobust {line}" for line in lines)])
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Begin the message of an error with the option whose value causes it, and not with the part of the library."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        if getattr(error, "filename", None) is None:  # else the file is named
+            error.args = (f"{option}: {sentence(error)}",)
+        raise
+
+
+def sentence(error: Exception) -> str:
+    """Return the message of an error of the library without the part of the library that raised it."""
+    return re.sub(r"^[A-Za-z_' ]+: ", "", str(error))
+
+
+# What is printed
+
+
 def is_quiet(context: typer.Context) -> bool:
-    """Whether results and errors alone are wanted."""
+    """Return whether results and errors alone are wanted."""
     return bool(context.find_root().params["quiet"])
 
 
 def is_debug(context: typer.Context) -> bool:
-    """Whether tracebacks are wanted."""
+    """Return whether tracebacks are wanted."""
     return bool(context.find_root().params["debug"])
 
 
 def say(context: typer.Context, text: str) -> None:
-    """Print what is no result: progress, and remarks."""
+    """Print what is no result: progress, and remarks. Beside a result in JSON they go to the error stream."""
     if not is_quiet(context):
+        echo(text, err=bool(context.params.get("as_json")))
+
+
+def echo_json(document: Any) -> None:
+    """Print a result as one JSON document."""
+    echo(to_json(document))
+
+
+def to_json(document: Any) -> str:
+    """Return plain values as JSON; NaN and infinity, which JSON lacks, become null."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: finite(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(document), indent=1, allow_nan=False)
+
+
+# How words of a result look on a terminal; a style, and the pattern of what gets it.
+STYLES = {
+    "green": r"^ *\d+ +pass\b|^verdict: no sign of masking|\bsound$|\bruns\b|(?<=  )ok\b",
+    "bold red": r"^ *\d+ +FLAG\b|^verdict: .*the gradient is masked|not as it should be$|(?<=  )WRONG\b",
+    "yellow": r"^verdict: (?!no sign|.*the gradient is masked).*?(?=:)|^check \d+, [^:]*",
+    "dim": r"^ *\d+ +not run\b|\bnot (begun|found|installed)\b|does not run here",
+}
+
+
+def show(text: str) -> None:
+    """Print a result. On a terminal, outcomes and verdicts are in colour."""
+    stream = sys.stdout
+    if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
         echo(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    coloured = Text(printable(text))
+    for style, pattern in STYLES.items():
+        coloured.highlight_regex(f"(?m){pattern}", style)
+    console = Console(file=stream)
+    with console.capture() as capture:
+        console.print(coloured, soft_wrap=True)
+    _write(capture.get(), stream)
 
 
 def echo(text: str, err: bool = False, nl: bool = True) -> None:
@@ -39,11 +113,14 @@ def echo(text: str, err: bool = False, nl: bool = True) -> None:
     If the reader has closed the pipe, as ``| head`` does, the command still runs to its end and keeps its exit code.
     """
     stream = sys.stderr if err else sys.stdout
-    if stream is None:  # it was closed before Python started
-        return
+    if stream is not None:  # it was closed before Python started
+        _write(printable(text) + "\n" * nl, stream)
+
+
+def _write(text: str, stream: TextIO) -> None:
     try:
         # `typer.echo` would write UTF-8 to a stream whose encoding is ASCII.
-        print(printable(text), end="\n" if nl else "", file=stream, flush=True)
+        print(text, end="", file=stream, flush=True)
     except OSError as error:
         _discard(stream)
         if not isinstance(error, BrokenPipeError):  # a full disk, for example

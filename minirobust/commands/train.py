@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from minirobust.commands.arguments import (
     DATASETS,
+    AsJson,
     BackendName,
     DType,
     Model,
-    Temperature,
     dataset_names,
     fresh_model,
     located,
     number,
+    open_dataset,
 )
-from minirobust.commands.terminal import is_quiet, say
-from minirobust.data import Dataset, load
+from minirobust.commands.terminal import echo_json, examples, is_quiet, naming, say
+from minirobust.data import Dataset
 from minirobust.network import Network
 from minirobust.optimizers import Adam, Optimizer
 from minirobust.saving import atomic, sealed
@@ -28,78 +29,107 @@ from minirobust.saving.checkpoint import pack, unpack
 from minirobust.tables import printable
 from minirobust.training import epochs as train_epochs
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command(
+    epilog=examples(
+        "train digits --temperature 1/4 --epochs 10 -o net.h5",
+        "train --resume -o net.h5",
+        "train --resume -o net.h5 --epochs 20",
+        "train my-images.h5 --model cnn --backend auto",
+    )
+)
 def train(
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=f"{DATASETS}.", autocompletion=dataset_names)],
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help=f"{DATASETS}.", autocompletion=dataset_names)
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint.")] = Path("network.h5"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the checkpoint ends, if there is one; the rest as before.")
+        bool, typer.Option("--resume", help="Continue from the checkpoint if there is one, with its options.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")] = False,
-    model: Annotated[Model, typer.Option("--model", help="One of the study's two networks.")] = "mlp",
-    temperature: Temperature = 1.0,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Number of the last epoch.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and shuffling.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing checkpoint.")] = False,
+    model: Annotated[Model | None, typer.Option("--model", help="One of the study's two networks (mlp).")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", metavar="T", parser=number, help="Of the sigmoids, also as 1/64 (1)."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Number of the last epoch (10).")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of weights and shuffling (0).")] = None,
     learning_rate: Annotated[
-        float, typer.Option("--lr", parser=number, metavar="NUMBER", help="Adam's learning rate.")
-    ] = 1e-3,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 64,
+        float | None, typer.Option("--lr", parser=number, metavar="NUMBER", help="Adam's learning rate (0.001).")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Of training (64).")] = None,
     backend: BackendName = "numpy",
-    dtype: Annotated[DType, typer.Option("--dtype")] = "float32",
+    dtype: Annotated[DType | None, typer.Option("--dtype", help="Of all numbers (float32).")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train a network and save it after every epoch.
 
-    Ctrl-C leaves the last whole epoch; training resumed from it equals
-    training never interrupted, bit for bit.
+    After Ctrl-C the file holds the last whole epoch; training resumed from it
+    equals training never interrupted, bit for bit. Resuming takes the options
+    from the checkpoint; only the number of epochs may be another.
 
     Exit code 1 if the numbers overflow.
     """
     if output.exists() and not resume and not overwrite:
-        raise FileExistsError(f"train: {output} is there already: --resume goes on with it, --overwrite replaces it")
-    atomic.check_writable(output)
-    data = load(dataset)
-    training = _Training(located(dataset), data.checksum(), model, temperature, seed, learning_rate, batch_size, dtype)
-    saved = resume and output.exists()
-    network, optimizer, done = training.resume(output, backend) if saved else training.begin(data, backend)
-    x, y = data.test.pixels(dtype=dtype), data.test.labels
-    images = f"{len(data.train):,} training and {len(y):,} test images"
+        raise FileExistsError(f"--output: {output} exists already: --resume continues from it, --overwrite replaces it")
+    with naming("--output"):
+        atomic.check_writable(output)
+    given: dict[str, Any] = {"model": model, "temperature": temperature, "epochs": epochs, "seed": seed}
+    given |= {"learning_rate": learning_rate, "batch_size": batch_size, "dtype": dtype}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    saved = sealed.read(output) if resume and output.exists() else None
+    training = Training(**chosen) if saved is None else recorded(output, saved[0]).checked(output, chosen)
+    name = dataset or training.dataset
+    if not name:
+        raise ValueError(f"DATASET: expected one of {DATASETS}, got none")
+    data = open_dataset(name, "DATASET")
+    if training.data not in ("", data.checksum()):
+        raise ValueError(f"DATASET: {output} was trained on other images than those of {name}")
+    training = replace(training, dataset=located(name), data=data.checksum())
+    network, optimizer, done = training.begin(data, backend) if saved is None else unpack(output, *saved, backend)
+    assert optimizer is not None, "this command saves one"
+    images = f"{len(data.train):,} training and {len(data.test):,} test images"
     say(context, f"{printable(data.name, keep='')}: {images}, {network.backend.describe()}")
-    if done >= epochs:
+    history = []
+    if done >= training.epochs:
         say(context, f"{output} holds {done} epochs already")
-        return
-    try:
-        bar = not is_quiet(context)
-        for epoch in train_epochs(network, optimizer, data, epochs, batch_size, seed, start=done, progress=bar):
-            description, arrays = pack(network, optimizer, epoch.epoch)
-            saved = True
-            sealed.write(output, description | {"trained": vars(training)}, arrays)
-            accuracy = (network.backend.to_numpy(network.predict(x)) == y).mean()
-            say(
-                context,
-                f"epoch {epoch.epoch:3}  loss {epoch.loss:.4f}  test accuracy {accuracy:.4f}  {epoch.seconds:.1f} s",
-            )
-    except KeyboardInterrupt:
-        stands = f"{output} holds the last whole epoch, --resume goes on" if saved else "no epoch was finished"
-        raise KeyboardInterrupt(f"interrupted: {stands}") from None
-    say(context, f"saved in {output}")
+    else:
+        history = run(context, training, network, optimizer, data, done, output)
+        say(context, f"saved in {output}")
+    if as_json:
+        what = asdict(training) | {"checkpoint": str(output), "backend": network.backend.describe()}
+        echo_json(what | {"history": history})
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """What a trained network follows from, as its checkpoint keeps it."""
 
-    dataset: str
-    data: str
-    model: Model
-    temperature: float
-    seed: int
-    learning_rate: float
-    batch_size: int
-    dtype: str
+    dataset: str = ""
+    data: str = ""  # its checksum
+    model: Model = "mlp"
+    temperature: float = 1.0
+    epochs: int = 10
+    seed: int = 0
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    dtype: DType = "float32"
+
+    def checked(self, path: Path, chosen: dict[str, Any]) -> Training:
+        """Return this training with the chosen number of epochs; refuse any other option with another value."""
+        for name, value in chosen.items():
+            found, option = getattr(self, name), "--lr" if name == "learning_rate" else f"--{name.replace('_', '-')}"
+            if name != "epochs" and found != value:
+                raise ValueError(
+                    f"{option}: {path} was trained with {found}, got {value}: leave the option out to resume"
+                )
+        return replace(self, epochs=chosen.get("epochs", self.epochs))
 
     def begin(self, data: Dataset, backend: str) -> tuple[Network, Optimizer, int]:
-        """A fresh network."""
+        """Return a fresh network, its optimizer, and the number of epochs that are done."""
         network = fresh_model(
             self.model,
             self.temperature,
@@ -109,16 +139,44 @@ class _Training:
             dtype=self.dtype,
             seed=self.seed,
         )
-        return network, Adam(network, lr=self.learning_rate), 0
+        with naming("--lr"):
+            return network, Adam(network, lr=self.learning_rate), 0
 
-    def resume(self, path: Path, backend: str) -> tuple[Network, Optimizer, int]:
-        """What `path` holds, if it was trained in the same way; its data may have moved."""
-        description, arrays = sealed.read(path)
-        if "trained" not in description:
-            raise ValueError(f"train: expected a checkpoint of `minirobust train`, got another in {path}")
-        for name, found in description["trained"].items():
-            if name != "dataset" and found != getattr(self, name):
-                raise ValueError(f"train: {path} was made with {name} = {found}, got {getattr(self, name)}")
-        network, optimizer, epoch = unpack(path, description, arrays, backend)
-        assert optimizer is not None, "this command saves one"
-        return network, optimizer, epoch
+
+def recorded(path: Path, description: dict[str, Any]) -> Training:
+    """Return what a checkpoint of this command says about its training."""
+    if "trained" not in description:
+        raise ValueError(f"--resume: expected a checkpoint of `minirobust train`, got another in {path}")
+    known = {field.name for field in fields(Training)}
+    return Training(**{name: value for name, value in description["trained"].items() if name in known})
+
+
+def run(
+    context: typer.Context,
+    training: Training,
+    network: Network,
+    optimizer: Optimizer,
+    data: Dataset,
+    done: int,
+    output: Path,
+) -> list[dict[str, float]]:
+    """Train from the epoch after `done`, save after every epoch, and return the history."""
+    x, y = data.test.pixels(dtype=training.dtype), data.test.labels
+    size, seed, last, history = training.batch_size, training.seed, training.epochs, []
+    bar = not is_quiet(context)
+    saved = done > 0
+    try:
+        for epoch in train_epochs(network, optimizer, data, last, size, seed, start=done, progress=bar):
+            description, arrays = pack(network, optimizer, epoch.epoch)
+            sealed.write(output, description | {"trained": asdict(training)}, arrays)
+            saved = True
+            accuracy = float((network.backend.to_numpy(network.predict(x)) == y).mean())
+            history.append(epoch.to_dict() | {"test_accuracy": accuracy})
+            say(
+                context,
+                f"epoch {epoch.epoch:3}  loss {epoch.loss:.4f}  test accuracy {accuracy:.4f}  {epoch.seconds:.1f} s",
+            )
+    except KeyboardInterrupt:
+        state = f"{output} holds the last whole epoch; --resume continues" if saved else "no epoch was finished"
+        raise KeyboardInterrupt(f"interrupted: {state}") from None
+    return history

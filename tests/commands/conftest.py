@@ -25,7 +25,7 @@ def run():
 def context():
     """What a command is handed when it is called as a function, so that it runs on a backend that has no name there."""
     root = SimpleNamespace(params={"quiet": False, "debug": False})
-    return SimpleNamespace(find_root=lambda: root)
+    return SimpleNamespace(find_root=lambda: root, params={})
 
 
 @pytest.fixture(scope="session")

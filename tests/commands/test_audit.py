@@ -9,6 +9,8 @@ import minirobust as mr
 from minirobust import masking
 from minirobust.commands.audit import audit
 
+QUICK = ["--epsilon", 0.1, "--budget", "quick"]
+
 
 @pytest.fixture
 def masked(tmp_path):
@@ -20,41 +22,45 @@ def masked(tmp_path):
 
 
 def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path):
-    options = ["--samples", 30, "--epsilon", 0.2, "--seed", 4, "--source", masked]
-    result = run("audit", trained, "--dataset", "digits", *options, "--json", tmp_path / "a.json", "--quiet")
+    options = ["--samples", 30, "--epsilon", "1/5", "--epsilon", 0.1, "--seed", 4, "--source", masked]
+    options += ["--budget", "quick", "--quiet"]
+    result = run("audit", trained, "--dataset", "digits", *options, "--save", tmp_path / "a.json")
     test = digits.test[:30]
     networks = [mr.load(path).network for path in (trained, masked)]
-    report = masking.audit(networks[0], test.pixels(), test.labels, 0.2, networks[1:], seed=4)
+    report = masking.audit(networks[0], test.pixels(), test.labels, [0.2, 0.1], networks[1:], "quick", seed=4)
     assert result.stdout == f"{report}\n"
     assert result.exit_code == int(report.masked)
-    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(json.dumps(report.to_dict()))
+    saved = json.loads((tmp_path / "a.json").read_text())
+    assert saved == json.loads(json.dumps(report.to_dict()))
+    assert json.loads(run("audit", trained, "--dataset", "digits", *options, "--json").stdout) == saved
 
 
 def test_a_masked_gradient_is_1_and_printed_all_the_same(run, masked, tmp_path):
-    result = run("audit", masked, "--dataset", "digits", "--samples", 20, "--json", tmp_path / "a.json")
+    result = run("audit", masked, "--dataset", "digits", "--samples", 20, *QUICK, "--save", tmp_path / "a.json")
     assert result.exit_code == 1
     assert "verdict: the gradient is masked" in result.stdout
     assert json.loads((tmp_path / "a.json").read_text())["masked"] is True
 
 
 def test_an_honest_gradient_is_0(run, trained):
-    result = run("audit", trained, "--dataset", "digits", "--samples", 20)
+    result = run("audit", trained, "--dataset", "digits", "--samples", 20, *QUICK)
     assert "not run" in result.stdout  # check 6: no sources
     assert result.exit_code == 0
 
 
 def test_every_backend_audits(context, backend, trained, capsys):
-    audit(context, trained, "digits", samples=10, source=[trained], backend=backend.name)
+    audit(context, trained, "digits", samples=10, epsilon=[0.1], budget="quick", source=[trained], backend=backend.name)
     assert "verdict: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--dataset", "digits", "--epsilon", 0], "expected epsilon above 0"),
-        (["--dataset", "digits", "--json", "a.txt"], "expected the name of a .json file, got a.txt"),
-        (["--dataset", "digits", "--source", "no.h5"], "no file at no.h5"),
-        (["--dataset", "colour-digits"], "expected shape"),
+        (["--dataset", "digits", "--epsilon", 1.5], "--epsilon: expected epsilon in [0, 1], got 1.5"),
+        (["--dataset", "digits", "--epsilon", 0], "expected epsilon to be one or more different numbers above 0"),
+        (["--dataset", "digits", "--save", "a.txt"], "--save: expected the name of a .json file, got a.txt"),
+        (["--dataset", "digits", "--source", "no.h5"], "--source: no file at no.h5"),
+        (["--dataset", "colour-digits"], "--dataset: expected images of shape (28, 28, 1), got (32, 32, 3)"),
         ([], "--dataset: expected one"),
     ],
 )

@@ -40,7 +40,8 @@ def started(run):
 def test_list_shows_the_course_in_order(run):
     lines = run("class", "list").stdout.splitlines()
     assert lines[1].split(maxsplit=3) == ["1", "temperature_sigmoid", "v1", "The sigmoid with a temperature"]
-    assert [int(line.split()[0]) for line in lines[1:]] == sorted(int(line.split()[0]) for line in lines[1:])
+    numbers = [int(line.split()[0]) for line in lines[1:] if line[0] != " "]  # a long title goes on below
+    assert numbers == sorted(numbers)
 
 
 def test_start_writes_stub_lesson_and_notebook_and_overwrites_nothing(run, started):

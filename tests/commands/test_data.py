@@ -1,5 +1,6 @@
 """`info` and `data` say what is here; what is missing or damaged is exit code 1."""
 
+import json
 import re
 
 import numpy as np
@@ -30,12 +31,24 @@ def test_info_says_why_a_backend_does_not_run(run, monkeypatch):
 
 
 def test_list_shows_counts_shape_licence_and_place(run, nowhere):
-    lines = {line.split()[0]: line for line in run("data", "list").stdout.splitlines()}
+    lines = {line.split()[0]: line for line in run("data", "list").stdout.splitlines() if line[0] != " "}
     assert lines.keys() == {"name", *CATALOGUE}
     assert lines["svhn"].split()[1:4] == ["73257", "26032", "32x32x3"]
     assert "non-commercial" in lines["svhn"]
     for name in nowhere:
         assert lines[name].endswith("not found")
+    found = json.loads(run("data", "list", "--json").stdout)
+    assert list(found) == list(CATALOGUE)
+    svhn = {"train": 73257, "test": 26032, "shape": [32, 32, 3], "licence": CATALOGUE["svhn"].licence, "where": None}
+    assert found["svhn"] == svhn
+    assert found["digits"]["where"] == "shipped"
+
+
+def test_info_as_json(run, nowhere):
+    found = json.loads(run("info", "--json").stdout)
+    assert found["libraries"]["numpy"] == np.__version__
+    assert found["backends"]["numpy"] == {"runs": True, "what": backend.get("numpy").describe()}
+    assert [found["datasets"][name] for name in (*nowhere, "digits")] == [*len(nowhere) * [None], "shipped"]
 
 
 def test_fetch_downloads_what_is_missing(run, nowhere, tmp_path, monkeypatch):
@@ -48,22 +61,24 @@ def test_fetch_downloads_what_is_missing(run, nowhere, tmp_path, monkeypatch):
     assert run("data", "list").stdout.count(str(tmp_path)) == 0
     result = run("data", "fetch", "svhn", "digits")
     assert result.exit_code == 0
-    assert result.stdout == f"svhn: {tmp_path}/cache/svhn\ndigits: shipped, nothing to fetch\n"
-    assert run("data", "list").stdout.count(f"{tmp_path}/cache/svhn") == 1
+    assert result.stdout == f"svhn: {tmp_path}/cache/svhn\ndigits: shipped\n"
+    assert json.loads(run("data", "list", "--json").stdout)["svhn"]["where"] == f"{tmp_path}/cache/svhn"
 
 
 def test_fetch_goes_on_after_a_failure_and_ends_with_1(run, nowhere):
     result = run("data", "fetch", "svhn", "cifar10", "digits")
     assert result.exit_code == 1
-    assert result.stdout == "digits: shipped, nothing to fetch\n"
+    assert result.stdout == "digits: shipped\n"
     assert result.stderr.count("was not found. Looked in:") == 2
+    as_json = run("data", "fetch", "svhn", "digits", "--json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, {"svhn": None, "digits": "shipped"})
     assert "no network" in result.stderr
 
 
 def test_fetch_refuses_an_unknown_name_before_anything(run, nowhere):
     result = run("data", "fetch", "svhn", "mnits")
     assert result.exit_code == 2
-    assert result.stderr.startswith("minirobust: data set: expected mnist, ")
+    assert result.stderr.startswith("minirobust: NAME: expected mnist, ")
 
 
 def test_verify_prints_the_checksum_that_a_study_keeps(run, few):
@@ -72,6 +87,9 @@ def test_verify_prints_the_checksum_that_a_study_keeps(run, few):
     for name in ("digits", few):
         assert f"SHA-256 {load(name).checksum()}\n" in result.stdout
     assert result.stdout.count(": sound\n") == 2
+    found = json.loads(run("data", "verify", "digits", few, "--json").stdout)
+    assert found["digits"]["sha256"] == load("digits").checksum()
+    assert [(state["sound"], state["faults"]) for state in found.values()] == [(True, []), (True, [])]
 
 
 def test_verify_goes_on_after_what_is_missing_and_ends_with_1(run, nowhere, few):
@@ -93,6 +111,11 @@ def test_verify_names_what_is_wrong(run, few, digits, tmp_path):
     assert result.exit_code == 1
     assert "test: expected at least one image, got none" in result.stderr
     assert "not as it should be" in result.stdout
+    result = run("data", "verify", tmp_path / "empty.h5", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)[f"{tmp_path}/empty.h5"]["faults"] == [
+        "test: expected at least one image, got none"
+    ]
 
 
 def test_verify_refuses_an_unknown_name_before_anything(run):

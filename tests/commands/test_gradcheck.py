@@ -47,8 +47,8 @@ def test_step_and_tolerance_are_passed_on(run):
     assert run("gradcheck", "--limit", 50, "--step", 0.5).exit_code == 1
 
 
-def test_every_backend_is_checked(backend, trained, capsys):
-    gradcheck(trained, limit=3, backend=backend.name)
+def test_every_backend_is_checked(context, backend, trained, capsys):
+    gradcheck(context, trained, limit=3, backend=backend.name)
     assert "every gradient is right" in capsys.readouterr().out
 
 
@@ -58,7 +58,7 @@ def test_every_backend_is_checked(backend, trained, capsys):
         (["--tolerance", 0], "expected tolerance"),
         (["--step", -1], "expected step"),
         (["no.h5"], "no file at no.h5"),
-        (["--dataset", "mnits"], "data set: expected mnist"),
+        (["--dataset", "mnits"], "--dataset: expected mnist"),
     ],
 )
 def test_nonsense_is_refused(run, words, message):
@@ -70,5 +70,5 @@ def test_nonsense_is_refused(run, words, message):
 def test_data_of_another_shape_is_refused(run, trained):
     result = run("gradcheck", trained, "--dataset", "colour-digits")
     assert result.exit_code == 2
-    assert "expected shape (N, 28, 28, 1)" in result.stderr
+    assert "--dataset: expected images of shape (28, 28, 1)" in result.stderr
     assert np.isfinite(mr.load(trained).network.parameters).all()

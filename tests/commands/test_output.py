@@ -3,8 +3,11 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +15,13 @@ import pytest
 import minirobust as mr
 from data_loaders import Dataset, save_hdf5
 from minirobust import cli
-from minirobust.commands import terminal
+from minirobust.commands import terminal as terminal_module
+from minirobust.commands.terminal import naming
 from minirobust.study.report.markup import element
 from minirobust.tables import printable, table
 
 HOSTILE = "\x1b[2J\x9b1A\r\u202egnol\u2028\x00"
+QUICK = ("--epsilon", "0.1", "--budget", "quick")
 posix = pytest.mark.skipif(os.name != "posix", reason="the shell and devices are those of POSIX")
 
 
@@ -58,7 +63,7 @@ def test_cells_of_a_table_stay_on_their_line():
     [
         ("train", "DATA", "--epochs", 1, "-o", "NET"),
         ("attack", "TRAINED", "--dataset", "DATA"),
-        ("audit", "TRAINED", "--dataset", "DATA", "--samples", 10),
+        ("audit", "TRAINED", "--dataset", "DATA", "--samples", 10, *QUICK),
         ("data", "verify", "DATA"),
     ],
     ids=lambda words: words[0],
@@ -85,6 +90,56 @@ def test_names_are_escaped_in_html_too():
     assert text.count("\\x1b[2J") == 2
 
 
+# Tables
+
+
+@pytest.mark.parametrize("words", [("data", "list"), ("study", "presets"), ("class", "list")], ids=" ".join)
+def test_tables_fit_80_columns(run, words):
+    lines = run(*words).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+REPORT = """
+1   pass     gradient health
+2   FLAG     FGSM over ε
+3   not run  transfer, which did not pass
+
+verdict: the gradient is masked (check 2): robustness at ε = 0.1 is at most 0.100
+"""
+
+
+def test_outcomes_and_verdicts_are_coloured_on_a_terminal(terminal, monkeypatch):
+    monkeypatch.delenv("NO_COLOR")
+    with redirect_stdout(terminal):
+        terminal_module.show(REPORT)
+    shown = terminal.getvalue()
+    assert re.sub(r"\x1b\[[\d;]*m", "", shown) == f"{REPORT}\n"
+    colours = dict(re.findall(r"\x1b\[([\d;]+)m([^\x1b]*)", shown))
+    assert colours["32"] == "1   pass"  # green
+    assert re.findall(r"\x1b\[1;31m([^\x1b]*)", shown) == ["2   FLAG", "verdict: the gradient is masked"]  # bold, red
+
+
+@pytest.mark.parametrize("why", ["a pipe", "NO_COLOR"])
+def test_elsewhere_results_are_plain(terminal, why):
+    output = terminal if why == "NO_COLOR" else io.StringIO()  # the fixture sets NO_COLOR
+    with redirect_stdout(output):
+        terminal_module.show(REPORT)
+    assert output.getvalue() == f"{REPORT}\n"
+
+
+def test_json_has_null_for_what_is_no_number():
+    text = terminal_module.to_json({"a": float("nan"), "b": [1.5, float("inf")], "c": "ε\x1b"})
+    assert json.loads(text) == {"a": None, "b": [1.5, None], "c": "ε\x1b"}
+    assert text.isascii()
+
+
+def test_an_error_begins_with_the_option_and_not_with_the_part_of_the_library():
+    with pytest.raises(ValueError, match=r"^--epsilon: expected epsilon in \[0, 1\], got 2$"), naming("--epsilon"):
+        raise ValueError("attack: expected epsilon in [0, 1], got 2")
+    with pytest.raises(FileNotFoundError, match="^.Errno 2. No such file"), naming("--source"):
+        Path("/no/such/file").read_text()
+
+
 # Files are written before anything is printed
 
 
@@ -101,13 +156,13 @@ def call(monkeypatch, words, stdout):
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_audit_is_printed_in_every_encoding(monkeypatch, trained, tmp_path, encoding):
     output = io.TextIOWrapper(io.BytesIO(), encoding)
-    words = ("audit", trained, "--dataset", "digits", "--samples", 10, "--json", tmp_path / "a.json", "-q")
+    words = ("audit", trained, "--dataset", "digits", "--samples", 10, *QUICK, "--save", tmp_path / "a.json", "-q")
     assert call(monkeypatch, words, output) in (0, 1)
     output.seek(0)
     printed = output.read()
     letter = "ε" if encoding == "utf-8" else "eps"
     assert f"audit of 10 samples at {letter} = 0.1" in printed
-    assert f"robustness at {letter} = 0.1 is at most" in printed
+    assert f"robustness at {letter} = 0.1 is at least" in printed
     assert json.loads((tmp_path / "a.json").read_text("utf-8"))["samples"] == 10
 
 
@@ -115,18 +170,18 @@ def test_what_has_no_plain_form_is_escaped():
     with pytest.MonkeyPatch.context() as patch:
         output = io.TextIOWrapper(io.BytesIO(), "ascii")
         patch.setattr(sys, "stdout", output)
-        terminal.degrade_output()
-        terminal.echo("ε ≤ 字")
+        terminal_module.degrade_output()
+        terminal_module.echo("ε ≤ 字")
     output.seek(0)
     assert output.read() == "eps <= \\u5b57\n"
-    assert all(form.isascii() for form in terminal.PLAIN.values())
+    assert all(form.isascii() for form in terminal_module.PLAIN.values())
 
 
 @posix
 @pytest.mark.parametrize(
     ("words", "file"),
     [
-        (["audit", "TRAINED", "--dataset", "digits", "--samples", "10", "--json", "FILE"], "a.json"),
+        (["audit", "TRAINED", "--dataset", "digits", "--samples", "10", *QUICK, "--save", "FILE"], "a.json"),
         (["attack", "TRAINED", "--dataset", "digits", "--samples", "10", "--save", "FILE"], "a.npz"),
     ],
     ids=["audit", "attack"],
@@ -135,8 +190,8 @@ def test_file_is_written_although_nothing_can_be_printed(run, monkeypatch, train
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(terminal, "print", full, raising=False)
-    monkeypatch.setattr(terminal, "_discard", lambda stream: None)
+    monkeypatch.setattr(terminal_module, "print", full, raising=False)
+    monkeypatch.setattr(terminal_module, "_discard", lambda stream: None)
     paths = {"TRAINED": trained, "FILE": tmp_path / file}
     result = run(*(paths.get(word, word) for word in words), "-q")
     assert result.exit_code != 0
@@ -161,7 +216,8 @@ def test_masked_gradient_is_1_although_nobody_reads_it(tmp_path):
     network.layers[1].weight.value[...] *= 1e6
     mr.save(tmp_path / "net.h5", network)
     result = shell(
-        "minirobust audit net.h5 --dataset digits --samples 10 --json a.json | true; echo ${PIPESTATUS[0]}",
+        f"minirobust audit net.h5 --dataset digits --samples 10 {' '.join(QUICK)} --save a.json -q | true; "
+        "echo ${PIPESTATUS[0]}",
         cwd=tmp_path,
     )
     assert (result.stdout, result.stderr) == ("1\n", "")

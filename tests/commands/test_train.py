@@ -1,5 +1,6 @@
 """`train` trains what the library would, keeps every whole epoch, and goes on from it."""
 
+import json
 import re
 import signal
 import subprocess
@@ -60,6 +61,34 @@ def test_resumed_equals_never_interrupted(run, tmp_path, few):
     assert same(whole, parts)
 
 
+def test_resuming_takes_the_options_from_the_checkpoint(run, tmp_path, few):
+    whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    options = ["--temperature", "1/4", "--seed", 3, "--lr", "1/500", "--batch-size", 50, "--dtype", "float64"]
+    assert run("train", few, *options, "--epochs", 2, "-o", whole).exit_code == 0
+    assert run("train", few, *options, "--epochs", 1, "-o", parts).exit_code == 0
+    result = run("train", "--resume", "-o", parts, "--epochs", 2)
+    assert (result.exit_code, [line[0] for line in LINE.findall(result.stdout)]) == (0, ["2"])
+    assert same(whole, parts)
+    assert "holds 2 epochs already" in run("train", "--resume", "-o", parts).stdout
+
+
+def test_resuming_goes_to_the_epoch_that_was_asked_for_first(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    assert run("train", few, "--epochs", 1, "-o", path).exit_code == 0
+    description, arrays = sealed.read(path)
+    sealed.write(path, description | {"trained": description["trained"] | {"epochs": 3}}, arrays)  # as if interrupted
+    assert [line[0] for line in LINE.findall(run("train", "--resume", "-o", path).stdout)] == ["2", "3"]
+
+
+def test_json_holds_the_history(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    result = run("train", few, "--epochs", 2, "--temperature", "1/4", "-o", path, "--json")
+    found = json.loads(result.stdout)
+    assert (found["temperature"], found["checkpoint"], found["dataset"]) == (0.25, str(path), str(few))
+    lines = LINE.findall(result.stderr)
+    assert [(f"{e['epoch']}", f"{e['loss']:.4f}", f"{e['test_accuracy']:.4f}") for e in found["history"]] == lines
+
+
 def test_what_is_trained_already_is_left_alone(run, tmp_path, few):
     path = tmp_path / "net.h5"
     run("train", few, "--epochs", 2, "-o", path)
@@ -75,30 +104,30 @@ def test_a_checkpoint_is_not_replaced_unasked(run, tmp_path, few):
     path.write_text("precious")
     result = run("train", few, "--epochs", 1, "-o", path)
     assert result.exit_code == 2
-    assert "--resume goes on with it, --overwrite replaces it" in result.stderr
+    assert f"--output: {path} exists already: --resume continues from it, --overwrite replaces it" in result.stderr
     assert path.read_text() == "precious"
     assert run("train", few, "--epochs", 1, "-o", path, "--overwrite").exit_code == 0
     assert mr.load(path).epoch == 1
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "name"),
+    ("option", "value", "values"),
     [
-        ("--temperature", 2, "temperature = 1.0, got 2.0"),
-        ("--seed", 1, "seed = 0, got 1"),
-        ("--lr", 0.1, "learning_rate = 0.001, got 0.1"),
-        ("--batch-size", 5, "batch_size = 64, got 5"),
-        ("--dtype", "float64", "dtype = float32, got float64"),
-        ("--model", "cnn", "model = mlp, got cnn"),
+        ("--temperature", 2, "1.0, got 2.0"),
+        ("--seed", 1, "0, got 1"),
+        ("--lr", 0.1, "0.001, got 0.1"),
+        ("--batch-size", 5, "64, got 5"),
+        ("--dtype", "float64", "float32, got float64"),
+        ("--model", "cnn", "mlp, got cnn"),
     ],
 )
-def test_other_options_are_not_taken_for_the_same_training(run, tmp_path, few, option, value, name):
+def test_other_options_are_not_taken_for_the_same_training(run, tmp_path, few, option, value, values):
     path = tmp_path / "net.h5"
     run("train", few, "--epochs", 1, "-o", path)
     before = path.read_bytes()
     result = run("train", few, "--epochs", 2, "-o", path, "--resume", option, value)
     assert result.exit_code == 2
-    assert result.stderr == f"minirobust: train: {path} was made with {name}\n"
+    assert result.stderr == f"minirobust: {option}: {path} was trained with {values}: leave the option out to resume\n"
     assert path.read_bytes() == before
 
 
@@ -109,7 +138,7 @@ def test_data_may_move_but_not_change(run, tmp_path, few):
     assert run("train", moved, "--epochs", 2, "-o", path, "--resume").exit_code == 0
     result = run("train", "digits", "--epochs", 3, "-o", path, "--resume")
     assert result.exit_code == 2
-    assert "was made with data = " in result.stderr
+    assert "was trained on other images than those of digits" in result.stderr
 
 
 def test_a_checkpoint_of_another_make_is_not_gone_on_with(run, trained, tmp_path):
@@ -129,11 +158,11 @@ def test_numbers_that_overflow_are_1_and_leave_the_last_whole_epoch(run, tmp_pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["mnits"], "expected mnist, fashion-mnist"),
+        (["mnits"], "DATASET: expected mnist, fashion-mnist"),
         (["nothing.h5"], "nothing.h5: expected an HDF5 file, found none"),
         (["digits", "-o", "no/such/folder/net.h5"], "expected an existing folder"),
-        (["digits", "-o", "."], ". is there already"),
-        (["digits", "--temperature", "0"], "expected temperature in (0, inf), got 0.0"),
+        (["digits", "-o", "."], "--output: . exists already"),
+        (["digits", "--temperature", "0"], "--temperature: expected temperature in (0, inf), got 0.0"),
         (["digits", "--temperature", "1/0"], "expected a number such as 0.25 or 1/4"),
         (["digits", "--temperature", "warm"], "expected a number such as 0.25 or 1/4"),
         (["digits", "--epochs", "0"], "--epochs"),
@@ -165,7 +194,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(tmp_path, few, run):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.strip() == f"minirobust: interrupted: {path} holds the last whole epoch, --resume goes on"
+    assert error.strip() == f"minirobust: interrupted: {path} holds the last whole epoch; --resume continues"
     done = mr.load(path).epoch
     assert done >= 3
     assert [entry.name for entry in tmp_path.iterdir() if "part" in entry.name] == []

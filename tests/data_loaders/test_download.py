@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import re
 import socket
 import subprocess
@@ -383,3 +384,21 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, server: "Se
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DownloadError, match=re.escape(f"{server.address}digits.gz: ")):
         download_files([FILE], [server.address], tmp_path / "file")
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO(), None], ids=["terminal", "file", "closed"])
+def test_only_a_terminal_shows_a_progress_bar(
+    tmp_path: Path, server: "Server", stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    with contextlib.redirect_stderr(stream):
+        download_files([FILE], [server.address], tmp_path)
+    shown = stream.getvalue() if stream else ""
+    assert ("digits.gz" in shown) == ("256.0/256.0 kB" in shown) == isinstance(stream, Terminal)

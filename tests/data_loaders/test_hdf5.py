@@ -376,6 +376,7 @@ def test_real_files_in_the_layout_are_read(real_data: Path) -> None:
     assert svhn.train.labels[:2].tolist() == [1, 9]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_cut_and_mutated_files_are_read_or_refused(

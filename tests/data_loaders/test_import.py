@@ -9,5 +9,5 @@ def test_the_import_loads_numpy_and_nothing_heavier() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert "numpy" in loaded
-    heavy = {"h5py", "scipy", "pooch", "requests", "tqdm", "hypothesis", "matplotlib", "minirobust"}
+    heavy = {"h5py", "scipy", "pooch", "requests", "rich", "hypothesis", "matplotlib", "minirobust"}
     assert loaded.isdisjoint(heavy)

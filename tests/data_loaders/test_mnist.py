@@ -55,7 +55,7 @@ def test_fashion_mnist_under_the_same_names_is_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_digits_are_split_evenly_and_shuffled() -> None:
     mini = load_mnist(mini=True)
-    assert mini.name == "mnist-mini"
+    assert mini.name == "digits"
     assert mini.train.images.shape == (4000, 28, 28, 1)
     assert mini.test.images.shape == (1000, 28, 28, 1)
     assert np.bincount(mini.train.labels).tolist() == [400] * 10
