@@ -17,13 +17,13 @@ from minirobust import validation
 from minirobust.arguments import FlatArray
 from minirobust.backend import Array, Backend
 from minirobust.floating_point import ERROR_MODE, IGNORE
-from minirobust.layers import Buffer, Layer, Parameter, Softmax
+from minirobust.layers import Buffer, Layer, Parameter
 from minirobust.layers.layer import Shape, State
 from minirobust.losses import Loss, SoftmaxCrossEntropy
 from minirobust.model import most_likely
 from minirobust.nonfinite import check_predictions
 from minirobust.stack import Evaluation, Stack
-from minirobust.tables import table
+from minirobust.tables import html_table, table
 
 
 class Network(Stack):
@@ -271,7 +271,7 @@ class Network(Stack):
         """Return the probability of each class for every sample, shape (N, classes)."""
         output = self.logits(x)
         with np.errstate(all="ignore"):
-            return output if isinstance(self.layers[-1], Softmax) else self.backend.softmax(output)
+            return output if self.layers[-1].gives_probabilities else self.backend.softmax(output)
 
     def logits(self, x: Array) -> Array:
         """Return the network's output for any number of samples, computed in chunks."""
@@ -378,12 +378,22 @@ class Network(Stack):
 
     def summary(self) -> str:
         """Return a table of the layers, their output shapes and their numbers of parameters."""
+        rows = self._rows()
+        return table(rows, left=2, rules=(1, len(rows) - 1))
+
+    def _repr_html_(self) -> str:
+        rows = self._rows()
+        title = f"Network, backend {self.backend.name}, {self.dtype}, seed {self.seed}, input range {self.input_range}"
+        return html_table(rows, left=2, rules=(1, len(rows) - 1), caption=title)
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Return the rows of `summary`."""
         rows = [("layer", "output shape", "parameters"), ("input", f"{self.input_shape}", "")]
         for layer in self.layers:
             size = sum(parameter.value.size for parameter in layer.parameters)
             rows.append((f"{layer.index} {layer!r}", f"{layer.output_shape}", f"{size:,}"))
         rows.append(("total", "", f"{self.parameters.size:,}"))
-        return table(rows, left=2, rules=(1, len(rows) - 1))
+        return rows
 
     # The checks at the door
 
@@ -409,6 +419,6 @@ class Network(Stack):
 
     def expect_logits(self, loss: Loss | None = None, targeted: bool = False) -> None:
         """Raise ValueError unless the network ends in logits, and TypeError or ValueError if `loss` cannot use them."""
-        validation.check_logits(self.layers[-1], self.output_shape, isinstance(self.layers[-1], Softmax))
+        validation.check_logits(self.layers[-1], self.output_shape)
         if loss is not None:
             validation.check_loss(loss, *self.output_shape, targeted=targeted)

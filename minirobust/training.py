@@ -18,9 +18,10 @@ from minirobust.cores import warn_of_busy_cores
 from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
+from minirobust.progress import progress_bar
 from minirobust.samples import Samples
 from minirobust.saving.checkpoint import check_saveable, save
-from minirobust.tables import with_bar
+from minirobust.tables import html_table
 from minirobust.validation import check_run, check_seed
 from minirobust.watch import Snapshot, is_finite, repeat
 
@@ -47,6 +48,15 @@ class Epoch:
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as a dictionary."""
         return asdict(self)
+
+
+class History(list[Epoch]):
+    """The records of all epochs: a list, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [("epoch", "loss", "seconds")]
+        rows += [(f"{record.epoch}", f"{record.loss:.4f}", f"{record.seconds:.1f}") for record in self]
+        return html_table(rows, left=0, rules=(1,))
 
 
 def epochs(
@@ -122,7 +132,7 @@ def fit(
     loss: Loss | None = None,
     start: int = 0,
     progress: bool = True,
-) -> list[Epoch]:
+) -> History:
     """Train a network, and return the history.
 
     Parameters
@@ -134,8 +144,8 @@ def fit(
 
     Returns
     -------
-    list of Epoch
-        One record for each epoch; ``pandas.DataFrame(history)`` makes a table of it.
+    History
+        A list with one record for each epoch; ``pandas.DataFrame(history)`` makes a table of it.
 
     Raises
     ------
@@ -145,7 +155,7 @@ def fit(
         If the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
     """
     arguments = network, optimizer, data, epochs, batch_size, seed, checkpoint
-    return list(_epochs(*arguments, loss=loss, start=start, progress=progress))
+    return History(_epochs(*arguments, loss=loss, start=start, progress=progress))
 
 
 @dataclass
@@ -185,15 +195,19 @@ class _Run:
         batches = self.samples.shuffled(self.batch_size, self.seed, epoch)
         total = self.network.xp.zeros((), dtype="float64")
         before = Snapshot.of(self.network, self.optimizer, 0, total)
-        for step, rows in enumerate(with_bar(batches, f"epoch {epoch}", "batch", progress), start=1):
-            total += self.step(rows)
-            if step == 1 and self.checkpoint is not None:
-                check_saveable(self.network, self.optimizer, self.checkpoint)  # a layer may only now show stray state
-            if step % WATCH == 0 or step == len(batches):
-                if not is_finite(self.network, self.optimizer, total):
-                    self.overflowed = True
-                    total = repeat(self.step, batches[:step], before, epoch)
-                before = Snapshot.of(self.network, self.optimizer, step, total)
+        with progress_bar(len(self.samples.y), f"epoch {epoch}", shown=progress) as bar:
+            for step, rows in enumerate(batches, start=1):
+                total += self.step(rows)
+                bar.advance(len(rows))
+                if step == 1 and self.checkpoint is not None:
+                    check_saveable(
+                        self.network, self.optimizer, self.checkpoint
+                    )  # a layer may only now show stray state
+                if step % WATCH == 0 or step == len(batches):
+                    if not is_finite(self.network, self.optimizer, total):
+                        self.overflowed = True
+                        total = repeat(self.step, batches[:step], before, epoch)
+                    before = Snapshot.of(self.network, self.optimizer, step, total)
         if self.scale != 1 and self.optimizer.divides_by_scale:
             self.network.gradients *= 1 / self.scale  # the true ones are for everyone to see
         return float(self.network.backend.to_numpy(total)) / len(self.samples.y)

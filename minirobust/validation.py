@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from minirobust import backend as backends
 from minirobust.backend import Array, Backend
+
+if TYPE_CHECKING:
+    from minirobust.layers import Layer
 
 Size = int | tuple[int, int]
 T = TypeVar("T")
@@ -279,9 +282,9 @@ def check_states(declared: Sequence[tuple[object, str, object]]) -> None:
             )
 
 
-def check_logits(last: object, output_shape: tuple[int, ...], is_softmax: bool) -> None:
+def check_logits(last: Layer, output_shape: tuple[int, ...]) -> None:
     """Raise ValueError if the last layer of a network does not return logits (N, classes)."""
-    if is_softmax:
+    if last.gives_probabilities:
         raise ValueError(
             f"{last}: expected a network that ends in logits: remove this layer, the loss contains the softmax"
         )

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests; above all `backend`, on each of which every test of arithmetic runs."""
 
+import io
 import os
 import signal
 from pathlib import Path
@@ -15,6 +16,7 @@ import strict_backend  # registers the backend "strict"  # noqa: F401
 
 import minirobust as mr
 from data_loaders import load_mnist
+from minirobust import progress
 from minirobust.backend import BackendError
 from minirobust.stack import Evaluation
 
@@ -62,6 +64,24 @@ def pass_together(monkeypatch):
         monkeypatch.setattr(network.backend, "chunk_bytes", samples * Evaluation(network).sample_bytes)
 
     return allow
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of 80 columns, without colour, for `redirect_stderr`; it shows every step of a progress bar."""
+    for variable, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    return Terminal()
 
 
 @pytest.fixture

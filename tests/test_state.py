@@ -101,7 +101,7 @@ def test_a_copy_of_a_buffer_is_independent(data):
 
 def test_the_audit_sees_a_healthy_gradient(data):
     net = trained(BatchNorm(), data)
-    health = mr.audit(net, *data, epsilon=0.05).checks[0]
+    health = mr.audit(net, *data, epsilon=0.05, budget="quick").checks[0]
     assert not health.flagged
     assert health.figures["sign flips"] < 0.01
 
@@ -141,7 +141,7 @@ def test_statistics_in_plain_arrays_are_refused_by_everything_that_would_lose_th
         lambda: net.to("numpy", dtype="float64"),
         lambda: mr.save(tmp_path / "net.h5", net),
         lambda: mr.gradcheck(net, data[0][:4]),
-        lambda: mr.audit(net, *data),
+        lambda: mr.audit(net, *data, 0.1, budget="quick"),
     ):
         with pytest.raises((TypeError, ValueError), match=lost):
             call()

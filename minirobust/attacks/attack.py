@@ -22,8 +22,9 @@ from minirobust.cores import warn_of_busy_cores
 from minirobust.losses import Loss, SoftmaxCrossEntropy
 from minirobust.model import Effort, Given, Model, most_likely
 from minirobust.network import Network
+from minirobust.progress import counted
 from minirobust.stack import Evaluation
-from minirobust.tables import with_bar
+from minirobust.tables import html_table
 from minirobust.validation import check_batch, check_labels, check_loss
 
 Epsilon = float | Array  # the largest change of a pixel: one number, or an array that broadcasts against the images
@@ -113,6 +114,21 @@ class Attack:
         text = f"Attack on {len(self.images)} images, epsilon={epsilon}, {fooled} fooled"
         return f"<{text}{without_logits(self.predictions)}>"
 
+    def _repr_html_(self) -> str:
+        to_numpy = backend.of(self.fooled).to_numpy
+        shares = ((name, f"{to_numpy(mask).mean():.1%}") for name, mask in self._masks().items())
+        effort = (
+            ("queries", f"{self.queries:,}"),
+            ("gradients", f"{self.gradients:,}"),
+            ("seconds", f"{self.seconds:.1f}"),
+        )
+        rows = zip(*(("images", f"{len(self.images):,}"), *shares, *effort), strict=True)
+        return html_table(rows, left=0, rules=(1,), caption=repr(self)[1:-1])
+
+    def _masks(self) -> dict[str, Array]:
+        """Return masks of the images whose shares a notebook shows."""
+        return {"right before": self.clean_correct, "fooled": self.fooled}
+
 
 def without_logits(predictions: Array) -> str:
     """Return how many predictions are -1, in words that follow a result; nothing if there are none."""
@@ -184,8 +200,8 @@ def rounding(model: Network | Model) -> float:
 
 
 def in_chunks(model: Model, samples: int, name: str, progress: bool) -> Iterable[slice]:
-    """Return `Evaluation.chunks`, on request behind a progress bar that only a terminal shows."""
-    return with_bar(list(model.chunks(samples)), name, "chunk", progress)
+    """Return `Evaluation.chunks`, on request under a progress bar that only a terminal shows."""
+    return counted(model.chunks(samples), samples, name, progress)
 
 
 def where_right(model: Model, logits: Array, y: Array) -> Array:

@@ -46,12 +46,8 @@ def minimal_epsilon(
 
     Parameters
     ----------
-    model : Network or Model
-        A network that ends in logits, or any other `Model`.
-    x : ndarray of float, shape (N, *input_shape)
-        Within the model's `input_range`.
-    y : ndarray of int, shape (N,)
-        True labels.
+    model, x, y
+        See `fgsm`.
     epsilons : sequence of float
         Each from 0 to the width of the input range, in any order.
     attack : callable, default `pgd`

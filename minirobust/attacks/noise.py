@@ -26,13 +26,7 @@ def noise(model: Any, x: Array, y: Array, epsilon: Epsilon = 0.1, *, draws: int 
 
     Parameters
     ----------
-    model : Network or Model
-        A network that ends in logits, or any other `Model`.
-    x : ndarray of float, shape (N, *input_shape)
-        Within the model's `input_range`.
-    y : ndarray of int, shape (N,)
-        True labels.
-    epsilon : float or ndarray, default 0.1
+    model, x, y, epsilon
         See `fgsm`.
     draws : int, default 1
     seed : int, default 0

@@ -51,13 +51,7 @@ def pgd(
 
     Parameters
     ----------
-    model : Network or Model
-        A network that ends in logits, or any other `Model`.
-    x : ndarray of float, shape (N, *input_shape)
-        Within the model's `input_range`.
-    y : ndarray of int, shape (N,)
-        True labels.
-    epsilon : float or ndarray, default 0.1
+    model, x, y, epsilon
         See `fgsm`.
     steps : int, default 40
         From each start.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -54,6 +53,8 @@ THREADS = 256  # per block
 
 def kernel_source() -> str:
     """The CUDA C++ text of the kernels named in `KERNELS`."""
+    from importlib import resources  # slow to import, and needed on a GPU only
+
     return resources.files("minirobust.backend").joinpath("kernels.cu").read_text(encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ from minirobust.layers import Layer
 from minirobust.layers.layer import Shape, State
 from minirobust.losses import Loss, evaluate
 from minirobust.network import Network
+from minirobust.tables import html_table
 from minirobust.validation import check_labels, check_loss, check_seed, number, positive_int
 
 EXAMINED = 20  # how many wrong elements of a tensor are examined for kinks
@@ -99,9 +100,22 @@ class GradientReport:
         """Whether every gradient is right."""
         return not any(tensor.cause for tensor in self.tensors)
 
-    def __str__(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """The result in one line."""
         verdict = "every gradient is right" if self.ok else "a gradient is wrong"
-        lines = [f"gradcheck of {self.target}: {verdict} (tolerance {self.tolerance:g})"]
+        return f"gradcheck of {self.target}: {verdict} (tolerance {self.tolerance:g})"
+
+    def _repr_html_(self) -> str:
+        rows = [("tensor", "", "shape", "probable cause", "checked", "relative error")]
+        for t in self.tensors:
+            rows.append(
+                (t.name, "WRONG" if t.cause else "ok", str(t.shape), t.cause, f"{t.checked:,}", f"{t.error:.2g}")
+            )
+        return html_table(rows, left=4, rules=(1,), caption=self.verdict)
+
+    def __str__(self) -> str:
+        lines = [self.verdict]
         width = max(len(tensor.name) for tensor in self.tensors)
         for t in self.tensors:
             mark = "WRONG" if t.cause else "ok"

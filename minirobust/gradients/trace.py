@@ -11,7 +11,7 @@ import numpy as np
 from minirobust.backend import Array
 from minirobust.layers import Layer
 from minirobust.network import Network
-from minirobust.tables import table
+from minirobust.tables import html_table, table
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,10 @@ class Trace:
 
     def table(self) -> str:
         """Return the rows of the last pass of each kind as a table."""
+        return table(self._cells(), left=3, rules=(1,))
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of `table`."""
         last = {(row.layer, row.what): row for row in self.rows}
         header: tuple[str, ...] = ("layer", "what", "shape", "min", "max", "mean", "std", "zeros", "non-finite")
         cells = [header]
@@ -139,7 +143,10 @@ class Trace:
             numbers = [f"{n:.3g}" for n in (row.minimum, row.maximum, row.mean, row.std)]
             shares = [f"{share:.1%}" for share in (row.zeros, row.nonfinite)]
             cells.append((row.label, row.what, str(row.shape), *numbers, *shares))
-        return table(cells, left=3, rules=(1,))
+        return cells
+
+    def _repr_html_(self) -> str:
+        return html_table(self._cells(), left=3, rules=(1,), caption=self.origin() or "every number is finite")
 
     def __str__(self) -> str:
         origin = self.origin()

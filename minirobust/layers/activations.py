@@ -19,6 +19,7 @@ class ReLU(Layer):
 
     saved = ("x",)
     is_activation = True
+    has_kinks = True
 
     def forward(self, x: Array) -> Array:
         self.x = x

@@ -119,6 +119,10 @@ class Layer:
         Attributes that `forward` stores for the backward pass.
     is_activation : bool
         Whether the layer's input is what the field calls "net".
+    has_kinks : bool
+        Whether the output has points without a derivative, which numerical gradients must keep away from.
+    gives_probabilities : bool
+        Whether the output is one of probabilities, so that a network that ends in it has no logits.
     index : int
         The layer's place in its network.
     input_shape, output_shape : tuple of int
@@ -136,6 +140,8 @@ class Layer:
 
     saved: ClassVar[tuple[str, ...]] = ()
     is_activation: ClassVar[bool] = False
+    has_kinks: ClassVar[bool] = False
+    gives_probabilities: ClassVar[bool] = False
 
     index: int
     input_shape: Shape

@@ -34,6 +34,7 @@ class MaxPool2D(Layer):
     """
 
     saved = ("winner",)
+    has_kinks = True
     window = Argument(size, fixed=True)
     stride = Argument(size_or_none, fixed=True)
     padding = Argument(size, fixed=True, least=0)

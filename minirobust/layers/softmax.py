@@ -21,6 +21,7 @@ class Softmax(Layer):
     """
 
     saved = ("y",)
+    gives_probabilities = True
 
     def build(self, input_shape: Shape) -> Shape:
         self.expect(len(input_shape) == 1, "a flat input (features,): put Flatten() before it", input_shape)

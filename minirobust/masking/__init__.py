@@ -13,7 +13,7 @@ Attack Failure*; Zimmermann et al. (2022), *Increasing Confidence in Adversarial
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,21 +23,35 @@ from minirobust.attacks.transfer import check_source
 from minirobust.backend import Array
 from minirobust.masking.battery import BUDGETS, Budget
 from minirobust.masking.checks import CHECKS
-from minirobust.masking.evidence import PIXEL_ATTACKS, Evidence, gather
+from minirobust.masking.evidence import PIXEL_ATTACKS, Evidence, bound, gather
 from minirobust.masking.report import AuditReport, Check
+from minirobust.masking.sandwich import Sandwich
 from minirobust.measures import intervals
+from minirobust.model import Model
 from minirobust.validation import check_seed
 
-__all__ = ["BUDGETS", "CHECKS", "PIXEL_ATTACKS", "AuditReport", "Budget", "Check", "Evidence", "audit", "gather"]
+__all__ = [
+    "BUDGETS",
+    "CHECKS",
+    "PIXEL_ATTACKS",
+    "AuditReport",
+    "Budget",
+    "Check",
+    "Evidence",
+    "Sandwich",
+    "audit",
+    "gather",
+    "sandwiches",
+]
 
 
 def audit(
     model: Any,
     x: Array,
     y: Array,
-    epsilon: float = 0.1,
+    epsilon: float | Sequence[float] = (0.01, 0.02, 0.03, 0.05, 0.1),
     sources: Iterable[Any] = (),
-    budget: Literal["quick", "full"] = "quick",
+    budget: Literal["quick", "standard", "full"] = "standard",
     *,
     seed: int = 0,
     progress: bool = False,
@@ -59,17 +73,18 @@ def audit(
         Within the model's `input_range`. Take 500 or more: a difference of 0.01 is 5 of them.
     y : ndarray of int, shape (N,)
         True labels.
-    epsilon : float, default 0.1
-        Above 0, at most the width of the input range.
+    epsilon : float or sequence of float, default (0.01, 0.02, 0.03, 0.05, 0.1)
+        Robustness is bounded from both sides within each; the checks are at the greatest. Above 0, at most the width of
+        the input range.
     sources : iterable of Network or Model
         Others for the same task, for example networks trained at other temperatures. Adversarial images are made on
         them and tried on this model.
-    budget : {"quick", "full"}
-        How much to compute: see `BUDGETS`.
+    budget : {"quick", "standard", "full"}
+        How much to compute: see `BUDGETS`, and `docs/audit.md` for what each costs.
     seed : int, default 0
         Of all random draws.
     progress : bool, default False
-        Whether to show progress bars in a terminal.
+        Whether to say on the error stream what it will cost, and to show a bar there if that is a terminal.
 
     Returns
     -------
@@ -81,10 +96,7 @@ def audit(
         Before anything runs, if an argument is wrong; the message says what was expected.
     """
     view, x, y, _ = under_attack(model, x, y)
-    if check_epsilon(view, epsilon) == 0:
-        raise ValueError("audit: expected epsilon above 0, got 0, at which no attack does anything")
-    if budget not in tuple(BUDGETS):
-        raise ValueError(f"audit: expected budget to be one of {', '.join(map(repr, BUDGETS))}, got {budget!r}")
+    epsilons, allowed = check_epsilons(view, epsilon), check_budget(budget)
     if not isinstance(sources, Iterable):
         raise TypeError(f"audit: expected sources to be networks in a list, got {sources!r}")
     sources = tuple(sources)
@@ -92,13 +104,14 @@ def audit(
         check_source(f"audit: sources[{index}]", source, model)
     seed = check_seed(seed)
     with np.errstate(all="ignore"):  # products of small gradients may underflow
-        evidence = gather(view, x, y, float(epsilon), sources, BUDGETS[budget], seed, progress)
+        evidence = gather(view, x, y, epsilons, sources, allowed, seed, progress)
     judged = {name: (fooled, evidence.labels_of(name), evidence.classes) for name, fooled in evidence.fooled.items()}
     return AuditReport(
         checks=tuple(check(evidence) for check in CHECKS),
         robustness={name: intervals.network(*what) for name, what in judged.items()},
         by_class={name: intervals.by_class(*what) for name, what in judged.items()},
         fooled=evidence.fooled,
+        sandwiches=evidence.sandwiches,
         pixel_samples=evidence.pixel_samples,
         labels=evidence.labels,
         epsilon=evidence.epsilon,
@@ -106,3 +119,43 @@ def audit(
         seed=seed,
         random=evidence.random,
     )
+
+
+def sandwiches(
+    model: Any,
+    x: Array,
+    y: Array,
+    epsilon: float | Sequence[float] = (0.01, 0.02, 0.03, 0.05, 0.1),
+    budget: Literal["quick", "standard", "full"] = "standard",
+    *,
+    seed: int = 0,
+) -> tuple[Sandwich, ...]:
+    """Bound robustness from both sides within each ε, as `audit` does, without its checks.
+
+    The arguments and errors are those of `audit`.
+    """
+    view, x, y, _ = under_attack(model, x, y)
+    epsilons, allowed, seed = check_epsilons(view, epsilon), check_budget(budget), check_seed(seed)
+    with np.errstate(all="ignore"):  # products of small gradients may underflow
+        return bound(view, x, y, epsilons, allowed, seed)
+
+
+def check_budget(budget: Any) -> Budget:
+    """Return the budget of this name; raise ValueError if there is none."""
+    if budget not in tuple(BUDGETS):
+        raise ValueError(f"audit: expected budget to be one of {', '.join(map(repr, BUDGETS))}, got {budget!r}")
+    return BUDGETS[budget]
+
+
+def check_epsilons(model: Model, epsilon: Any) -> list[float]:
+    """Return every ε of an audit in ascending order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Unless they are one or more different numbers, each above 0 and at most the width of the input range.
+    """
+    several = sorted(float(check_epsilon(model, each)) for each in np.atleast_1d(epsilon).tolist())
+    if not several or several[0] == 0 or len({*several}) < len(several):
+        raise ValueError(f"audit: expected epsilon to be one or more different numbers above 0, got {epsilon}")
+    return several

@@ -6,30 +6,35 @@ Nothing is judged here. `checks` does that, from the evidence alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from minirobust.attacks import brute_force_pixel, noise, transfer
+from minirobust.attacks import Attack, brute_force_pixel
 from minirobust.attacks.pixel.change import pixels_and_channels
 from minirobust.attacks.pixel.ranking import headroom
 from minirobust.attacks.voting import is_random, voting
 from minirobust.backend import Array
-from minirobust.losses import SoftmaxCrossEntropy
-from minirobust.masking.battery import LEAST_QUERIES, LOSSES, Attacker, Battery, Budget, fooled_by, union
+from minirobust.losses import Loss, SoftmaxCrossEntropy
+from minirobust.masking.battery import LEAST_QUERIES, LOSSES, Attacker, Battery, Budget, Rehearsal, Trials
+from minirobust.masking.sandwich import Sandwich, prover
 from minirobust.measures import intervals
 from minirobust.measures.intervals import Estimate
 from minirobust.measures.robustness import network_robustness
 from minirobust.model import Model
+from minirobust.progress import Bar, progress_bar
 from minirobust.stack import Evaluation
 
 WIDTHS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # ε of the FGSM curve, in widths of the input range
 PIXEL_ATTACKS = ("brute-force pixel", "headroom pixel")
 SMOOTHED = ("white box + restart", "white box + smoothed")
+STRONGEST = ("white box + smoothed", "APGD", "PGD", "transfer", "Square")  # in this order within the smaller ε
+CANDIDATE = 0.12  # what the brute-force pixel pays for each, in gradients, on the study's network
 NOT_ON_RANDOM = ("gradient health", "APGD", *SMOOTHED, "Square", *PIXEL_ATTACKS)  # they would tell of a single draw
 
 
@@ -68,12 +73,14 @@ class Evidence:
     labels : ndarray of int, shape (N,)
     classes : int
     epsilon : float
-        Of all attacks but those of `fgsm_by_epsilon` and those on single pixels.
+        The greatest of the audit: that of `fooled`, but for the attacks on single pixels.
     health : GradientHealth
     random : bool
         Whether the model is random. `fooled` is then judged by majority votes, see `minirobust.attacks.voting`.
     fooled : mapping of str to ndarray of bool, shape (N,)
         See `AuditReport.fooled`.
+    sandwiches : tuple of Sandwich
+        One for each ε of the audit, in ascending order.
     not_run : mapping of str to str
         Why an attack is missing from `fooled`.
     fgsm_by_epsilon : mapping of float to ndarray of bool, shape (N,)
@@ -89,6 +96,7 @@ class Evidence:
     epsilon: float
     health: GradientHealth
     fooled: Mapping[str, np.ndarray]
+    sandwiches: tuple[Sandwich, ...] = ()
     random: bool = False
     not_run: Mapping[str, str] = field(default_factory=dict)
     fgsm_by_epsilon: Mapping[float, np.ndarray] = field(default_factory=dict)
@@ -125,7 +133,7 @@ def gather(
     model: Model,
     x: Array,
     y: Array,
-    epsilon: float,
+    epsilons: Sequence[float],
     sources: Sequence[Any],
     budget: Budget,
     seed: int,
@@ -134,45 +142,162 @@ def gather(
     """Run every attack of an audit once. See `audit` for the arguments, which must have been checked."""
     random = is_random(model, x[next(iter(model.chunks(len(x))))])
     model = voting(model) if random else model
-    battery = Battery(epsilon, budget, seed, random, progress)
-    labels, health = model.backend.to_numpy(y), GradientHealth() if random else gradient_health(model, x, y)
-    by_fgsm, by_pgd = fgsm_by_epsilon(battery, model, x, y), pgd_by_steps(battery, model, x, y)
-    smoothed, restart = battery.smoothed(model)
-    queries = max(budget.queries, LEAST_QUERIES if health.zero_samples else 0)
-    samples = evenly(labels, 0 if random else affordable(model, budget.pixel_work))
-    few = model.backend.asarray(samples)
-    fooled: dict[str, np.ndarray] = {}
-    attacks: dict[str, Callable[[], np.ndarray]] = {
-        "clean": lambda: model.backend.to_numpy(model.predict(x)) != labels,
-        "FGSM": lambda: by_fgsm[epsilon],
-        "PGD": lambda: by_pgd[2 * budget.steps],
-        "APGD": lambda: union(battery.apgd(model), model, x, y),
-        "white box": lambda: any_of(fooled),
-        "white box + restart": lambda: union(restart, model, x, y, fooled["white box"]),
-        "white box + smoothed": lambda: union(smoothed, model, x, y, fooled["white box"]),
-        "noise": lambda: fooled_by(noise(model, x, y, epsilon, seed=seed)),
-        "transfer": lambda: transferred(battery.transferred(), sources, model, x, y),
-        "Square": lambda: union([battery.square(queries)], model, x, y),
-        "worst case": lambda: any_of(fooled),
-        "brute-force pixel": lambda: fooled_by(brute_force_pixel(model, x[few], y[few], progress=progress)),
-        "headroom pixel": lambda: fooled["clean"][samples] | headroom_pixel(model, x[few], y[few]),
-    }
-    not_run = reasons(model, sources, random, blind=health.zero_samples == len(x))
-    for name, attack in attacks.items():
-        if name not in not_run:
-            fooled[name] = attack()
-    return Evidence(
-        labels=labels,
-        classes=model.classes,
-        epsilon=epsilon,
-        health=health,
-        random=random,
-        fooled=fooled,
-        not_run=not_run,
-        fgsm_by_epsilon={step: by_fgsm[step] for step in curve(model)},
-        pgd_by_steps=by_pgd,
-        pixel_samples=samples,
+    plan = Plan(model, x, y, epsilons, sources, budget, seed, random)
+    cost = Count()
+    plan.carry_out(Rehearsal(model, x, y, cost))
+    if progress and sys.stderr is not None:
+        print(announcement(model, x, y, cost.total), file=sys.stderr)
+    with progress_bar(cost.total, "audit", "gradients", progress) as bar:
+        return plan.carry_out(Trials(model, x, y, bar))
+
+
+def bound(
+    model: Model, x: Array, y: Array, epsilons: Sequence[float], budget: Budget, seed: int
+) -> tuple[Sandwich, ...]:
+    """Run only what the sandwiches take. See `gather`."""
+    random = is_random(model, x[next(iter(model.chunks(len(x))))])
+    model = voting(model) if random else model
+    plan, trials = Plan(model, x, y, epsilons, (), budget, seed, random), Trials(model, x, y, Bar("audit"))
+    fgsm = {each.epsilon: trials.union("FGSM", [each.fgsm(each.epsilon)]) for each in plan.batteries}
+    return plan.sandwiches(trials, fgsm)
+
+
+class Count(Bar):
+    """A bar that nobody sees, which adds up what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("audit")
+        self.total = 0
+
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more."""
+        self.total += n
+
+
+def announcement(model: Model, x: Array, y: Array, gradients: int) -> str:
+    """Return what an audit will cost at most: seconds follow from the time that one chunk's gradient takes."""
+    chunk, loss = next(iter(model.chunks(len(x)))), SoftmaxCrossEntropy()
+    seconds = []
+    for _ in range(3):
+        began = perf_counter()
+        model.backend.to_numpy(model.gradient(x[chunk], y[chunk], loss)[1])
+        seconds.append(perf_counter() - began)
+    most = min(seconds) / len(x[chunk]) * gradients
+    return (
+        f"audit of {len(x):,} samples: at most {gradients:,} gradients, about {most:,.0f} seconds; "
+        "less where attacks succeed early"
     )
+
+
+class Plan:
+    """What an audit does to a model: which attacks, within which ε, on which samples."""
+
+    def __init__(
+        self,
+        model: Model,
+        x: Array,
+        y: Array,
+        epsilons: Sequence[float],
+        sources: Sequence[Any],
+        budget: Budget,
+        seed: int,
+        random: bool,
+    ) -> None:
+        self.model, self.sources, self.budget, self.random = model, sources, budget, random
+        self.labels = model.backend.to_numpy(y)
+        self.clean = model.backend.to_numpy(model.predict(x)) != self.labels
+        self.health = GradientHealth() if random else gradient_health(model, x, y)
+        self.not_run = reasons(model, sources, random, blind=self.health.zero_samples == len(x))
+        self.queries = max(budget.queries, LEAST_QUERIES if self.health.zero_samples else 0)
+        self.batteries = [Battery(epsilon, budget, seed, random) for epsilon in epsilons]
+        self.samples = evenly(self.labels, 0 if random else affordable(model, budget.pixel_work))
+        self.prover = None if random else prover(model, budget.ascent)
+
+    def carry_out(self, trials: Trials) -> Evidence:
+        """Attack within the greatest ε in every way, and within the others as hard as is left to do."""
+        battery, steps = self.batteries[-1], self.budget.steps
+        attackers = self.attackers(battery)
+        by_fgsm = {
+            step: trials.union("FGSM", [battery.fgsm(step)])
+            for step in sorted({*curve(self.model), *(each.epsilon for each in self.batteries)})
+        }
+        first = trials.union("PGD", battery.pgd(steps))
+        by_pgd = {steps: first, 2 * steps: trials.union("PGD", attackers["PGD"], first)}
+        fooled = {"clean": self.clean, "FGSM": by_fgsm[battery.epsilon], "PGD": by_pgd[2 * steps]}
+
+        def attack(name: str, begin: np.ndarray | None = None) -> None:
+            if name in attackers:
+                fooled[name] = trials.union(name, attackers[name], begin)
+
+        attack("APGD")
+        fooled["white box"] = any_of(fooled)
+        for name in SMOOTHED:
+            attack(name, fooled["white box"])
+        for name in ("noise", "transfer", "Square"):
+            attack(name)
+        fooled["worst case"] = any_of(fooled)
+        sandwiches = self.sandwiches(trials, by_fgsm, fooled["worst case"])
+        if len(self.samples):
+            fooled |= self.pixels(trials.some(self.samples))
+        return Evidence(
+            labels=self.labels,
+            classes=self.model.classes,
+            epsilon=battery.epsilon,
+            health=self.health,
+            fooled=fooled,
+            sandwiches=sandwiches,
+            random=self.random,
+            not_run=self.not_run,
+            fgsm_by_epsilon={step: by_fgsm[step] for step in curve(self.model)},
+            pgd_by_steps=by_pgd,
+            pixel_samples=self.samples,
+        )
+
+    def attackers(self, battery: Battery) -> dict[str, list[Attacker]]:
+        """Return the attacks within one ε that can be run, by name."""
+        smoothed, restart = battery.smoothed(self.model)
+        every = {
+            "PGD": battery.pgd(2 * self.budget.steps),
+            "APGD": battery.apgd(self.model),
+            "white box + restart": restart,
+            "white box + smoothed": smoothed,
+            "noise": [battery.noise()],
+            "transfer": battery.transferred(self.sources),
+            "Square": [battery.square(self.queries)],
+        }
+        return {name: attackers for name, attackers in every.items() if name not in self.not_run}
+
+    def sandwiches(
+        self, trials: Trials, by_fgsm: Mapping[float, np.ndarray], worst: np.ndarray | None = None
+    ) -> tuple[Sandwich, ...]:
+        """Prove and attack within each ε, from the least up.
+
+        A sample that is fooled within one ε is fooled within a greater one. One that is not proven robust is not tried
+        again, since bounds only become looser. `worst` are the samples that all attacks have fooled within the greatest
+        ε, if they have been run there already.
+        """
+        made, fooled, certified = [], self.clean, ~self.clean
+        for battery in self.batteries:
+            fgsm, done = by_fgsm[battery.epsilon], worst if battery is self.batteries[-1] else None
+            fooled = fooled | fgsm if done is None else fooled | done
+            certified = trials.proven(self.prover, battery.epsilon, certified & ~fooled)
+            if done is None:
+                attackers = self.attackers(battery)
+                strongest = [each for name in STRONGEST for each in attackers.get(name, ())]
+                fooled = trials.union(f"ε = {battery.epsilon:g}", strongest, fooled | certified) & ~certified
+            proven = None if self.prover is None else certified
+            made.append(Sandwich(battery.epsilon, proven, fooled, fgsm, self.labels, self.model.classes))
+        return tuple(made)
+
+    def pixels(self, trials: Trials) -> dict[str, np.ndarray]:
+        """Attack single pixels."""
+        pixels, channels = pixels_and_channels(self.model.input_shape)
+        every = Attacker(brute_force_pixel, round(CANDIDATE * pixels * 2**channels))
+        headroom = [Attacker(partial(headroom_pixel, loss=loss), 1) for loss in LOSSES]
+        return {
+            "brute-force pixel": trials.union("brute-force pixel", [every]),
+            "headroom pixel": trials.union("headroom pixel", headroom, self.clean[self.samples]),
+        }
 
 
 def reasons(model: Model, sources: Sequence[Any], random: bool, blind: bool) -> dict[str, str]:
@@ -200,11 +325,6 @@ def curve(model: Model) -> list[float]:
     return [width * (high - low) for width in WIDTHS]
 
 
-def fgsm_by_epsilon(battery: Battery, model: Model, x: Array, y: Array) -> dict[float, np.ndarray]:
-    """Return which samples FGSM fools within the audit's ε and each of `curve`."""
-    return {step: union([battery.fgsm(step)], model, x, y) for step in {*curve(model), battery.epsilon}}
-
-
 def gradient_health(model: Model, x: Array, y: Array) -> GradientHealth:
     """Count zeros, NaN and infinity, and signs that differ in float64."""
     loss, pixels = SoftmaxCrossEntropy(), tuple(range(1, x.ndim))
@@ -229,20 +349,6 @@ def gradient_health(model: Model, x: Array, y: Array) -> GradientHealth:
     return GradientHealth(zero_samples, not_finite, without_logits, zero_pixels / x.size, sign_flips)
 
 
-def pgd_by_steps(battery: Battery, model: Model, x: Array, y: Array) -> dict[int, np.ndarray]:
-    """Return which samples PGD fools in S steps, and which once it has also run with 2 S steps."""
-    steps = battery.budget.steps
-    first = union(battery.pgd(steps), model, x, y)
-    return {steps: first, 2 * steps: union(battery.pgd(2 * steps), model, x, y, first)}
-
-
-def transferred(attackers: Iterable[Attacker], sources: Sequence[Any], target: Model, x: Array, y: Array) -> np.ndarray:
-    """Return which samples are wrong on the target under any of the attacks on any of the sources."""
-    x, y = (target.backend.to_numpy(array) for array in (x, y))  # the sources may be on other backends
-    made = (transfer(source, target, x, y, attack) for source in sources for attack in attackers)
-    return np.logical_or.reduce([fooled_by(attack) for attack in made])
-
-
 def affordable(model: Model, pixel_work: int) -> int:
     """Return on how many samples the brute-force pixel stays within the budget, at least one per class."""
     pixels, channels = pixels_and_channels(model.input_shape)
@@ -259,17 +365,16 @@ def evenly(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.argsort(turn, kind="stable")[:count])
 
 
-def headroom_pixel(model: Model, x: Array, y: Array) -> np.ndarray:
-    """Return which samples are wrong once the pixel of largest headroom, for either loss, is at an end of its range.
+def headroom_pixel(model: Model, x: Array, y: Array, loss: Loss) -> Attack:
+    """Move the pixel of largest headroom to an end of its range.
 
     See `headroom`. `attacks.pixel` ranks by |g| alone, as the study does, and may choose a pixel with no room to move.
     """
-    fooled = np.zeros(len(x), dtype=bool)
-    for loss, chunk in product(LOSSES, model.chunks(len(x))):
-        images, (_, _, g) = x[chunk], model.gradient(x[chunk], y[chunk], loss)
-        written = with_one_pixel(model, images, g)
-        fooled[chunk] |= model.backend.to_numpy(model.predict(written) != y[chunk])
-    return fooled
+    images = model.xp.empty(x.shape, dtype=x.dtype)
+    for chunk in model.chunks(len(x)):
+        images[chunk] = with_one_pixel(model, x[chunk], model.gradient(x[chunk], y[chunk], loss)[2])
+    low, high = model.input_range
+    return Attack.judge(model, x, y, images, high - low)
 
 
 def with_one_pixel(model: Model, images: Array, g: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minirobust.masking.sandwich import Sandwich
 from minirobust.measures.intervals import ClassEstimates, Estimate
 from minirobust.tables import table
 
@@ -65,7 +66,7 @@ class AuditReport:
     checks : tuple of Check
         In order.
     robustness : mapping of str to Estimate
-        Network robustness and its 95 % interval, (value, low, high), for each key of `fooled`.
+        Network robustness against each key of `fooled` and its 95 % interval, (value, low, high).
     by_class : mapping of str to ClassEstimates
         The same for each class.
     fooled : mapping of str to ndarray of bool, shape (N,)
@@ -84,10 +85,13 @@ class AuditReport:
         - "Square": gradient-free; absent if the model does not take images
         - "worst case": any of the above, all of which are within ε
         - "brute-force pixel", "headroom pixel": one pixel, which may take any value; not part of the worst case
+    sandwiches : tuple of Sandwich
+        Robustness within each ε, from below and from above, in ascending order of ε.
     pixel_samples : ndarray of int, shape (M,)
         The samples on which the pixel attacks were tried: as many as the budget allows, evenly over the classes.
     labels : ndarray of int, shape (N,)
     epsilon : float
+        The greatest, at which the checks are.
     budget : str
     seed : int
     random : bool
@@ -98,6 +102,7 @@ class AuditReport:
     robustness: Mapping[str, Estimate]
     by_class: Mapping[str, ClassEstimates]
     fooled: Mapping[str, np.ndarray]
+    sandwiches: tuple[Sandwich, ...]
     pixel_samples: np.ndarray
     labels: np.ndarray
     epsilon: float
@@ -117,17 +122,16 @@ class AuditReport:
 
     @property
     def verdict(self) -> str:
-        """One line: the findings, the checks that are flagged, and an upper bound of the robustness."""
+        """One line: the findings, the checks that are flagged, and the bounds of the robustness."""
         found: dict[str, list[int]] = {}
         for check in self.flagged:
             found.setdefault(check.finding, []).append(check.number)
         parts = [f"{SAYS[finding]} ({_numbers(found[finding])})" for finding in SAYS if finding in found]
         if self.random:
             parts.insert(0, "the model is random, judged by majority votes")
-        worst = f"robustness at ε = {self.epsilon:g} is at most {_interval(self.robustness['worst case'])}"
         if not found:
             parts.append("no sign of masking")
-        return f"{'; '.join(parts)}: {worst}"
+        return f"{'; '.join(parts)}: {_bounds(self.sandwiches[-1])}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures but `fooled` as plain numbers, strings and lists, which JSON can hold; NaN is None."""
@@ -143,6 +147,10 @@ class AuditReport:
                 "verdict": self.verdict,
                 "checks": [asdict(check) for check in self.checks],
                 "robustness": self.robustness,
+                "sandwiches": [
+                    {"epsilon": each.epsilon, "lower": each.lower, "upper": each.upper, "FGSM": each.against_fgsm}
+                    for each in self.sandwiches
+                ],
                 "by_class": self.by_class,
             }
         )
@@ -151,7 +159,17 @@ class AuditReport:
         head = (
             f"audit of {len(self.labels):,} samples at ε = {self.epsilon:g}, budget {self.budget!r}, seed {self.seed}"
         )
-        rates = [("attack", "robustness", "95 % interval", "samples")]
+        within = [("ε", "robustness is at least", "and at most", "against FGSM alone")]
+        within += [
+            (
+                f"{each.epsilon:g}",
+                _interval(each.lower) or UNPROVEN,
+                _interval(each.upper),
+                _interval(each.against_fgsm),
+            )
+            for each in self.sandwiches
+        ]
+        rates = [("attack", "robustness against it", "95 % interval", "samples")]
         rates += [
             (name, f"{value:.3f}", f"{low:.3f} to {high:.3f}", f"{len(self.fooled[name]):,}")
             for name, (value, low, high) in self.robustness.items()
@@ -163,10 +181,11 @@ class AuditReport:
         ]
         blocks = [
             head,
+            table(within, 4, (1,)),
             table(rates, 4, (1,)),
             table(rows, 6, (1,)),
             *map(_advice, self.flagged),
-            f"verdict: {self.verdict}",
+            textwrap.fill(f"verdict: {self.verdict}", WIDTH, subsequent_indent="  "),
         ]
         return "\n\n".join(blocks)
 
@@ -178,6 +197,17 @@ SAYS = {
     "FGSM too weak here": "FGSM is too weak here",
     "PGD not converged": "PGD has not converged",
 }
+
+
+UNPROVEN = "no certificate"
+
+
+def _bounds(sandwich: Sandwich) -> str:
+    """Return in words what robustness lies between."""
+    upper, within = _interval(sandwich.upper), f"robustness at ε = {sandwich.epsilon:g} is"
+    if sandwich.lower is None:
+        return f"{within} at most {upper}"
+    return f"{within} at least {_interval(sandwich.lower)} and at most {upper}"
 
 
 def _numbers(checks: list[int]) -> str:

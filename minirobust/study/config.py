@@ -54,7 +54,13 @@ class StudyConfig:
         How many training images the accuracy on the training set is measured on.
     audit_samples : int, default 1,000
         How many test images the audit takes, from the first.
-    audit_budget : {"quick", "full"}
+    audit_epsilons : tuple of float
+        Every ε of the audit: those below the main one, and the main one.
+    audit_budget : {"quick", "standard", "full"}
+    sharpen_ratios : tuple of float
+        Temperatures after training over those in training, at which each network is attacked once more.
+    sharpen_samples : int, default 200
+        On how many test images, from the first.
     backend : {"auto", "cupy", "numba", "numpy"}, default "numpy"
     dtype : {"float32", "float64"}, default "float32"
 
@@ -78,7 +84,10 @@ class StudyConfig:
     pixels: int = 3
     train_samples: int = 10_000
     audit_samples: int = 1_000
-    audit_budget: Literal["quick", "full"] = "quick"
+    audit_epsilons: tuple[float, ...] = (0.01, 0.02, 0.03, 0.05, 0.1)
+    audit_budget: Literal["quick", "standard", "full"] = "standard"
+    sharpen_ratios: tuple[float, ...] = (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0, 16.0, 64.0)
+    sharpen_samples: int = 200
     backend: str = "numpy"
     dtype: str = "float32"
 
@@ -91,12 +100,14 @@ class StudyConfig:
         self._choose("audit_budget", BUDGETS)
         self._choose("backend", ("auto", *BACKENDS))
         check_dtype(self.dtype)
-        for name in ("epochs", "batch_size", "pixels", "train_samples", "audit_samples"):
+        for name in ("epochs", "batch_size", "pixels", "train_samples", "audit_samples", "sharpen_samples"):
             positive_int("study", name, getattr(self, name))
         for name in ("learning_rate", "delta1", "delta2"):
             number("study", name, getattr(self, name), low=0)
         temperatures = [number("study", "temperature", T, low=0) for T in self._several("temperatures")]
         self._keep("temperatures", sorted(temperatures))
+        ratios = [number("study", "sharpen_ratios", ratio, low=0) for ratio in self._several("sharpen_ratios")]
+        self._keep("sharpen_ratios", sorted(ratios))
         self._keep("seeds", sorted(check_seed(seed) for seed in self._several("seeds")))
         self._keep("epsilons", [_epsilon(epsilon) for epsilon in self._several("epsilons")])
         if list(self.epsilons) != sorted(self.epsilons) or _epsilon(self.epsilon) not in self.epsilons:
@@ -104,6 +115,8 @@ class StudyConfig:
                 f"study: expected epsilons in ascending order, the main epsilon {self.epsilon:g} among them, "
                 f"got {', '.join(f'{epsilon:g}' for epsilon in self.epsilons)}"
             )
+        own = {_epsilon(epsilon) for epsilon in self._several("audit_epsilons")}
+        self._keep("audit_epsilons", sorted({each for each in own if each < self.epsilon} | {float(self.epsilon)}))
         for T in self.temperatures:
             regimes.bounds(T, self.delta1, self.delta2)
 
@@ -221,7 +234,16 @@ PRESETS = {
     "fashion-mnist": _MLP.but(dataset="fashion-mnist"),
     "svhn": _CNN.but(dataset="svhn"),
     "cifar10": _CNN,
-    "quick": _MLP.but(dataset="digits", temperatures=(1 / 64, 1.0, 16.0), epochs=5, audit_samples=500),
+    "quick": _MLP.but(
+        dataset="digits",
+        temperatures=(1 / 64, 1.0, 16.0),
+        epochs=5,
+        audit_samples=200,
+        audit_epsilons=(0.02, 0.1),
+        audit_budget="quick",
+        sharpen_ratios=(1 / 64, 1.0, 64.0),
+        sharpen_samples=100,
+    ),
 }
 
 

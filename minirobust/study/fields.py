@@ -14,7 +14,8 @@ import numpy as np
 from minirobust.study.config import StudyConfig
 
 # A letter for each axis: E epochs, e the ε, c classes, n pixels, N test images, M images that fall to two pixels,
-# S those that are shown, U ugly images, H W C height, width and channels, a images that single pixels were tried on.
+# S those that are shown, U ugly images, H W C height, width and channels, a images that single pixels were tried on,
+# s the ε of the audit, A audited images, r ratios of temperatures, k the images that these are tried on.
 AXES = {
     "epochs/loss": "E",
     "epochs/train_accuracy": "E",
@@ -35,6 +36,7 @@ AXES = {
     "timing/audit": "",
     "final/label": "N",
     "final/prediction": "N",
+    "final/brightness": "N",
     "final/confidence": "N",
     "final/gradient": "N",
     "final/gradient_median": "c",
@@ -55,6 +57,15 @@ AXES = {
     "final/two/image": "SHWC",
     "final/two/adversarial": "SHWC",
     "audit/pixel_samples": "a",
+    "audit/sandwich/epsilon": "s",
+    "audit/sandwich/fgsm": "sA",
+    "audit/sandwich/fooled": "sA",
+    "audit/sandwich/certified": "sA",
+    "sharpened/ratio": "r",
+    "sharpened/correct": "rk",
+    "sharpened/fgsm": "rsk",
+    "sharpened/fooled": "rsk",
+    "sharpened/certified": "rsk",
 }
 # What an index points into: its values are whole numbers from 0 to below the product of these axes.
 INDICES = {
@@ -67,7 +78,12 @@ INDICES = {
     "final/two/shown": "M",
     "audit/pixel_samples": "N",
 }
-NEW = ("final/fgvm_robustness",)  # files of older versions lack it
+# Files of older versions lack these, and some networks have no certificate.
+OPTIONAL = (
+    "final/brightness",
+    "final/fgvm_robustness",
+    *(name for name in AXES if "sandwich/" in name or "sharpened/" in name),
+)
 CHECK = {
     "number": int,
     "name": str,
@@ -98,6 +114,7 @@ def check_fields(config: StudyConfig, arrays: Mapping[str, np.ndarray], audit: A
     if missing:
         raise FieldError(f"expected the field {missing[0]}, found none")
     sizes = {"e": len(config.epsilons), "n": config.pixels, "2": 2}
+    sizes |= {"s": len(config.audit_epsilons), "r": len(config.sharpen_ratios)}
     for name, axes in AXES.items():
         if name in arrays:
             _check_shape(name, arrays[name], axes, sizes)
@@ -119,7 +136,7 @@ def _required(arrays: Mapping[str, np.ndarray], audit: Any) -> Iterator[str]:
     two = any(name.startswith("final/two/") for name in arrays)
     for name in AXES:
         group = name.partition("/")[0]
-        if name in NEW or name in ("timing/final", "timing/audit"):
+        if name in OPTIONAL or name in ("timing/final", "timing/audit"):
             continue
         if name.startswith("final/two/"):
             wanted = two

@@ -25,6 +25,7 @@ each of E epochs and in the end on each of N test images::
 
     final/label                (N,)
     final/prediction           (N,)
+    final/brightness           (N,)            mean pixel of the image, from 0 to 1
     final/confidence           (N,)            probability of the true class
     final/gradient             (N,)            G(x)
     final/gradient_median      (classes,)      medians of G, its Pearson correlation with the confidence, the
@@ -44,6 +45,15 @@ each of E epochs and in the end on each of N test images::
 
     audit/fooled/...           (n,)            for every attack of the audit, on the first n test images; those on
     audit/pixel_samples        (m,)            single pixels have (m,) and were tried on these
+    audit/sandwich/epsilon     (s,)            every ε of the audit, ascending; for each:
+    audit/sandwich/fgsm        (s, n)          whether FGSM alone fools an image,
+    audit/sandwich/fooled      (s, n)          whether any attack does,
+    audit/sandwich/certified   (s, n)          and whether it is proven robust; absent where there is no certificate
+
+    sharpened/ratio            (r,)            temperature after training over that of training; for each, on the
+    sharpened/correct          (r, k)          first k test images, what the network is right about,
+    sharpened/fgsm, fooled     (r, s, k)       and as in the audit, for each ε of it
+    sharpened/certified        (r, s, k)
 """
 
 from __future__ import annotations
@@ -92,8 +102,9 @@ class Record:
     seed : int
     environment : dict
         Versions, the backend, and the data set's SHA-256.
-    epochs, timing, final, audited : dict of str to ndarray
-        The datasets below ``epochs/``, ``timing/``, ``final/`` and ``audit/``: see the top of this file.
+    epochs, timing, final, audited, sharpened : dict of str to ndarray
+        The datasets below ``epochs/``, ``timing/``, ``final/``, ``audit/`` and ``sharpened/``: see the top of this
+        file.
     audit : dict or None
         `AuditReport.to_dict`; None before the audit.
     """
@@ -106,6 +117,7 @@ class Record:
     timing: Arrays = field(default_factory=dict)
     final: Arrays = field(default_factory=dict)
     audited: Arrays = field(default_factory=dict)
+    sharpened: Arrays = field(default_factory=dict)
     audit: dict[str, Any] | None = None
 
     @property
@@ -121,7 +133,13 @@ class Record:
             series[name] = np.concatenate([series[name], value]) if name in series else value
 
 
-GROUPS = {"epochs": "epochs/", "timing": "timing/", "final": "final/", "audited": "audit/"}
+GROUPS = {
+    "epochs": "epochs/",
+    "timing": "timing/",
+    "final": "final/",
+    "audited": "audit/",
+    "sharpened": "sharpened/",
+}
 TOP = tuple(prefix.removesuffix("/") for prefix in GROUPS.values())
 REMEDY = "once the file is taken away, its task begins anew"
 

@@ -44,7 +44,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = [
     "tests/test_network.py",
     "tests/test_state.py",
-    "tests/test_misuse.py",
     "tests/test_evaluation.py",
     "tests/test_losses.py",
     "tests/test_optimizers.py",

@@ -1,6 +1,8 @@
 """`audit` as a whole: from the evidence to the report, on every backend, and what it refuses."""
 
+import re
 from dataclasses import replace
+from functools import partial
 
 import audited_networks as make
 import numpy as np
@@ -13,16 +15,22 @@ from minirobust.measures import intervals
 from minirobust.model import Given
 from minirobust.stack import Evaluation
 
+quick = partial(mr.audit, epsilon=0.1, budget="quick")
+
 
 @pytest.fixture(scope="session")
 def report_on_the_host(trained_on_the_host, sources, few):
-    return mr.audit(trained_on_the_host, *few, sources=sources)
+    return mr.audit(trained_on_the_host, *few, epsilon=(0.02, 0.1), sources=sources, budget="quick")
 
 
 def test_every_backend_says_the_same(trained, sources, few, report_on_the_host):
-    report = mr.audit(trained, *map(trained.backend.asarray, few), sources=sources)
+    few = map(trained.backend.asarray, few)
+    report = mr.audit(trained, *few, epsilon=(0.02, 0.1), sources=sources, budget="quick")
     for name, fooled in report_on_the_host.fooled.items():
         assert (report.fooled[name] != fooled).sum() <= 1, name  # rounding may tip one sample
+    for of_one, of_other in zip(report.sandwiches, report_on_the_host.sandwiches, strict=True):
+        assert (of_one.fooled != of_other.fooled).sum() <= 1
+        assert (of_one.certified != of_other.certified).sum() <= 1
     outcomes = [[check.flagged for check in made.checks] for made in (report, report_on_the_host)]
     assert outcomes[0] == outcomes[1]
 
@@ -44,7 +52,7 @@ def test_the_report_has_all_checks_in_order_within_120_columns(report_on_the_hos
 
 def test_it_repeats_itself_and_another_seed_does_not(trained_on_the_host, few):
     few = [array[:40] for array in few]
-    first, again, other = (mr.audit(trained_on_the_host, *few, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (quick(trained_on_the_host, *few, seed=seed) for seed in (1, 1, 2))
     assert first.to_dict() == again.to_dict()
     assert any((first.fooled[name] != other.fooled[name]).any() for name in first.fooled)
 
@@ -55,21 +63,22 @@ def test_nothing_is_left_on_the_network_or_the_samples(trained, few):
     trained.gradients += 0.5
     watched = x, y, trained.parameters, trained.gradients
     before = [to_numpy(array).tobytes() for array in watched]
-    mr.audit(trained, x, y, sources=[trained])
+    quick(trained, x, y, sources=[trained])
     assert [to_numpy(array).tobytes() for array in watched] == before
     with pytest.raises(RuntimeError, match="backward before forward"):
         trained.backward(np.zeros((len(x), 10)))
 
 
-def test_progress_is_shown_on_request_for_what_takes_long(trained_on_the_host, few, monkeypatch):
-    import tqdm
-
-    shown = []
-    monkeypatch.setattr(tqdm, "tqdm", lambda chunks, **options: shown.append(options["desc"]) or chunks)
-    quiet = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host])
-    assert shown == []
-    told = mr.audit(trained_on_the_host, *few, sources=[trained_on_the_host], progress=True)
-    assert set(shown) == {"pgd", "apgd", "square", "brute-force pixel attack"}
+def test_it_says_first_what_it_will_cost_and_computes_the_same(trained_on_the_host, few, capsys):
+    quiet = quick(trained_on_the_host, *few)
+    assert capsys.readouterr() == ("", "")
+    told = quick(trained_on_the_host, *few, progress=True)
+    output = capsys.readouterr()
+    assert re.fullmatch(
+        r"audit of 60 samples: at most [\d,]+ gradients, about [\d,]+ seconds; less where attacks succeed early\n",
+        output.err,
+    )
+    assert output.out == ""
     assert told.to_dict() == quiet.to_dict()
 
 
@@ -82,7 +91,7 @@ def test_the_full_budget_finds_more(trained_on_the_host, few):
 
 def test_a_random_network_is_reported_as_random(trained_on_the_host, few):
     net = make.behind(GaussianNoise(0.2), trained_on_the_host)
-    report = mr.audit(net, few[0][:10], few[1][:10], sources=[trained_on_the_host])
+    report = quick(net, few[0][:10], few[1][:10], sources=[trained_on_the_host])
     assert report.random
     assert report.to_dict()["random"]
     assert report.verdict.startswith("the model is random, judged by majority votes; ")
@@ -93,7 +102,7 @@ def test_a_random_network_is_reported_as_random(trained_on_the_host, few):
 def test_a_model_that_is_no_network_is_audited(trained_on_the_host, few, monkeypatch):
     monkeypatch.setitem(masking.BUDGETS, "quick", replace(masking.BUDGETS["quick"], draws=2))
     model = Given(Evaluation(trained_on_the_host))
-    report, of_network = (mr.audit(each, *few, sources=[model]) for each in (model, trained_on_the_host))
+    report, of_network = (quick(each, *few, sources=[model]) for each in (model, trained_on_the_host))
     assert not report.random
     assert report.checks[0].text == "0 zero, 0 not finite, no float64 twin"
     assert report.to_dict()["checks"][0]["figures"]["sign flips"] is None
@@ -107,10 +116,13 @@ def test_a_model_that_is_no_network_is_audited(trained_on_the_host, few, monkeyp
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epsilon": 0}, "audit: expected epsilon above 0, got 0"),
+        ({"epsilon": 0}, "audit: expected epsilon to be one or more different numbers above 0, got 0"),
+        ({"epsilon": (0.1, 0.02, 0.1)}, r"expected epsilon to be one or more different numbers above 0, got \(0.1, "),
+        ({"epsilon": ()}, r"expected epsilon to be one or more different numbers above 0, got \(\)"),
+        ({"epsilon": (0.1, "0.2")}, r"expected epsilon in \[0, 1\], got '0.1'"),
         ({"epsilon": 1.5}, r"expected epsilon in \[0, 1\], got 1.5"),
-        ({"budget": ["quick"]}, r"audit: expected budget to be one of 'quick', 'full', got \['quick'\]"),
-        ({"budget": "huge"}, "audit: expected budget to be one of 'quick', 'full', got 'huge'"),
+        ({"budget": ["quick"]}, r"audit: expected budget to be one of 'quick', 'standard', 'full', got \['quick'\]"),
+        ({"budget": "huge"}, "audit: expected budget to be one of 'quick', 'standard', 'full', got 'huge'"),
         ({"seed": -1}, "expected seed to be a whole number from 0 upwards, got -1"),
         (
             {"sources": [mr.models.mlp(1, (5, 5, 1))]},

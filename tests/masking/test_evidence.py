@@ -11,9 +11,10 @@ import minirobust as mr
 from minirobust import attacks
 from minirobust.attacks import annealed, apgd, averaged, expectation, pgd
 from minirobust.masking import BUDGETS, PIXEL_ATTACKS, battery, evidence, gather
-from minirobust.masking.battery import DRAWS, Battery, union
+from minirobust.masking.battery import DRAWS, Attacker, Battery, Trials
 from minirobust.masking.zoo import GaussianNoise
 from minirobust.model import Given
+from minirobust.progress import Bar
 from minirobust.stack import Evaluation
 
 QUICK = BUDGETS["quick"]
@@ -21,7 +22,7 @@ QUICK = BUDGETS["quick"]
 
 def gathered(network, x, y, epsilon=0.1, sources=(), budget=QUICK, seed=0, progress=False):
     x, y = network.check_input(x), network.backend.asarray(y)
-    return gather(Evaluation(network), x, y, epsilon, sources, budget, seed, progress)
+    return gather(Evaluation(network), x, y, [epsilon], sources, budget, seed, progress)
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +75,12 @@ def test_a_union_attacks_the_samples_that_still_stand():
 
     model, x, y = Evaluation(mr.Network([mr.Dense(3)], (2,))), np.arange(8.0).reshape(4, 2), np.array([6, 7, 8, 9])
     before = np.array([False, True, False, False])
-    assert union([fool_the_first] * 2, model, x, y, before).tolist() == [True, True, True, False]
+    trials, attacker = Trials(model, x, y, Bar("")), Attacker(fool_the_first, 1)
+    assert trials.union("", [attacker] * 2, before).tolist() == [True, True, True, False]
     assert calls == [([0, 4, 6], [6, 8, 9]), ([4, 6], [8, 9])]
     assert before.tolist() == [False, True, False, False]
     calls.clear()
-    assert union([fool_the_first] * 9, model, x, y).all()
+    assert trials.union("", [attacker] * 9).all()
     assert len(calls) == 4
 
 
@@ -88,12 +90,13 @@ def test_a_union_attacks_the_samples_that_still_stand():
 def keywords(attackers):
     """Return function and options of each attack, without those that are None."""
     return [
-        (each.func, {key: value for key, value in each.keywords.items() if value is not None}) for each in attackers
+        (each.attack.func, {key: value for key, value in each.attack.keywords.items() if value is not None})
+        for each in attackers
     ]
 
 
 def options(**changes):
-    return {"epsilon": 0.3, "seed": 5, "progress": False} | changes
+    return {"epsilon": 0.3, "seed": 5} | changes
 
 
 def test_pgd_ascends_two_losses(trained_on_the_host):
@@ -236,7 +239,7 @@ def test_the_evidence_of_a_model_without_layers_is_that_of_the_network(trained_o
     model = Given(Evaluation(trained_on_the_host))
     x, y = few
     budget = replace(QUICK, draws=2)
-    made = gather(model, x, y, 0.1, sources, budget, 0, False)
+    made = gather(model, x, y, [0.1], sources, budget, 0, False)
     same = set(known.fooled) - {"white box + restart", "white box + smoothed", "worst case"}
     for name in same:
         rows = made.pixel_samples if name in PIXEL_ATTACKS else slice(None)
@@ -249,7 +252,7 @@ def test_where_no_sample_has_a_gradient_there_is_none_to_average(trained_on_the_
     """A network may have a smoothed derivative of its own; no other model has."""
     monkeypatch.setattr(evidence, "LEAST_QUERIES", 0)
     blind, few = make.behind(make.Blind(), trained_on_the_host), [array[:5] for array in few]
-    made = gather(Given(Evaluation(blind)), *few, 0.1, (), QUICK, 0, False)
+    made = gather(Given(Evaluation(blind)), *few, [0.1], (), QUICK, 0, False)
     assert {made.not_run[name] for name in evidence.SMOOTHED} == {"no gradient to average: see checks 6 and 7"}
     assert set(evidence.SMOOTHED) <= set(gathered(blind, *few).fooled)
 
@@ -341,7 +344,7 @@ def test_pixels_are_tried_on_as_many_samples_as_the_budget_allows(trained_on_the
 
 
 def test_what_is_wrong_without_an_attack_is_wrong_under_the_headroom_pixel(trained_on_the_host, few, monkeypatch):
-    monkeypatch.setattr(evidence, "headroom_pixel", lambda model, x, y: np.zeros(len(x), bool))
+    monkeypatch.setattr(evidence, "with_one_pixel", lambda model, x, g: x)
     x, y = few[0], trained_on_the_host.predict(few[0])
     y[::3] = (y[::3] + 1) % 10
     known = gathered(trained_on_the_host, x, y, budget=replace(QUICK, pixel_work=0))
@@ -374,8 +377,8 @@ def test_headroom_pixel_is_the_best_of_all_on_a_linear_network(input_range, back
         margins = np.maximum(
             margins, backend.to_numpy(mr.Margin().value_and_gradient(net.logits(changed), backend.asarray(y))[0])
         )
-    fooled = evidence.headroom_pixel(Evaluation(net), backend.asarray(x), backend.asarray(y))
-    np.testing.assert_array_equal(fooled, margins > 0)
+    made = evidence.headroom_pixel(Evaluation(net), backend.asarray(x), backend.asarray(y), mr.Margin())
+    np.testing.assert_array_equal(backend.to_numpy(made.fooled), margins > 0)
     assert 0 < (margins > 0).sum() < 25
 
 
@@ -385,7 +388,7 @@ def test_a_channel_of_the_headroom_pixel_that_is_at_the_better_end_stays_there(b
     net.layers[1].weight.value[...] = backend.asarray(np.array([[0.0, 1.0], [0.0, 1.0]]))
     net.layers[1].bias.value[...] = backend.asarray(np.array([1.5, 0.0]))
     x, y = net.check_input(np.array([[[[1, 0.2]]]])), backend.asarray(np.array([0]))
-    assert evidence.headroom_pixel(Evaluation(net), x, y).all()
+    assert battery.fooled_by(evidence.headroom_pixel(Evaluation(net), x, y, mr.Margin())).all()
 
 
 @pytest.mark.parametrize(
@@ -395,14 +398,11 @@ def test_a_channel_of_the_headroom_pixel_that_is_at_the_better_end_stays_there(b
         ([0, 0.03, 0, 0], [0, 0, 0.2, 0], [1, 0.95, 0.94, 0]),  # the margin sees the strongest class only
     ],
 )
-def test_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixel, bias, backend, monkeypatch):
+def test_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixel, bias, backend):
     net = mr.Network([mr.Flatten(), mr.Dense(4)], (1, 2, 1), backend=backend, dtype="float64")
     net.layers[1].weight.value[...] = backend.asarray(np.array([first_pixel, second_pixel]))
     net.layers[1].bias.value[...] = backend.asarray(np.array(bias, float))
     x, y = net.check_input(np.zeros((20, 1, 2, 1))), backend.asarray(np.zeros(20, int))
     assert gathered(net, x, y).fooled["headroom pixel"].all()
-    by_loss = []
-    for loss in battery.LOSSES:
-        monkeypatch.setattr(evidence, "LOSSES", [loss])
-        by_loss.append(evidence.headroom_pixel(Evaluation(net), x, y).all())
+    by_loss = [battery.fooled_by(evidence.headroom_pixel(Evaluation(net), x, y, loss)).all() for loss in battery.LOSSES]
     assert sorted(by_loss) == [False, True]

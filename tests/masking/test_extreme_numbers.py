@@ -60,7 +60,7 @@ def test_audit_names_a_gradient_that_many_layers_extinguish(samples, depth, temp
     network = mr.Network([mr.Flatten(), *layers, mr.Dense(2)], (2, 2, 1))
     x, y = samples
     assert not network.input_gradient(x, y).any()
-    report = mr.audit(network, x, y)
+    report = mr.audit(network, x, y, epsilon=0.1, budget="quick")
     assert report.masked
     assert report.checks[0].flagged
     assert "6 zero" in report.checks[0].text
@@ -72,7 +72,7 @@ def test_audit_names_logits_that_overflow(samples, scale):
     network.parameters = np.where(network.parameters < 0, -scale, scale)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        report = mr.audit(network, *samples)
+        report = mr.audit(network, *samples, epsilon=0.1, budget="quick")
     assert report.masked
     assert report.checks[0].flagged
     assert "samples have NaN or infinite logits" in report.checks[0].text

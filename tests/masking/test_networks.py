@@ -10,7 +10,12 @@ import minirobust as mr
 
 FAST = "numba" if importlib.util.find_spec("numba") else "numpy"
 T = {"T = 1/64": 1 / 64, "T = 1": 1, "T = 4": 4, "PGD-trained": 1}
-HONEST = ("regression", "T = 1", "T = 4", "PGD-trained")
+HONEST = (
+    "regression",
+    "T = 1",
+    pytest.param("T = 4", marks=pytest.mark.slow),
+    pytest.param("PGD-trained", marks=pytest.mark.slow),
+)
 # How each network hides its gradient, and the checks that must notice. PGD on the margin sees through large logits.
 HIDDEN = {
     "logits × 1000": (make.louder, {1, 3}),
@@ -56,7 +61,7 @@ def network(data, seed):
 
 
 def audit(network, test, seed, sources=()):
-    report = mr.audit(network, test.pixels(), test.labels, sources=sources, seed=seed)
+    report = mr.audit(network, test.pixels(), test.labels, 0.1, sources, "quick", seed=seed)
     return report, {check.number for check in report.flagged}
 
 

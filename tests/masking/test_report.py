@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from minirobust.masking.report import AuditReport, Check
+from minirobust.masking.sandwich import Sandwich
 from minirobust.measures import intervals
 from minirobust.measures.intervals import Estimate
 
 FINDINGS = ("masked", "masked", "FGSM too weak here", "PGD not converged", "masked")
 
 
-def report(*flagged, y=(0, 0, 1, 1), classes=2):
+def report(*flagged, y=(0, 0, 1, 1), classes=2, certified=(False, False, True, True)):
     """Return a report of five checks, of which those with these numbers are flagged and the last is not run."""
     y, fooled = np.array(y), np.array([True, False, False, False])
     checks = [
@@ -31,12 +32,15 @@ def report(*flagged, y=(0, 0, 1, 1), classes=2):
         )
         for number, finding in enumerate(FINDINGS, start=1)
     ]
+    proven = None if certified is None else np.array(certified)
+    small, large = (Sandwich(epsilon, proven, fooled, 0 * fooled > 0, y, classes) for epsilon in (0.125, 0.25))
     found = {"clean": np.zeros(4, bool), "worst case": fooled}
     return AuditReport(
         checks=tuple(checks),
         robustness={name: intervals.network(row, y, classes) for name, row in found.items()},
         by_class={name: intervals.by_class(row, y, classes) for name, row in found.items()},
         fooled=found,
+        sandwiches=(small, large),
         pixel_samples=np.array([0, 3]),
         labels=y,
         epsilon=0.25,
@@ -81,13 +85,15 @@ def test_a_flag_is_printed_with_its_meaning_and_its_remedy():
         ((2, 3), "the gradient is masked (check 2); FGSM is too weak here (check 3)", True),
     ],
 )
-def test_verdict_has_the_findings_and_the_worst_case(flagged, verdict, masked):
+def test_verdict_has_the_findings_and_both_bounds(flagged, verdict, masked):
     made = report(*flagged)
-    value, low, high = made.robustness["worst case"]
-    assert made.verdict == f"{verdict}: robustness at ε = 0.25 is at most {value:.3f} [{low:.3f}, {high:.3f}]"
+    lower, upper = (
+        "{:.3f} [{:.3f}, {:.3f}]".format(*rate) for rate in (made.sandwiches[-1].lower, made.sandwiches[-1].upper)
+    )
+    assert made.verdict == f"{verdict}: robustness at ε = 0.25 is at least {lower} and at most {upper}"
     assert made.masked == masked
     assert [check.number for check in made.flagged] == list(flagged)
-    assert str(made).endswith(f"\n\nverdict: {made.verdict}")
+    assert " ".join(str(made).split()).endswith(f" verdict: {made.verdict}")
     assert repr(made) == str(made)
 
 
@@ -107,3 +113,24 @@ def test_a_class_without_a_sample_is_none_in_json():
     told = report(classes=3).to_dict()
     assert told["by_class"]["worst case"]["value"] == [0.5, 1.0, None]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_each_epsilon_has_both_bounds_and_what_fgsm_leaves():
+    rows = [" ".join(line.split()) for line in str(report()).splitlines()]
+    (small,) = [row for row in rows if row.startswith("0.125 ")]
+    rates = report().sandwiches[0]
+    shown = ("{:.3f} [{:.3f}, {:.3f}]".format(*rate) for rate in (rates.lower, rates.upper, rates.against_fgsm))
+    assert small == " ".join(["0.125", *shown])
+    assert report().to_dict()["sandwiches"][0] == {
+        "epsilon": 0.125,
+        "lower": rates.lower._asdict(),
+        "upper": rates.upper._asdict(),
+        "FGSM": rates.against_fgsm._asdict(),
+    }
+
+
+def test_without_a_certificate_there_is_no_lower_bound():
+    made = report(certified=None)
+    assert "0.125 no certificate 0.750" in " ".join(str(made).split())
+    assert "robustness at ε = 0.25 is at most 0.750" in made.verdict
+    assert made.to_dict()["sandwiches"][0]["lower"] is None

@@ -260,7 +260,7 @@ def test_a_defence_is_found_out_after_little_training(name, digits):
     """FGSM leaves more than the worst case. A random defence is recognized, any other is called masked."""
     network = ZOO[name].build(digits, backend="numpy", epochs=4)
     x, y = digits.test.pixels(slice(60)), digits.test.labels[:60]
-    report = mr.audit(network, x, y)
+    report = mr.audit(network, x, y, epsilon=0.1, budget="quick")
     assert (report.random, report.masked) == (ZOO[name].random, not ZOO[name].random)
     assert report.robustness["clean"].value > 0.8
     naive = mr.attacks.fgsm(network, x, y, 0.1).fooled
@@ -272,7 +272,7 @@ def test_a_defence_is_found_out_after_little_training(name, digits):
 def test_every_defence_is_found_out(name, digits, source):
     """The audit calls it masked, by the checks of the table, and leaves hardly more than any attack known."""
     network, defence = ZOO[name].build(digits, backend=FAST), ZOO[name]
-    report = mr.audit(network, digits.test.pixels(slice(500)), digits.test.labels[:500], sources=[source])
+    report = mr.audit(network, digits.test.pixels(slice(500)), digits.test.labels[:500], 0.1, [source], "quick")
     known = KNOWN[name][2]
     assert report.random == defence.random
     assert report.robustness["clean"].value >= 0.85
@@ -285,7 +285,7 @@ def test_every_defence_is_found_out(name, digits, source):
 @pytest.mark.parametrize("name", HONEST)
 def test_no_honest_network_is_called_masked(name, digits, source):
     network = honest(name, digits, backend=FAST)
-    report = mr.audit(network, digits.test.pixels(slice(500)), digits.test.labels[:500], sources=[source])
+    report = mr.audit(network, digits.test.pixels(slice(500)), digits.test.labels[:500], 0.1, [source], "quick")
     assert not report.masked
     assert flags(report) <= {4}
     assert report.checks[9].estimate.value <= 0.008

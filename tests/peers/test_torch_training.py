@@ -80,7 +80,12 @@ def colour_digits():
 
 
 @pytest.mark.parametrize(
-    ("temperature", "sigmoid"), [(1 / 8, exact_sigmoid), (1 / 4, torch.sigmoid), (1, torch.sigmoid)]
+    ("temperature", "sigmoid"),
+    [
+        (1 / 8, exact_sigmoid),
+        pytest.param(1 / 4, torch.sigmoid, marks=pytest.mark.slow),
+        pytest.param(1, torch.sigmoid, marks=pytest.mark.slow),
+    ],
 )
 def test_the_cnn_ends_at_the_weights_of_torch(temperature, sigmoid, colour_digits, backend, rng, assert_agrees):
     network = mr.models.cnn(temperature, dtype="float64", backend=backend)

@@ -24,7 +24,19 @@ def few_digits(digits, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def config(few_digits):
-    return StudyConfig(str(few_digits), "mlp", (0.25, 2.0), epochs=3, pixels=2, train_samples=100, audit_samples=60)
+    return StudyConfig(
+        str(few_digits),
+        "mlp",
+        (0.25, 2.0),
+        epochs=3,
+        pixels=2,
+        train_samples=100,
+        audit_samples=30,
+        audit_epsilons=(0.02, 0.1),
+        audit_budget="quick",
+        sharpen_ratios=(0.25, 1),
+        sharpen_samples=5,
+    )
 
 
 ONE_AFTER_ANOTHER = textwrap.dedent("""

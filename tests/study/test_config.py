@@ -51,7 +51,7 @@ def test_temperatures_and_seeds_are_in_ascending_order_however_they_are_given():
         ({"dataset": "imagenet"}, "mnist, fashion-mnist, svhn, cifar10, digits, colour-digits or the path"),
         ({"model": "resnet"}, "expected model to be mlp or cnn, got 'resnet'"),
         ({"backend": "torch"}, "expected backend to be auto or"),
-        ({"audit_budget": "huge"}, "expected audit_budget to be quick or full"),
+        ({"audit_budget": "huge"}, "expected audit_budget to be quick or standard or full"),
         ({"dtype": "float16"}, "expected dtype 'float32' or 'float64'"),
         ({"epsilon": 0}, r"expected epsilon in \(0, 1\], got 0"),
         ({"epsilon": 1.5}, r"expected epsilon in \(0, 1\], got 1.5"),

@@ -253,7 +253,10 @@ OTHER = {
     "pixels": 2,
     "train_samples": 9_999,
     "audit_samples": 999,
+    "audit_epsilons": (0.05, 0.1),
     "audit_budget": "full",
+    "sharpen_ratios": (0.5,),
+    "sharpen_samples": 99,
     "backend": "auto",
     "dtype": "float64",
 }

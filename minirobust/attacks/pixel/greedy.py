@@ -14,7 +14,7 @@ from minirobust.attacks.pixel.search import PixelAttack, Search, check_pixels
 from minirobust.backend import Array
 from minirobust.losses import Loss, Margin, evaluate
 from minirobust.model import most_likely
-from minirobust.tables import with_bar
+from minirobust.progress import counted
 from minirobust.validation import positive_int
 
 
@@ -68,7 +68,7 @@ def greedy_pixel(
     tried = there if shortlist is None else min(there, positive_int("greedy_pixel", "shortlist", shortlist))
     search = Search(model, x, y, pixels)
     image_bytes = tried * 2**channels * model.sample_bytes  # with all its candidates
-    for chunk in with_bar(list(model.backend.chunks(len(x), image_bytes)), "greedy pixel attack", "chunk", progress):
+    for chunk in counted(model.backend.chunks(len(x), image_bytes), len(x), "greedy pixel attack", progress):
         change = PixelChange(model, x[chunk])
         right = search.begin(chunk, change.logits(change.before))
         writing = Writing(right, np.empty((len(right), 0), "int64"), np.empty((len(right), 0, channels), model.dtype))

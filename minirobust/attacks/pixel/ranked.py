@@ -38,12 +38,8 @@ def pixel(
 
     Parameters
     ----------
-    model : Network or Model
-        A network that ends in logits, or any other `Model`.
-    x : ndarray of float, shape (N, *input_shape)
-        Within the model's `input_range`.
-    y : ndarray of int, shape (N,)
-        True labels.
+    model, x, y
+        See `fgsm`.
     pixels : int, default 3
         How many pixels may change.  The time grows with 2^(pixels · C): the study takes 3 in grey and 2 in colour.
     loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`

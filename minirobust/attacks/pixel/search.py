@@ -50,6 +50,10 @@ class PixelAttack(Attack):
         text = f"PixelAttack on {len(self.images)} images, fooled with 1 to {len(fooled)} pixels: {fooled.tolist()}"
         return f"<{text}{without_logits(self.predictions)}>"
 
+    def _masks(self) -> dict[str, Array]:
+        by_pixels = {f"fooled by {n}": fooled for n, fooled in enumerate(self.fooled_at, start=1)}
+        return {"right before": self.clean_correct} | by_pixels
+
 
 class Search:
     """What was found so far: the images on the model's backend, all else on the host."""

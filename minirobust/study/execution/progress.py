@@ -1,17 +1,22 @@
-"""`state` and `Progress`: how far each task is, according to its file, and how that is shown while a study runs."""
+"""`state` and `Progress`: how far each task is, according to its file, and how a terminal shows that."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from minirobust.measures.regimes import temperature_label
 from minirobust.study import store
 from minirobust.study.config import StudyConfig
+from minirobust.tables import table
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 TENTHS = 10  # plain lines: how many a training gets
 
@@ -54,11 +59,30 @@ class State:
             return "pixel attack"
         return f"epoch {self.epoch} of {self.epochs}" if self.epoch else "not begun"
 
+    @property
+    def time_left(self) -> str:
+        """The time that is left, in words; empty if it is not known, or nothing is left."""
+        return "" if np.isnan(self.seconds_left) or not self.seconds_left else _time(self.seconds_left)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes and the stage as a dictionary."""
+        return asdict(self) | {"stage": self.stage}
+
     def __str__(self) -> str:
-        left = "" if np.isnan(self.seconds_left) or not self.seconds_left else f"{_time(self.seconds_left)} left"
         figures = "" if np.isnan(self.accuracy) else f"accuracy {self.accuracy:.3f}  FGSM {self.robustness:.3f}"
-        T = temperature_label(self.temperature)
+        T, left = temperature_label(self.temperature), f"{self.time_left} left" if self.time_left else ""
         return f"T = {T:<6} seed {self.seed:<3} {self.stage:<22} {figures:<30} {left}".rstrip()
+
+
+def states_table(states: Iterable[State]) -> str:
+    """Return a table with a row for each task."""
+    rows = [("T", "seed", "state", "accuracy", "FGSM", "time left")]
+    for state in states:
+        accuracy, fgsm = ("" if np.isnan(rate) else f"{rate:.3f}" for rate in (state.accuracy, state.robustness))
+        rows.append(
+            (temperature_label(state.temperature), f"{state.seed}", state.stage, accuracy, fgsm, state.time_left)
+        )
+    return table(rows, left=3)
 
 
 def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
@@ -94,7 +118,9 @@ def _time(seconds: float) -> str:
 
 
 class Progress:
-    """Show the tasks' states: on a terminal the latest of each, elsewhere a line per tenth of a task's epochs.
+    """Show the tasks' states: on a terminal a table of them all, elsewhere a line per tenth of a task's epochs.
+
+    It is a context manager, at the end of which the table stays.
 
     Parameters
     ----------
@@ -113,7 +139,14 @@ class Progress:
         self.changed: dict[tuple[float, int], float] = {}  # when each file was last written
         self.states: dict[tuple[float, int], State] = {}
         self.said: dict[tuple[float, int], tuple[int, bool, bool]] = {}
-        self.lines = 0
+        self.live: Live | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live is not None:
+            self.live.stop()
 
     def show(self) -> None:
         """Read the files that changed since the last call, and show what is new."""
@@ -134,12 +167,16 @@ class Progress:
                 self.states[task] = state(self.config, self.folder, *task)
 
     def _draw(self) -> None:
-        """Replace the lines that were drawn last."""
-        back = f"\x1b[{self.lines}F" if self.lines else ""
-        lines = [*map(str, self.states.values())]
-        self.stream.write(back + "".join(f"{line}\x1b[K\n" for line in lines))
-        self.stream.flush()
-        self.lines = len(lines)
+        """Replace the table that was drawn last."""
+        if self.live is None:
+            from rich.console import Console
+            from rich.live import Live
+
+            # No thread that draws, and no redirection of what is printed: see `minirobust.progress`.
+            console = Console(file=self.stream, highlight=False, markup=False)
+            self.live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+            self.live.start()
+        self.live.update(states_table(self.states.values()), refresh=True)
 
     def _say(self) -> None:
         for task, state in self.states.items():

@@ -98,8 +98,8 @@ def run_study(
     store.open_folder(folder, config)
     for task in config.tasks():
         state(config, folder, *task)  # reads the file: a damaged one is refused before anything runs
-    with _executor(config, workers, scheduler) as executor:
-        failures = _run_tasks(executor, config, folder, Progress(config, folder, quiet))
+    with Progress(config, folder, quiet) as progress, _executor(config, workers, scheduler) as executor:
+        failures = _run_tasks(executor, config, folder, progress)
     return [failures[task] for task in config.tasks() if task in failures]
 
 

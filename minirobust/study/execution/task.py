@@ -19,7 +19,7 @@ from minirobust import attacks
 from minirobust.attacks.fgsm import sign_step, value_step
 from minirobust.data import Dataset, Split, load
 from minirobust.losses import SoftmaxCrossEntropy
-from minirobust.masking import audit
+from minirobust.masking import AuditReport, audit
 from minirobust.measures import robustness, saliency
 from minirobust.measures.regimes import fractions
 from minirobust.model import most_likely
@@ -28,6 +28,7 @@ from minirobust.optimizers import Adam
 from minirobust.stack import Evaluation
 from minirobust.study import store
 from minirobust.study.config import MODELS, StudyConfig
+from minirobust.study.execution.sharpening import sharpen
 from minirobust.study.store import Arrays, Record
 from minirobust.training import epochs
 
@@ -89,20 +90,39 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         store.check_backend(path, record, network.backend)
         began = perf_counter()
         test = load(config.dataset).test[: config.audit_samples]
+        x, y = test.pixels(dtype=config.dtype), test.labels
         report = audit(
             network,
-            test.pixels(dtype=config.dtype),
-            test.labels,
-            config.epsilon,
+            x,
+            y,
+            config.audit_epsilons,
             sources=list(_sources(config, temperature, seed, folder)),
             budget=config.audit_budget,
             seed=seed,
         )
-        record.audit = report.to_dict()
+        record.audit, few = report.to_dict(), report.pixel_samples
         record.audited = {f"fooled/{name}": fooled for name, fooled in report.fooled.items()}
-        record.audited["pixel_samples"] = report.pixel_samples
+        greedy = attacks.greedy_pixel(network, x[few], y[few], min(config.pixels, x.shape[1] * x.shape[2]))
+        record.audited["fooled/greedy pixel"] = network.backend.to_numpy(greedy.fooled)
+        record.audited["pixel_samples"] = few
+        record.audited |= {f"sandwich/{name}": rows for name, rows in _bounds(report).items()}
+        first = slice(config.sharpen_samples)
+        record.sharpened = sharpen(network, x[first], y[first], config, seed)
         record.timing["audit"] = np.array(perf_counter() - began)
         store.write(path, record, network, optimizer)
+
+
+def _bounds(report: AuditReport) -> Arrays:
+    """Return the datasets below ``audit/sandwich/``."""
+    within = report.sandwiches
+    bounds = {
+        "epsilon": np.array([each.epsilon for each in within]),
+        "fgsm": np.array([each.fgsm for each in within]),
+        "fooled": np.array([each.fooled for each in within]),
+    }
+    if within[0].certified is None:
+        return bounds
+    return bounds | {"certified": np.array([each.certified for each in within])}
 
 
 def _sources(config: StudyConfig, temperature: float, seed: int, folder: Path) -> Iterator[Network]:
@@ -282,6 +302,7 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
     ugly = saliency.largest(answers.gradient, min(UGLY, len(y)))
     return {
         "label": y,
+        "brightness": test.pixels(dtype="float32").mean(axis=(1, 2, 3)),
         **vars(answers),
         "gradient_median": medians,
         "correlation": correlations,

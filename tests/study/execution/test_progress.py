@@ -1,6 +1,7 @@
 """How far each task is, according to its file."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -12,11 +13,6 @@ from minirobust.study.execution.progress import Progress, State, state
 from minirobust.study.store import task_path
 
 CONFIG = StudyConfig("digits", "mlp", (1 / 64, 2.0, 16.0), epochs=20)
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 @pytest.fixture
@@ -78,17 +74,18 @@ def test_plain_lines_come_when_a_task_is_a_tenth_further(write, tmp_path):
     assert [line.split()[6:9] for line in stream.getvalue().splitlines()] == [["2", "of", "20"], ["4", "of", "20"]]
 
 
-def test_a_terminal_shows_one_line_for_each_task_in_place_of_the_last(write, tmp_path):
-    stream = Terminal()
-    progress = Progress(CONFIG, tmp_path, stream=stream)
-    progress.show()
-    assert stream.getvalue().count("\n") == 3
-    write(2.0, 4)
-    before = len(stream.getvalue())
-    progress.show()
-    drawn = stream.getvalue()[before:]
-    assert drawn.startswith("\x1b[3F")
-    assert "epoch 4 of 20" in drawn.splitlines()[1]
+def test_a_terminal_shows_a_table_in_place_of_the_last(write, tmp_path, terminal):
+    with Progress(CONFIG, tmp_path, stream=terminal) as progress:
+        progress.show()
+        write(2.0, 4)
+        before = len(terminal.getvalue())
+        progress.show()
+        drawn = terminal.getvalue()[before:]
+    assert drawn.count("\x1b[1A") == 3  # three lines up
+    header, _, second, _ = re.sub(r"\x1b\[[\d?]*\w", "", drawn).strip("\r").splitlines()
+    assert header.split() == ["T", "seed", "state", "accuracy", "FGSM", "time", "left"]
+    assert second.split()[:6] == ["2", "0", "epoch", "4", "of", "20"]
+    assert terminal.getvalue().endswith("\x1b[?25h")  # the cursor is back, and the table stays
 
 
 def test_quiet_says_nothing(write, tmp_path):

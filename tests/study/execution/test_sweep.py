@@ -52,6 +52,7 @@ def test_two_processes_give_what_one_gives(config, one_after_another, assert_sam
     assert "done" in said
 
 
+@pytest.mark.slow
 def test_two_seeds_in_three_processes_give_what_one_gives(config, run_alone, assert_same_studies, tmp_path):
     config = config.but(seeds=(0, 1), epochs=1)
     store.open_folder(tmp_path / "expected", config)
@@ -149,6 +150,7 @@ def test_what_cannot_begin_is_refused_before_anything_runs(config, tmp_path):
     assert task_path(folder, 0.25, 0).read_bytes() == b"no checkpoint"
 
 
+@pytest.mark.slow
 def test_two_studies_in_one_folder_share_the_work(config, one_after_another, assert_same_studies, tmp_path):
     folder = tmp_path / "study"
     store.open_folder(folder, config)
@@ -158,6 +160,7 @@ def test_two_studies_in_one_folder_share_the_work(config, one_after_another, ass
     assert_same_studies(folder, one_after_another)
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_a_terminal_ends_all_processes_and_what_is_resumed_ends_the_same(
     config, run_alone, assert_same_studies, tmp_path
 ):
@@ -219,6 +222,7 @@ def test_a_cluster_that_does_not_answer_is_named(config, tmp_path):
         run_study(config, tmp_path, scheduler="tcp://127.0.0.1:1", quiet=True)
 
 
+@pytest.mark.slow
 def test_on_a_cluster_a_worker_is_killed_and_the_study_ends_the_same(
     config, one_after_another, assert_same_studies, tmp_path
 ):

@@ -228,7 +228,7 @@ def test_the_sources_of_an_audit_are_all_trained_networks_of_the_folder(config, 
     assert temperatures == [0.25, 2.0]
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(
     kills, config, begin_alone, run_alone, assert_same_results, tmp_path
 ):
