@@ -113,6 +113,7 @@ def test_fgsm_epsilon_prints_and_draws_how_robustness_falls(tmp_path):
     assert is_png(tmp_path / "fgsm_epsilon.png")
 
 
+@pytest.mark.slow
 def test_sharpen_after_training_fools_fgsm_and_no_stronger_attack(tmp_path):
     output = run(
         "sharpen_after_training.py", "--epochs", "8", "--samples", "30", "--epsilons", "0.1", "--output", tmp_path
@@ -129,6 +130,7 @@ def test_sharpen_after_training_fools_fgsm_and_no_stronger_attack(tmp_path):
     assert is_png(tmp_path / "sharpen_after_training.png")
 
 
+@pytest.mark.slow
 def test_pixel_attack_prints_success_of_one_two_and_three_pixels(tmp_path):
     output = run("pixel_attack.py", "--epochs", "10", "--output", tmp_path)
     rows = re.findall(r"^(?:digit \d|network) +([\d.% ]+)$", output, re.MULTILINE)
@@ -144,6 +146,7 @@ def test_pixel_attack_prints_success_of_one_two_and_three_pixels(tmp_path):
     assert is_png(tmp_path / "pixel_attack.png")
 
 
+@pytest.mark.slow
 def test_ugly_images_are_those_that_the_network_gets_wrong(tmp_path):
     output = run("ugly_images.py", "--epochs", "5", "--output", tmp_path)
     rows = re.findall(r"^digit \d +(\S+) +(\S+) +(\S+)$", output, re.MULTILINE)
@@ -288,8 +291,9 @@ def test_ctrl_c_is_one_sentence(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_audit_low_temperature_shows_that_only_fgsm_finds_it_robust():
-    output = run("audit_low_temperature.py", "--temperatures", "1/64", "1", "--samples", "200", "--backend", "numpy")
+    output = run("audit_low_temperature.py", "--temperatures", "1/64", "1", "--samples", "100", "--backend", "numpy")
     rows = {T: [float(rate) for rate in rates.split()] for T, rates in re.findall(r"^ +(1|1/64) +(0.*)$", output, re.M)}
     clean, fgsm, pgd, white, smoothed, transfer, square, worst, _, _ = np.array([rows["1/64"], rows["1"]]).T
     assert (clean > 0.85).all()
@@ -302,8 +306,9 @@ def test_audit_low_temperature_shows_that_only_fgsm_finds_it_robust():
     assert re.search(r"^T = 1: no sign of masking", output, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_adversarial_training_makes_a_network_robust_and_hides_no_gradient():
-    output = run("adversarial_training.py", "--epochs", "5")
+    output = run("adversarial_training.py", "--epochs", "4", "--samples", "150")
     rows = {
         name: (float(clean), float(worst))
         for name, clean, worst in re.findall(r"^(plainly|adversarially) +([\d.]+) +([\d.]+)$", output, re.MULTILINE)

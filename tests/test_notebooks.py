@@ -101,6 +101,15 @@ def test_a_trace(network, samples):
     assert "is the first with NaN or infinity" in record._repr_html_()
 
 
+def test_an_audit(network, samples):
+    report = mr.audit(network, *samples, 0.1, [network], "quick")
+    page = Cells(report._repr_html_())
+    rates = {row[0]: row[1] for row in page.rows if len(row) == 4}
+    assert all(rates[name] == f"{rate.value:.3f}" for name, rate in report.robustness.items())
+    assert [row[0] for row in page.rows if len(row) == 5][1:] == [f"{check.number}" for check in report.checks]
+    assert report.verdict in page.caption
+
+
 def test_text_is_escaped_and_control_characters_are_shown():
     hostile = '<script src="http://127.0.0.1/x.js">&\x1b[2J'
     page = html_table([(hostile, "1")], caption=hostile)

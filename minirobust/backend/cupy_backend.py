@@ -93,6 +93,11 @@ class CupyBackend(NumpyBackend):
         device = self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.Device().id)["name"]
         return f"CuPy {self.xp.__version__} on {device.decode()}"
 
+    def smallest(self, dtype: Any) -> float:
+        """Return the smallest number above 0: CuPy compiles every kernel so that float32 has no subnormal numbers."""
+        limits = np.finfo(dtype)
+        return float(limits.tiny if limits.bits == 32 else limits.smallest_subnormal)
+
     def to_numpy(self, array: Array) -> np.ndarray:
         """`array` as a NumPy array on the host: the one place where data leaves the device."""
         return array.get() if self.owns(array) else np.asarray(array)  # type: ignore[attr-defined]

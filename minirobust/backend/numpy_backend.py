@@ -56,6 +56,10 @@ class NumpyBackend:
         # All on which the last bits of a result depend, for a study to keep.
         return f"<backend {self.name}: {self.describe()}, {self.chunk_bytes / 2**20:g} MiB a chunk>"
 
+    def smallest(self, dtype: Any) -> float:
+        """Return the smallest number above 0 in `dtype`: what is smaller becomes 0 here."""
+        return float(np.finfo(dtype).smallest_subnormal)
+
     def describe(self) -> str:
         """Return the library and the device in a few words."""
         return f"NumPy {np.__version__} on the CPU"

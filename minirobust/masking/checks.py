@@ -55,6 +55,7 @@ def exceeds_tolerance(gap: Estimate) -> bool:
     return gap.value > TOLERANCE and gap.low > 0
 
 
+SUBNORMAL = 1e-44  # float32 goes down to 1.4e-45; where it ends earlier, as on CUDA, some zeros are of its making
 SIGN_FLIPS = 0.01  # 0.000 at every temperature, 0.03 and more with logits times 1,000
 
 
@@ -74,6 +75,8 @@ def gradient_health(evidence: Evidence) -> Answer:
     health = evidence.health
     flips = "no float64 twin" if math.isnan(health.sign_flips) else f"{health.sign_flips:.2%} flips"
     text = f"{health.zero_samples} zero, {health.not_finite} not finite, {flips}"
+    if health.smallest > SUBNORMAL and (health.zero_samples or health.zero_pixels):
+        text += f"; numbers below {health.smallest:.0e} are zero on this backend"
     if health.without_logits:
         text += f"; {health.without_logits} samples have NaN or infinite logits"
     return Answer(

@@ -55,6 +55,8 @@ class GradientHealth:
     sign_flips : float
         Share of the gradients of all pixels that have another sign than those of the same network in float64; NaN for a
         model that is no network, which has no twin in float64.
+    smallest : float
+        The smallest number above 0 on the model's backend: what is smaller counts as zero.
     """
 
     zero_samples: int = 0
@@ -62,6 +64,7 @@ class GradientHealth:
     without_logits: int = 0
     zero_pixels: float = 0.0
     sign_flips: float = math.nan
+    smallest: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,7 +349,8 @@ def gradient_health(model: Model, x: Array, y: Array) -> GradientHealth:
             _, _, exact = twin.gradient(x[chunk].astype("float64"), y[chunk], loss)
             flips += count(model.xp.sign(g) != model.xp.sign(exact))
     sign_flips = math.nan if twin is None else flips / x.size
-    return GradientHealth(zero_samples, not_finite, without_logits, zero_pixels / x.size, sign_flips)
+    smallest = model.backend.smallest(model.dtype)
+    return GradientHealth(zero_samples, not_finite, without_logits, zero_pixels / x.size, sign_flips, smallest)
 
 
 def affordable(model: Model, pixel_work: int) -> int:

@@ -12,10 +12,10 @@ import numpy as np
 
 from minirobust.masking.sandwich import Sandwich
 from minirobust.measures.intervals import ClassEstimates, Estimate
-from minirobust.tables import table
+from minirobust.tables import WIDTH, html_table, table
 
 Finding = Literal["masked", "FGSM too weak here", "PGD not converged"]
-WIDTH = 120  # columns of the printed report
+Rows = list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,33 @@ class AuditReport:
         )
 
     def __str__(self) -> str:
-        head = (
+        within, rates, judged = self._tables()
+        blocks = [
+            self._head(),
+            table(within, 4, (1,)),
+            table(rates, 4, (1,)),
+            table(judged, 5, (1,)),
+            *map(_advice, self.flagged),
+            textwrap.fill(f"verdict: {self.verdict}", WIDTH, subsequent_indent="  "),
+        ]
+        return "\n\n".join(blocks)
+
+    def _repr_html_(self) -> str:
+        within, rates, judged = self._tables()
+        return (
+            html_table(within, 4, (1,), f"{self._head()}; {self.verdict}")
+            + html_table(rates, 4, (1,))
+            + html_table(judged, 5, (1,))
+        )
+
+    def _head(self) -> str:
+        return (
             f"audit of {len(self.labels):,} samples at ε = {self.epsilon:g}, budget {self.budget!r}, seed {self.seed}"
         )
-        within = [("ε", "robustness is at least", "and at most", "against FGSM alone")]
+
+    def _tables(self) -> tuple[Rows, Rows, Rows]:
+        """Return the rows of what robustness lies between, of the robustness against each attack, and of the checks."""
+        within: Rows = [("ε", "robustness is at least", "and at most", "against FGSM alone")]
         within += [
             (
                 f"{each.epsilon:g}",
@@ -169,25 +192,17 @@ class AuditReport:
             )
             for each in self.sandwiches
         ]
-        rates = [("attack", "robustness against it", "95 % interval", "samples")]
+        rates: Rows = [("attack", "robustness against it", "95 % interval", "samples")]
         rates += [
             (name, f"{value:.3f}", f"{low:.3f} to {high:.3f}", f"{len(self.fooled[name]):,}")
             for name, (value, low, high) in self.robustness.items()
         ]
-        rows = [("", "", "check", "figures", "estimate, 95 %", "flagged if")]
-        rows += [
-            (f"{check.number}", _outcome(check), check.name, check.text, _interval(check.estimate), check.condition)
+        judged: Rows = [("", "", "check", "figures", "estimate, 95 %")]
+        judged += [
+            (f"{check.number}", _outcome(check), check.name, check.text, _interval(check.estimate))
             for check in self.checks
         ]
-        blocks = [
-            head,
-            table(within, 4, (1,)),
-            table(rates, 4, (1,)),
-            table(rows, 6, (1,)),
-            *map(_advice, self.flagged),
-            textwrap.fill(f"verdict: {self.verdict}", WIDTH, subsequent_indent="  "),
-        ]
-        return "\n\n".join(blocks)
+        return within, rates, judged
 
     __repr__ = __str__
 
@@ -197,7 +212,6 @@ SAYS = {
     "FGSM too weak here": "FGSM is too weak here",
     "PGD not converged": "PGD has not converged",
 }
-
 
 UNPROVEN = "no certificate"
 
@@ -223,7 +237,8 @@ def _outcome(check: Check) -> str:
 
 
 def _advice(check: Check) -> str:
-    text = f"check {check.number}, {check.finding}: {check.meaning} What to do: {check.remedy}"
+    head = f"check {check.number}, {check.finding} (flagged if {check.condition})"
+    text = f"{head}: {check.meaning} What to do: {check.remedy}"
     return textwrap.fill(text, WIDTH, subsequent_indent="  ")
 
 

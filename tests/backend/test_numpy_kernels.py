@@ -11,8 +11,6 @@ from hypothesis.extra.numpy import arrays
 from windows import Windows, small_examples, windows
 
 DTYPES = ("float32", "float64")
-# Just below the |net/T| from which exp(-|net|/T) itself is no longer a number of that dtype, even a subnormal one.
-LAST = {"float32": 103.0, "float64": 744.0}
 # From here on f rounds to 1 and the textbook's f (1 - f) / T to 0.
 FALSE_ZERO = {"float32": 17.5, "float64": 37.5}
 
@@ -21,8 +19,9 @@ def eps(dtype):
     return float(np.finfo(dtype).eps)
 
 
-def least(dtype):
-    return float(np.finfo(dtype).smallest_subnormal)
+def last(backend, dtype):
+    """Just below the |net/T| from which exp(-|net|/T) itself is zero in that dtype: 103 and 744 on the CPU."""
+    return float(math.floor(-math.log(backend.smallest(dtype))))
 
 
 def on(backend, *values, dtype=None):
@@ -41,16 +40,16 @@ def textbook(net, temperature):
         return f, f * (1 - f) / Decimal(temperature)
 
 
-def net_values(dtype, temperature, rng):
+def net_values(backend, dtype, temperature, rng):
     """Net values of all sizes, both signs and both zeros, up to where the derivative underflows."""
-    scaled = [*rng.uniform(-LAST[dtype], LAST[dtype], 40), *rng.uniform(-3, 3, 40), *(0.0, -0.0, 1e-30)]
+    scaled = [*rng.uniform(-last(backend, dtype), last(backend, dtype), 40), *rng.uniform(-3, 3, 40), *(0.0, -0.0, 1e-30)]
     return (np.array(scaled) * temperature).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [1 / 64, 0.3, 1, 16])
 def test_sigmoid_and_its_derivative_are_the_textbook_formulas_in_many_digits(backend, dtype, temperature, rng):
-    net = net_values(dtype, temperature, rng)
+    net = net_values(backend, dtype, temperature, rng)
     y = backend.to_numpy(backend.sigmoid(on(backend, net), temperature))
     slope = backend.to_numpy(backend.sigmoid_derivative(on(backend, net), temperature))
     assert (y.dtype, slope.dtype) == (dtype, dtype)
@@ -58,14 +57,14 @@ def test_sigmoid_and_its_derivative_are_the_textbook_formulas_in_many_digits(bac
         exact_y, exact_slope = map(float, textbook(value, temperature))
         # The quotient net/T is rounded before exp: its error grows with its size.
         relative = (8 + abs(float(value)) / temperature) * eps(dtype)
-        assert got_y == pytest.approx(exact_y, rel=relative, abs=2 * least(dtype))
-        assert got_slope == pytest.approx(exact_slope, rel=relative, abs=2 * least(dtype) * max(1, 1 / temperature))
+        assert got_y == pytest.approx(exact_y, rel=relative, abs=2 * backend.smallest(dtype))
+        assert got_slope == pytest.approx(exact_slope, rel=relative, abs=2 * backend.smallest(dtype) * max(1, 1 / temperature))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [1 / 64, 1 / 4, 1])
 def test_the_derivative_has_no_false_zero_where_the_textbooks_form_has_nothing_else(backend, dtype, temperature):
-    scaled = np.linspace(FALSE_ZERO[dtype], LAST[dtype], 200)
+    scaled = np.linspace(FALSE_ZERO[dtype], last(backend, dtype), 200)
     net = (scaled * temperature).astype(dtype)
     f = backend.to_numpy(backend.sigmoid(on(backend, net), temperature))
     assert (f * (1 - f) / temperature == 0).all()
@@ -129,7 +128,7 @@ def test_softmax_is_its_definition_and_leaves_its_argument_alone(backend, dtype,
     assert p.dtype == dtype
     exact = np.array([exact_softmax(row) for row in logits], dtype="float64")
     relative = (16 + float(np.ptp(logits))) * eps(dtype)
-    np.testing.assert_allclose(p, exact, rtol=relative, atol=2 * least(dtype))
+    np.testing.assert_allclose(p, exact, rtol=relative, atol=2 * backend.smallest(dtype))
     np.testing.assert_array_equal(backend.to_numpy(moved), logits)
 
 
@@ -144,11 +143,11 @@ def test_cross_entropy_and_its_gradient_are_their_definitions_at_any_margin(back
     np.testing.assert_array_equal(backend.to_numpy(moved), logits)
     relative = (16 + float(np.ptp(logits))) * eps(dtype)
     for row, label, got_loss, got in zip(logits, y, loss, gradient, strict=True):
-        assert got_loss == pytest.approx(float(exact_cross_entropy(row, label)), rel=relative, abs=4 * least(dtype))
+        assert got_loss == pytest.approx(float(exact_cross_entropy(row, label)), rel=relative, abs=4 * backend.smallest(dtype))
         p = exact_softmax(row)
         exact = [-sum(p[:j] + p[j + 1 :]) if j == label else p[j] for j in range(len(p))]
-        np.testing.assert_allclose(got, np.array(exact, "float64"), rtol=relative, atol=8 * least(dtype))
-        assert abs(float(got.astype("float64").sum())) <= 8 * eps(dtype) * np.abs(got).max() + 8 * least(dtype)
+        np.testing.assert_allclose(got, np.array(exact, "float64"), rtol=relative, atol=8 * backend.smallest(dtype))
+        assert abs(float(got.astype("float64").sum())) <= 8 * eps(dtype) * np.abs(got).max() + 8 * backend.smallest(dtype)
 
 
 @pytest.mark.parametrize("margin", [-1000, -40, 0, 17, 40, 87, 1000])
@@ -156,7 +155,7 @@ def test_the_labels_gradient_is_minus_the_sum_of_the_others(backend, margin):
     logits = np.array([[margin, 0.0, -1.0]], "float32")
     _, gradient = backend.softmax_cross_entropy(on(backend, logits), on(backend, [0]))
     label, *others = backend.to_numpy(gradient)[0]
-    assert label == pytest.approx(-sum(others), rel=1e-6, abs=2 * least("float32"))
+    assert label == pytest.approx(-sum(others), rel=1e-6, abs=2 * backend.smallest("float32"))
 
 
 def test_a_confident_sample_keeps_its_gradient_and_loss_in_float32_where_p_minus_one_is_zero(backend):

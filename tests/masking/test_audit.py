@@ -44,10 +44,10 @@ def test_rates_and_intervals_are_those_of_fooled(report_on_the_host, few):
     assert report.checks[3].samples == 60
 
 
-def test_the_report_has_all_checks_in_order_within_120_columns(report_on_the_host):
+def test_the_report_has_all_checks_in_order_within_80_columns(report_on_the_host):
     assert [check.number for check in report_on_the_host.checks] == list(range(1, 11))
     assert None not in [check.flagged for check in report_on_the_host.checks]
-    assert max(map(len, str(report_on_the_host).splitlines())) <= 120
+    assert max(map(len, str(report_on_the_host).splitlines())) <= 80
 
 
 def test_it_repeats_itself_and_another_seed_does_not(trained_on_the_host, few):

@@ -108,6 +108,14 @@ def test_a_model_without_a_twin_in_float64_may_still_lack_a_gradient():
     assert judge(1, health=GradientHealth(zero_samples=1, sign_flips=np.nan)).flagged
 
 
+def test_zeros_that_may_be_the_backends_are_said_to_be():
+    flushing = GradientHealth(zero_pixels=0.1, smallest=float(np.finfo("float32").tiny))
+    assert judge(1, health=flushing).text.endswith("; numbers below 1e-38 are zero on this backend")
+    whole = replace(flushing, smallest=float(np.finfo("float32").smallest_subnormal))
+    assert "backend" not in judge(1, health=whole).text
+    assert "backend" not in judge(1, health=replace(flushing, zero_pixels=0.0)).text
+
+
 def test_samples_without_finite_logits_are_mentioned():
     assert judge(1, health=GradientHealth(0, 3, 2, 0, 0)).text == (
         "0 zero, 3 not finite, 0.00% flips; 2 samples have NaN or infinite logits"

@@ -324,7 +324,12 @@ def test_defects_are_counted(backend):
     )
     health = evidence.gradient_health(Evaluation(net), x, backend.asarray(np.zeros(7, int)))
     assert health == evidence.GradientHealth(
-        zero_samples=1, not_finite=4, without_logits=3, zero_pixels=3 / 14, sign_flips=health.sign_flips
+        zero_samples=1,
+        not_finite=4,
+        without_logits=3,
+        zero_pixels=3 / 14,
+        smallest=backend.smallest("float32"),
+        sign_flips=health.sign_flips,
     )
 
 

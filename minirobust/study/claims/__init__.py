@@ -18,16 +18,7 @@ from minirobust.study.claims.criteria import CLAIMS, FIXED, Claim
 from minirobust.study.claims.evidence import PAPER, Level, Sweep, paper_dataset, sweep
 from minirobust.study.claims.measures import MEASURES
 from minirobust.study.claims.sources import fgsm, sandwich, sandwich_epsilons
-from minirobust.study.claims.verdict import (
-    CannotTellError,
-    Case,
-    Direction,
-    Ruling,
-    Survival,
-    Verdict,
-    beyond,
-    quantified,
-)
+from minirobust.study.claims.verdict import CannotTellError, Case, Ruling, Survival, Verdict, beyond, quantified
 from minirobust.study.store import Study
 
 __all__ = ["CLAIMS", "FIXED", "Verdict", "judge", "write_json"]
@@ -70,9 +61,9 @@ def _verdicts(claim: Claim, studies: Sequence[Study]) -> Iterable[Verdict]:
 
 def _verdict(claim: Claim, title: str, studies: Sequence[Study]) -> Verdict:
     """Return the verdict on a claim from its one study, or from all that it compares."""
-    survives: tuple[str, Survival] | None = None
     figures: dict[str, float] = {}
     found: Ruling = "cannot tell here"
+    survives: tuple[str, Survival] = "There is no finding yet to put to stronger attacks.", "cannot tell here"
     try:
         sweeps, note = _sweeps(claim, studies)
         dataset = paper_dataset(studies[0])
@@ -81,15 +72,12 @@ def _verdict(claim: Claim, title: str, studies: Sequence[Study]) -> Verdict:
             raise CannotTellError("Nothing is left to compare.")
         found, measured = claim.judge(cases, dataset), _measured(claim, cases, dataset) + note
         figures = _figures(cases)
-        survives = survival(claim, sweeps, dataset) if claim.audit else None
+        survives = survival(claim, sweeps, dataset) if claim.audit else survives
     except CannotTellError as missing:
         measured = str(missing)
-        survives = ("There is no finding yet to put to stronger attacks.", "cannot tell here") if claim.audit else None
-    text, word = survives or (None, None)
-    if found == "does not hold":
-        word = None
-    elif found == "cannot tell here" and word:
-        word = "cannot tell here"
+    text = survives[0] if claim.audit else None
+    left: dict[Ruling, Survival | None] = {"holds": survives[1], "cannot tell here": "cannot tell here"}
+    word = left.get(found) if claim.audit else None
     numbers = {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
     criterion = claim.criterion(paper_dataset(studies[0]) if studies else None)
     return Verdict(claim.name, claim.sentence, claim.section, criterion, title, found, measured, numbers, text, word)
@@ -119,8 +107,8 @@ def _measured(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
     rulings = claim.rulings(cases, dataset)
     undecided = rulings.count("cannot tell here")
     values = [estimate.value for estimate in known]
-    text = f"{rulings.count('holds')} of {len(cases)} are so" + (f", and {undecided} are open" if undecided else "")
-    text += f"; from {min(values):.3g} to {max(values):.3g}" if values else ""
+    text = f"{rulings.count('holds')} of {len(cases)} cases hold" + (f", {undecided} undecided" if undecided else "")
+    text += f"; values range from {min(values):.3g} to {max(values):.3g}" if values else ""
     return ". ".join([text, *(f"{case.name}: {case.text}" for case in cases if case.text)]) + "."
 
 
@@ -146,15 +134,12 @@ def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
 
 
 class Round(NamedTuple):
-    """What the audits say at one ε: in words, and whether FGSM and the strongest attack bear the claim out.
-
-    `strong` is None where nothing is left, and `reversed` says that a trend has the other sign.
-    """
+    """What the audits say of a claim at one ε."""
 
     text: str
-    weak: Ruling = "cannot tell here"
-    strong: Ruling | None = "cannot tell here"
-    reversed: bool = False
+    weak: Ruling = "cannot tell here"  # with the paper's attack
+    strong: Ruling | None = "cannot tell here"  # with the strongest; None where nothing is left
+    reversed: bool = False  # whether a trend has the other sign
 
 
 def survival(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None) -> tuple[str, Survival]:
@@ -176,10 +161,7 @@ def survival(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None) -> tupl
 
 
 def _survival_of(rounds: Sequence[Round]) -> Survival:
-    """Return the word for several ε, the main one last.
-
-    Those count at which FGSM shows the claim and the strongest attack leaves something.
-    """
+    """Return the word for several ε: those count at which the paper's attack shows the claim and something is left."""
     if any(one.reversed for one in rounds[:-1]):
         return "reverses at small ε"
     strong = [one.strong for one in rounds if one.weak == "holds" and one.strong is not None]
@@ -200,15 +182,14 @@ def _round(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None, row: int,
     if not strong or (left is not None and left < criteria.LEFT):
         return Round(f"{said}: nothing is left.", before, None)
     turned = False
-    if claim.is_trend and strong[0].estimate and weak[0].estimate:
+    if claim.measure.startswith("trend") and not claim.denies and strong[0].estimate and weak[0].estimate:
         shown = abs(weak[0].estimate.value)
         kept = beyond(strong[0].estimate, criteria.KEPT * shown, claim.direction)
         after = quantified([after, kept], "all") if before == "holds" else after
-        opposite: Direction = "rises" if claim.direction == "falls" else "falls"
-        turned = beyond(strong[0].estimate, criteria.EFFECT, opposite) == "holds"
-    texts = [_brief(claim, cases, dataset) for cases in (weak, strong)]
-    text = f"{said}. The paper's attack leaves {texts[0]}, the strongest {texts[1]}{': reversed' if turned else ''}."
-    return Round(text, before, after, turned)
+        turned = beyond(strong[0].estimate, criteria.EFFECT, criteria.OPPOSITE[claim.direction]) == "holds"
+    by_paper, by_strongest = (_brief(claim, cases, dataset) for cases in (weak, strong))
+    text = f"{said}. With the paper's attack {by_paper}, with the strongest {by_strongest}"
+    return Round(f"{text}{': reversed' if turned else ''}.", before, after, turned)
 
 
 def _left(sweeps: Sequence[Sweep], row: int, epsilon: float) -> tuple[str, float | None]:
@@ -228,4 +209,4 @@ def _brief(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
     """Return what cases say of a claim in a few words."""
     if len(cases) == 1 and cases[0].estimate:
         return cases[0].text or f"{cases[0].estimate.value:.2f}"
-    return f"{claim.rulings(cases, dataset).count('holds')} of {len(cases)}"
+    return f"{claim.rulings(cases, dataset).count('holds')} of {len(cases)} cases hold"

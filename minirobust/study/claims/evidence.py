@@ -122,9 +122,7 @@ class Sweep:
         if level != PAPER and len(scores) < known:
             raise CannotTellError(f"{len(scores)} of {known} temperatures are audited.")
         if len(scores) < LEAST_TEMPERATURES:
-            raise CannotTellError(
-                f"This takes {LEAST_TEMPERATURES} temperatures, and there are {len(scores)}.{self.note}"
-            )
+            raise CannotTellError(f"This takes {LEAST_TEMPERATURES} temperatures, not {len(scores)}.{self.note}")
         seeds = sorted(set.intersection(*map(set, scores.values())))
         if not seeds:
             raise CannotTellError("No seed is finished at all temperatures.")

@@ -23,9 +23,6 @@ from minirobust.study.claims.verdict import CannotTellError, Case
 Measure = Callable[[Any, Level, Claim], list[Case]]
 
 
-# Over the temperatures
-
-
 def trend(sweep: Sweep, level: Level, claim: Claim, source: Source | None = None) -> list[Case]:
     """Return the highest temperature's figure minus the lowest's, and as order ρ of figure and T, seed by seed."""
     T, seeds = sweep.range(source or SOURCES[claim.quantity], level)
@@ -190,7 +187,7 @@ def examples(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
         shown.append(confident if claim.quantity == "confident" else outer.all(axis=1))
     found, n = int(np.concatenate(shown).sum()), sum(map(len, shown))
     undecided = n < criteria.ENOUGH_TO_MISS or bool(sweep.unfinished)
-    return [Case(f"{found:,} of {n:,} images", Estimate(found, found, n if undecided else found))]
+    return [Case("images found", Estimate(found, found, n if undecided else found), None, f"of {n:,} images")]
 
 
 # Between data sets

@@ -13,8 +13,6 @@ from minirobust.study.claims import criteria
 from minirobust.study.claims.evidence import PAPER, Level, Score, Source, exactly, of_fooled, of_rates, test_images
 from minirobust.study.store import Record
 
-# Robustness, on all test images and in audits
-
 
 def accuracy(record: Record, level: Level) -> Score | None:
     """Return the accuracy on the images that the level looks at."""
@@ -83,9 +81,6 @@ def spread_of_classes(record: Record, level: Level) -> Score | None:
     return exactly(spread(score.rates, score.images)[0])
 
 
-# Training
-
-
 def awake(record: Record) -> np.ndarray:
     """Return in which epochs a network had learned."""
     accuracy = record.epochs["class_accuracy"]
@@ -116,9 +111,6 @@ def follows_saturation(record: Record, level: Level) -> Score | None:
     if len(share) < criteria.LEAST_EPOCHS or np.ptp(share) <= criteria.MOVED:
         return None
     return exactly(spearman(share, np.nanmean(record.epochs["robustness"][learned, main], axis=1)))
-
-
-# Input gradients and pixels
 
 
 def share_of_largest(record: Record, level: Level) -> Score | None:

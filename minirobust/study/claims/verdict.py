@@ -46,16 +46,12 @@ class CannotTellError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One of the things that a claim is about: a temperature, an end of their range, an ε, a pair of data sets.
-
-    The estimate is compared with the claim's threshold and the order, if it has one, with its second condition; None
-    is not measured yet. The text and the figures say more where the estimate says too little.
-    """
+    """One of the things that a claim is about: a temperature, an end of their range, an ε, a pair of data sets."""
 
     name: str
-    estimate: Estimate | None
-    order: Estimate | None = None
-    text: str = ""
+    estimate: Estimate | None  # compared with the claim's threshold; None if it is not measured yet
+    order: Estimate | None = None  # compared with its second condition, if it has one
+    text: str = ""  # more, where the estimate says too little
     figures: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -119,23 +119,20 @@ def sandwich_over_epsilon(studies: Sequence[Study]) -> Figure:
     """
 
     def has(study: Study) -> bool:
-        return any("sandwich/fooled" in record.audited for record in study.records)
+        return any("sandwich/fooled" in record.audited for record in learned(study).records)
 
     figure, panels = panel_grid("robustness between proof and strongest attack", those("a sandwich", has, studies), 4.0)
     for axes, study in panels:
-        audited = [T for T in study.config.temperatures if _sandwiched(learned(study), T)]
+        of = {T: [r for r in learned(study).of(T) if "sandwich/fooled" in r.audited] for T in study.config.temperatures}
+        audited = [T for T, records in of.items() if records]
         for index, T in enumerate(audited[place] for place in spread(len(audited), SELECTED)):
-            _draw_sandwich(axes, _sandwiched(study, T), f"T = {temperature_label(T)}", COLOURS[index])
+            _draw_sandwich(axes, of[T], f"T = {temperature_label(T)}", COLOURS[index])
         axes.plot([], [], color=DARK, marker="^", markersize=5, linestyle="--", linewidth=1, label="proven")
         axes.plot([], [], color=DARK, marker="o", markersize=4, linestyle=":", linewidth=1, label="FGSM leaves")
         axes.set(xlabel="ε, largest change of a pixel", ylabel="robustness", ylim=(-0.02, 1.02))
         axes.grid(alpha=0.3)
         legend_below(axes, columns=3)
     return figure
-
-
-def _sandwiched(study: Study, temperature: float) -> list[Record]:
-    return [record for record in study.of(temperature) if "sandwich/fooled" in record.audited]
 
 
 def _draw_sandwich(axes: Axes, records: Sequence[Record], label: str, colour: str) -> None:
@@ -162,7 +159,7 @@ def temperature_at_test_time(studies: Sequence[Study]) -> Figure:
     """
 
     def has(study: Study) -> bool:
-        return any(record.sharpened for record in study.records)
+        return any(record.sharpened for record in learned(study).records)
 
     shown = []
     for study in those("a network whose temperature was changed", has, studies):
@@ -205,6 +202,6 @@ def _draw_sharpened(axes: Axes, records: Sequence[Record], row: int) -> None:
 def _sharpened(record: Record, name: str, row: int) -> list[float]:
     """Return the mean over classes of the images that are right, or not fooled, or proven, at every ratio."""
     masks = record.sharpened[name] if name == "correct" else record.sharpened[name][:, row]
-    wrong = masks if name == "fgsm" or name == "fooled" else ~masks
+    wrong = masks if name in ("fgsm", "fooled") else ~masks
     labels = record.final["label"][: masks.shape[1]]
     return [network_robustness(mask, labels, len(record.final["p_value"])) for mask in wrong]

@@ -145,9 +145,11 @@ def _in_short(verdict: Verdict) -> Html:
 
 
 def _claim(claim: Sequence[Verdict]) -> Html:
-    heading = element("h3", claim[0].claim)
-    section = element("p", f"{_place(claim[0].section)} of the paper. Asked: {claim[0].criterion}.", class_="soft")
-    cards = element("ul", *map(_card, claim), class_="cards")
+    heading = element("h3", f"“{claim[0].claim}”")
+    asked = list(dict.fromkeys(f"Asked: {verdict.criterion}." for verdict in claim))
+    place = f"{_place(claim[0].section)} of the paper."
+    section = element("p", f"{place} {asked[0]}" if len(asked) == 1 else place, class_="soft")
+    cards = element("ul", *(_card(verdict, len(asked) > 1) for verdict in claim), class_="cards")
     return element("article", heading, section, cards, id=f"claim-{claim[0].name}")
 
 
@@ -155,9 +157,12 @@ def _place(section: str) -> str:
     return f"Section {section}" if section[0].isdigit() else section.capitalize()
 
 
-def _card(verdict: Verdict) -> Html:
+def _card(verdict: Verdict, asked: bool) -> Html:
+    """Return a verdict, with its criterion where that differs from one data set to the next."""
     head = element("p", element("strong", f"{verdict.dataset}: "), _sign(verdict.verdict))
     parts = [head, element("p", verdict.measured)]
+    if asked:
+        parts.append(element("p", f"Asked: {verdict.criterion}.", class_="soft"))
     if verdict.survives is not None:
         sign = [_sign(verdict.survives_verdict), Html(" ")] if verdict.survives_verdict else []
         parts.append(element("p", element("strong", "Under stronger attacks: "), *sign, verdict.survives))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLACK = "#000000"
+LETTERS = 11  # of a title, in an inch
 
 
 def blank(width: float, height: float, title: str) -> Figure:
@@ -25,7 +27,7 @@ def blank(width: float, height: float, title: str) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(textwrap.fill(title, int(LETTERS * width)), fontsize=11)
     return figure
 
 
@@ -71,8 +73,9 @@ def legend_below(axes: Axes, columns: int = 5) -> None:
 
 def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, np.ndarray]:
     """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
-    width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) for study in studies))
     classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
+    letters = max(len(name) for study in studies for name in class_names(study, classes))
+    width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) + 0.07 * letters for study in studies))
     height = 1.1 + 0.26 * classes
     rows, columns = (count, 1) if len(studies) == 1 else (len(studies), count)
     figure = blank(width * columns, height * rows + 0.4, titled(title, studies))

@@ -38,13 +38,14 @@ def attacked(studies: Sequence[Study]) -> list[Study]:
 
 
 def nearest_to_one(studies: Sequence[Study], name: str) -> list[tuple[Study, Record]]:
-    """Return each study that has `name` in a record's ``final``, and that record, of a temperature nearest to 1."""
+    """Return each study with a network that learned and has `name` in ``final``, and the one nearest to T = 1."""
+
+    def shown(study: Study) -> list[Record]:
+        return [record for record in study.records if name in record.final and not is_dull(record)]
+
     needed = "a network that was attacked" if name == "ugly/image" else "an image that two pixels fool"
-    found = those(needed, lambda study: any(name in record.final for record in study.records), studies)
-    return [
-        (study, min((r for r in study.records if name in r.final), key=lambda r: abs(math.log(r.temperature))))
-        for study in found
-    ]
+    found = those(needed, lambda study: bool(shown(study)), studies)
+    return [(study, min(shown(study), key=lambda record: abs(math.log(record.temperature)))) for study in found]
 
 
 def spread(length: int, count: int) -> list[int]:

@@ -13,7 +13,7 @@ def test_a_network_near_chance_does_not_count_and_its_neighbours_become_the_ends
     assert swept.temperatures == [0.5, 1, 2, 4, 8]
     assert swept.note == " Left out, because nothing was learned: T = 1/8, T = 1/4."
     assert swept.range(fgsm)[0] == [0.5, 1, 2, 4, 8]
-    with pytest.raises(CannotTellError, match="This takes 5 temperatures, and there are 4."):
+    with pytest.raises(CannotTellError, match="This takes 5 temperatures, not 4."):
         sweep(make(accuracy=[0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9])).range(fgsm)
     assert len(sweep(make(accuracy=[0.1, 0.19, 0.21, 0.9, 0.9, 0.9, 0.9]), learning=True).temperatures) == 7
 

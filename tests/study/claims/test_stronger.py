@@ -46,6 +46,15 @@ def test_low_temperatures_are_more_robust_if_the_strongest_attack_says_so_too(ma
     assert (verdict.verdict, verdict.survives_verdict) == ("holds", expected)
 
 
+@pytest.mark.parametrize(("gap", "expected"), [(0.58, SURVIVES), (0.1, OPEN)])
+def test_what_is_left_carries_an_interval_over_seeds(make, judged, seeds, gap, expected):
+    """Of a fall of 0.6 the strongest attack keeps all with one seed; with the other nearly as much, or hardly any."""
+    studies = [
+        make(robustness=falling(0.6), images=1000, sandwich={0.1: (falling(0.6), falling(left))}) for left in (0.6, gap)
+    ]
+    assert judged("robustness-falls", seeds(*studies)).survives_verdict == expected
+
+
 def test_an_older_audit_at_the_main_epsilon_alone_is_read(make, judged):
     for left, expected in ((DOWN, SURVIVES), (DOWN * 0.2, WEAK), (DOWN * 0, NOTHING)):
         study = make(robustness=DOWN, audits={"FGSM": DOWN, "worst case": left})
@@ -58,10 +67,11 @@ def test_an_older_audit_at_the_main_epsilon_alone_is_read(make, judged):
 def test_what_every_epsilon_says_is_told_with_what_is_proven(make, judged):
     sandwich = {0.02: (DOWN, UP, UP / 2), 0.1: (DOWN, DOWN * 0.9, DOWN * 0)}
     assert judged("robustness-falls", make(robustness=DOWN, sandwich=sandwich)).survives == (
-        "ε = 0.02: the strongest attack leaves 0.200 to 0.800, proven are 0.100 to 0.400. The paper's attack leaves "
-        "0.8 at T = 1/8 and 0.2 at T = 8, ρ = -1.00, the strongest 0.2 at T = 1/8 and 0.8 at T = 8, ρ = 1.00: "
-        "reversed. ε = 0.1: the strongest attack leaves 0.180 to 0.720, proven are 0.000 to 0.000. The paper's attack "
-        "leaves 0.8 at T = 1/8 and 0.2 at T = 8, ρ = -1.00, the strongest 0.72 at T = 1/8 and 0.18 at T = 8, ρ = -1.00."
+        "ε = 0.02: the strongest attack leaves 0.200 to 0.800, proven are 0.100 to 0.400. With the paper's attack 0.8 "
+        "at T = 1/8 and 0.2 at T = 8, ρ = -1.00, with the strongest 0.2 at T = 1/8 and 0.8 at T = 8, ρ = 1.00: "
+        "reversed. ε = 0.1: the strongest attack leaves 0.180 to 0.720, proven are 0.000 to 0.000. With the paper's "
+        "attack 0.8 at T = 1/8 and 0.2 at T = 8, ρ = -1.00, with the strongest 0.72 at T = 1/8 and 0.18 at T = 8, "
+        "ρ = -1.00."
     )
 
 

@@ -219,6 +219,27 @@ def test_networks_that_learned_nothing_are_marked_and_not_drawn_as_results(with_
     assert [line.get_label() for line in curves.lines] == ["T = 1/4, learned nothing", "T = 1", "T = 4"]
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name[7:9] not in ("02", "03")])
+def test_a_study_that_learned_nothing_at_all_is_marked_or_left_out(name):
+    made = study(config())
+    for one in made.records:
+        one.epochs["class_accuracy"][-1] = 0.5
+    try:
+        figure = figures.drawn(name, [made])
+    except NothingStored:
+        return
+    marks = [text for axes in figure.axes for text in axes.texts if text.get_text() == "learned nothing"]
+    assert len(marks) % 3 == 0
+    assert marks
+
+
+def test_images_are_those_of_a_network_that_learned():
+    made = study(config())
+    made.records[1].epochs["class_accuracy"][-1] = 0.5  # T = 1
+    (part,) = class_figures.ugly_images([made]).subfigs
+    assert part.get_suptitle() in ("MNIST, T = 1/4", "MNIST, T = 4")
+
+
 def test_a_seed_that_learned_nothing_is_left_out_with_a_star():
     two = study(config(seeds=(0, 1)))
     two.records[0].epochs["class_accuracy"][-1] = 0.5

@@ -186,6 +186,15 @@ def test_each_claim_stands_once_with_a_verdict_for_each_data_set(page):
     ]
 
 
+def test_the_criterion_stands_beside_the_sentence_or_beside_each_verdict_where_they_differ(page, unrendered):
+    second = page.all("article")[1]
+    assert second.text.count("Asked: trend: falls by more than 0.05.") == 1
+    verdicts = [verdict("a", dataset=name, criterion=f"above {bar}") for name, bar in (("MNIST", 0.9), ("SVHN", 0.8))]
+    text = Page(report.page([], verdicts)).all("article")[0].text
+    assert "Asked: above 0.9." in text
+    assert "Asked: above 0.8." in text
+
+
 @pytest.fixture
 def unrendered(monkeypatch):
     """Spares the time that pictures take, where a test looks at none."""

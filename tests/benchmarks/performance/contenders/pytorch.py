@@ -96,7 +96,7 @@ def _images(work: Work, channels_last: bool) -> torch.Tensor:
 
 
 def _in_our_layout(images: torch.Tensor) -> np.ndarray:
-    return (images.permute(0, 2, 3, 1) if images.ndim == 4 else images).numpy()
+    return (images.permute(0, 2, 3, 1) if images.ndim == 4 else images).numpy(force=True)
 
 
 def _prepared(network: nn.Module, channels_last: bool, compiled: bool) -> nn.Module:
@@ -105,14 +105,16 @@ def _prepared(network: nn.Module, channels_last: bool, compiled: bool) -> nn.Mod
     return torch.compile(network, dynamic=False) if compiled else network
 
 
-def _epochs(work: Work, fused: bool, channels_last: bool = False, compiled: bool = False) -> Iterator[float]:
-    network = _prepared(_network(work), channels_last, compiled)
+def _epochs(
+    work: Work, fused: bool, channels_last: bool = False, compiled: bool = False, device: str = "cpu"
+) -> Iterator[float]:
+    network = _prepared(_network(work), channels_last, compiled).to(device)
     optimizer = torch.optim.Adam(network.parameters(), fused=fused)
-    x, y, epoch = _images(work, channels_last), torch.from_numpy(work.y), 0
+    x, y, epoch = _images(work, channels_last).to(device), torch.from_numpy(work.y).to(device), 0
     while True:
         epoch += 1
-        total = torch.zeros(())
-        for rows in map(torch.from_numpy, work.batches(epoch)):
+        total = torch.zeros((), device=device)
+        for rows in (torch.from_numpy(rows).to(device) for rows in work.batches(epoch)):
             loss = cross_entropy(network(x[rows]), y[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -124,10 +126,12 @@ def _epochs(work: Work, fused: bool, channels_last: bool = False, compiled: bool
 class Attacked:
     """A network whose parameters need no gradients, its images, and attacks on them."""
 
-    def __init__(self, work: Work, channels_last: bool = False, compiled: bool = False) -> None:
-        self.network = _prepared(_network(work).requires_grad_(False), channels_last, compiled)
-        self.x, self.y = _images(work, channels_last), torch.from_numpy(work.y)
-        self.chunk = CHUNK[work.model]
+    def __init__(
+        self, work: Work, channels_last: bool = False, compiled: bool = False, device: str = "cpu", chunk: int = 0
+    ) -> None:
+        self.network = _prepared(_network(work).requires_grad_(False), channels_last, compiled).to(device)
+        self.x, self.y = _images(work, channels_last).to(device), torch.from_numpy(work.y).to(device)
+        self.chunk = chunk or CHUNK[work.model]
 
     def chunks(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return zip(self.x.split(self.chunk), self.y.split(self.chunk), strict=True)
@@ -154,7 +158,7 @@ class Attacked:
         return torch.cat(rows, dim=1)
 
     def pgd(self, epsilon: float, steps: int, starts: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator(self.x.device).manual_seed(0)
         rows = []
         for x, y in self.chunks():
             images = self.climb(x, y, epsilon, steps, starts, generator)
@@ -165,10 +169,10 @@ class Attacked:
         """Return the first iterate of each image that fools, else the last one; fooled images leave at once."""
         low, high = (x - epsilon).clamp_(0, 1), (x + epsilon).clamp_(0, 1)
         images = x.clone()
-        standing = torch.arange(len(x))
+        standing = torch.arange(len(x), device=x.device)
         for start in range(starts):
             if start > 0:
-                noise = torch.rand(images[standing].shape, generator=generator)
+                noise = torch.rand(images[standing].shape, generator=generator, device=x.device)
                 images[standing] = (x[standing] + epsilon * (2 * noise - 1)).clamp_(0, 1)
             for _ in range(steps):
                 logits, gradient = self.logits_and_gradient(images[standing], y[standing])
@@ -196,7 +200,7 @@ class Attacked:
         for n in range(1, pixels + 1):
             for values in product((0.0, 1.0), repeat=n):
                 standing = (~fooled).nonzero()[:, 0]
-                written = torch.tensor(values).expand(len(standing), n)
+                written = torch.tensor(values, device=images.device).expand(len(standing), n)
                 candidates = images[standing].scatter_(1, best[standing, :n], written)
                 hits = self.network(candidates).argmax(1) != y[standing]
                 images[standing[hits]] = candidates[hits]
