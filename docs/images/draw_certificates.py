@@ -82,7 +82,7 @@ def draw_sandwich():
         for (name, rates), style in zip(curves.items(), ("C3-", "C0-", "C0--", "C0-.", "C0:"), strict=True):
             axes.plot(EPSILONS, rates, style, marker="o", markersize=3, label=name)
         axes.fill_between(EPSILONS, curves["decide"], curves["attacks"], color="C0", alpha=0.2, linewidth=0)
-        axes.set_title(f"{data.name}, T = {mr.plots.temperature_label(temperature)}")
+        axes.set_title(f"{data.name}, T = {mr.regimes.temperature_label(temperature)}")
         axes.set_xlabel("ε")
     panels[0].set_ylabel("mean over classes")
     panels[-1].legend()

@@ -67,6 +67,14 @@ def test_robustness_is_alike_if_it_takes_the_same_course(make, judged):
     assert judged("robustness-alike", *turned).verdict == FAILS
 
 
+def test_the_course_of_training_counts_too(make, judged):
+    """At all temperatures alike, robustness rises during training; on one data set it falls."""
+    rising = np.broadcast_to(np.linspace(0.2, 0.8, 12)[None, :, None, None], (7, 12, 3, 10))
+    for last, expected in ((rising / 2, HOLDS), (1 - rising, FAILS)):
+        numbers = [{"series": {"robustness": series}} for series in (rising, rising, rising, last)]
+        assert judged("robustness-alike", *four(make, numbers=numbers)).verdict == expected
+
+
 def test_correlations_are_alike_if_all_are_strong_and_negative(make, judged):
     for last, expected in ((-0.51, HOLDS), (-0.49, FAILS), (0.8, FAILS)):
         numbers = [{"final": {"correlation": np.full((7, 10), r)}} for r in (-0.8, -0.7, -0.9, last)]
