@@ -14,7 +14,7 @@ import numpy as np
 
 from minirobust.classroom.assignment import Assignment, Private
 from minirobust.classroom.exercise import Mistake, Test
-from minirobust.classroom.mistakes import Explained, combinations
+from minirobust.classroom.mistakes import Explained, combinations, errors
 from minirobust.classroom.program import Answer, Model
 
 Draw = Callable[[], np.random.Generator]
@@ -84,7 +84,12 @@ def record(assignment: Assignment, private: Private) -> str:
     for test in assignment.tests:
         right, sizes = key.right(test, visible_draw)
         models = [(mistake.name, list(answers)) for (mistake,), answers in key.models(test, visible_draw, 1)]
-        wrong = [(name, list(map(_to_json, answers))) for name, answers in models if not _failed(answers)]
+        # A mistake that this test cannot see explains nothing.
+        wrong = [
+            (name, list(map(_to_json, answers)))
+            for name, answers in models
+            if not _failed(answers) and errors(answers, right, test) > test.tolerance
+        ]
         tests[test.name] = {"right": list(map(_to_json, right)), "bytes": sizes, "wrong": wrong}
     mistakes = [(mistake.name, mistake.sentence, mistake.section) for mistake in private.mistakes]
     return json.dumps({"mistakes": mistakes, "tests": tests}, indent=1, ensure_ascii=False) + "\n"

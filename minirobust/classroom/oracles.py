@@ -83,12 +83,12 @@ class CountedNetwork(SmallNetwork):
         Many pixels are 0 or 1.
         """
         x = draw.uniform(-0.3, 1.3, (10 * count, *self.shape)).clip(0, 1)
-        labels = super().logits(x).argmax(axis=1)
+        labels = np.argmax(super().logits(x), axis=1)
         fooled = np.zeros(len(x))
         for row, column, *digits in np.ndindex(*self.shape[:2], *[2] * self.shape[2]):
             changed = x.copy()
             changed[:, row, column] = digits
-            fooled += super().logits(changed).argmax(axis=1) != labels
+            fooled += np.argmax(super().logits(changed), axis=1) != labels
         chosen = draw.permutation(np.argsort(fooled, kind="stable")[: 3 * count])[:count]
         return x[chosen], labels[chosen]
 
@@ -104,7 +104,9 @@ class DigitsModel(Oracle):
     def loss_and_gradient(self, value: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean cross entropy over a batch, and its gradient with respect to the weights."""
         if np.shape(value) != (x.shape[1], 10) or len(x) != len(y) or not len(x):
-            raise ValueError(f"expected weights ({x.shape[1]}, 10) and as many labels as samples, got {np.shape(value)}")
+            raise ValueError(
+                f"expected weights ({x.shape[1]}, 10) and as many labels as samples, got {np.shape(value)}"
+            )
         logits = x @ value
         logits = logits - logits.max(axis=1, keepdims=True)
         log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

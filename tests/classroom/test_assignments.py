@@ -18,7 +18,8 @@ from minirobust.classroom.validate import Report
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=find_all(), ids=str)
+# Those that limit their seeds train networks.
+@pytest.fixture(params=[pytest.param(a, marks=pytest.mark.slow) if a.seeds else a for a in find_all()], ids=str)
 def parts(request, private_root):
     """An assignment and its private part."""
     return request.param, private_part(request.param, private_root)

@@ -1,6 +1,7 @@
 """`validate` accepts a sound assignment, and names what is wrong with a weak one."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -8,6 +9,7 @@ from minirobust.classroom import exercise, validate
 from minirobust.classroom.assignment import find, private_part
 from minirobust.classroom.author import create, public_files
 from minirobust.classroom.exercise import Mistake
+from minirobust.classroom.key import record
 from minirobust.classroom.leaks import leaks
 from minirobust.classroom.mutants import mutants
 from minirobust.classroom.validate import Report
@@ -40,6 +42,15 @@ def test_new_assignment_needs_a_new_and_proper_name(own, tmp_path):
             create(name, tmp_path)
 
 
+def test_visible_answers_hold_only_mistakes_that_the_test_sees(own):
+    assignment, private = own
+    harmless = dataclasses.replace(private, mistakes=[*private.mistakes, Mistake("harmless", "Nothing.", 1)])
+    tests = json.loads(record(assignment, harmless))["tests"]
+    named = [name for test in tests.values() for name, _ in test["wrong"]]
+    assert named
+    assert "harmless" not in named
+
+
 def test_mistake_that_no_test_catches_is_reported(own):
     assignment, private = own
     weak = dataclasses.replace(private, mistakes=[*private.mistakes, Mistake("harmless", "Nothing.", 1)])
@@ -48,6 +59,14 @@ def test_mistake_that_no_test_catches_is_reported(own):
     assert "harmless equals the right program: list it in SAME or test it" in problems(
         validate.check_pairs, assignment, weak
     )
+
+
+def test_assignment_can_limit_its_seeds_and_then_needs_no_mutants(own):
+    assignment, private = own
+    limited, report = dataclasses.replace(assignment, seeds=2), Report()
+    validate.check_mistakes(report, limited, private, 100)
+    validate.check_mutants(report, limited, dataclasses.replace(private, equivalent=["caught"]))
+    assert report.figures == ["4 mistakes, each caught and named on 2 seeds"]
 
 
 def test_two_mistakes_with_the_same_numbers_are_reported_unless_listed(own):

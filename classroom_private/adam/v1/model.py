@@ -35,15 +35,26 @@ MISTAKES = [
     Mistake("writes into an argument", "step writes into an array that it is given", 5),
     Mistake("no shuffle", "the samples are not shuffled: use the orders", 6, "order"),
     Mistake("one shuffle", "every epoch has the order of the first", 6, "order"),
-    Mistake("shuffled again", "an order is applied to what was shuffled before, expected to the given samples", 6, "order"),
+    Mistake(
+        "shuffled again", "an order is applied to what was shuffled before, expected to the given samples", 6, "order"
+    ),
     Mistake("labels not shuffled", "samples are shuffled, but their labels are not", 6, "order"),
     Mistake("accumulated", "gradients are added to those of the last batch, expected fresh ones", 6, "gradient"),
-    Mistake("gradient at the start", "the gradient is always that of the first value, expected the present one", 6, "gradient"),
+    Mistake(
+        "gradient at the start",
+        "the gradient is always that of the first value, expected the present one",
+        6,
+        "gradient",
+    ),
     Mistake("remainder dropped", "the last, smaller batch of an epoch is dropped", 6, "batch"),
     Mistake("one step per epoch", "there is one step per epoch, expected one per batch", 6, "batch"),
     Mistake("one epoch", "there is one epoch only: each row of orders is one", 6, "batch"),
-    Mistake("new optimizer", "a new optimizer begins in each epoch, expected one for the whole training", 6, "optimizer"),
-    Mistake("new optimizer for each batch", "a new optimizer begins in each batch, expected one altogether", 6, "optimizer"),
+    Mistake(
+        "new optimizer", "a new optimizer begins in each epoch, expected one for the whole training", 6, "optimizer"
+    ),
+    Mistake(
+        "new optimizer for each batch", "a new optimizer begins in each batch, expected one altogether", 6, "optimizer"
+    ),
     Mistake("loss of the last batch", "the loss is that of an epoch's last batch, expected the mean", 6, "loss"),
     Mistake("losses summed", "the losses of an epoch are summed, expected averaged", 6, "loss"),
     Mistake("unweighted mean", "all batches weigh alike in the loss, expected by their number of samples", 6, "loss"),
@@ -146,8 +157,8 @@ def program(faults):
             return new
 
     def train(model, value, x, y, orders, batch_size, learning_rate, decay):
-        make = lambda: Adam(learning_rate, 0.9, 0.999, 1e-8, 0.0 if "train without decay" in faults else decay)
-        adam, losses, total, start = make(), [], np.zeros_like(value), value
+        constants = learning_rate, 0.9, 0.999, 1e-8, 0.0 if "train without decay" in faults else decay
+        adam, losses, total, start = Adam(*constants), [], np.zeros_like(value), value
         size = len(x) if "one step per epoch" in faults else batch_size
         for order in orders[:1] if "one epoch" in faults else orders:
             if "no shuffle" in faults:
@@ -157,7 +168,7 @@ def program(faults):
             if "shuffled again" in faults:
                 x, y, order = x[order], y[order], np.arange(len(x))
             if "new optimizer" in faults:
-                adam = make()
+                adam = Adam(*constants)
             epoch = []
             for first in range(0, len(x) // size * size if "remainder dropped" in faults else len(x), size):
                 batch = order[first : first + size]
@@ -166,7 +177,7 @@ def program(faults):
                 loss, gradient = model.loss_and_gradient(at, x[batch], labels)
                 total = total + gradient
                 if "new optimizer for each batch" in faults:
-                    adam = make()
+                    adam = Adam(*constants)
                 value = adam.step(value, total if "accumulated" in faults else gradient)
                 epoch.append((float(loss), len(batch)))
             losses.append(mean_loss(np.array(epoch)))

@@ -66,7 +66,7 @@ def gradient_bias(program, draw):
 
 @test("two objects and two batches", points=2, section=6)
 def two_objects(program, draw):
-    layer, first, grad_first = layer_and_batch(program, draw, (2, 2), 1, "same")
+    layer, first, grad_first = layer_and_batch(program, draw, (2, 2), 2, "same")
     other, _, _ = layer_and_batch(program, draw, (2, 2), 2, "same")
     elsewhere, grad_elsewhere = draw.standard_normal(first.shape), draw.standard_normal(grad_first.shape)
     layer.call("forward", draw.standard_normal(first.shape))

@@ -17,8 +17,12 @@ MISTAKES = [
     Mistake("size of whole steps", "the size counts k steps of the dilation, expected k - 1", 2, "size"),
     Mistake("padding ignored", 'with the padding "same", there is no border', 3, "padding"),
     Mistake("padding without dilation", "the border does not grow with the dilation", 3, "padding"),
-    Mistake("padding before", "the whole border is above and to the left: half belongs to the other side", 3, "padding"),
-    Mistake("padding after", "the whole border is below and to the right: half belongs to the other side", 3, "padding"),
+    Mistake(
+        "padding before", "the whole border is above and to the left: half belongs to the other side", 3, "padding"
+    ),
+    Mistake(
+        "padding after", "the whole border is below and to the right: half belongs to the other side", 3, "padding"
+    ),
     Mistake("uneven padding", "the extra row or column of the border is at the wrong end", 3, "padding"),
     Mistake("edge padding", "the border repeats the edge of the image, expected zeros", 3, "padding"),
     Mistake("= for +=", "dL/dx keeps the share of one weight for each pixel, expected the sum", 4, "sum"),
@@ -43,6 +47,37 @@ MISTAKES = [
     Mistake("first batch kept", "backward uses the first batch forever, expected the last one", 6, "state"),
     Mistake("writes into x", "forward writes into the array that it is given", 6),
     Mistake("writes into grad_y", "backward writes into the array that it is given", 6),
+]
+
+SAME = [
+    # With a border of the wrong size, backward gets a gradient of another shape and fails before it does anything else.
+    *(
+        {padding, mistake.name}
+        for padding in ("padding ignored", "padding without dilation")
+        for mistake in MISTAKES
+        if mistake.section >= 4
+    ),
+    # Without gaps, these sizes are right.
+    *(
+        {dilation, size}
+        for dilation in ("dilation ignored", "dilation as stride")
+        for size in ("size of whole steps", "padding without dilation")
+    ),
+    # There is nothing to cut at the other end.
+    {"padding after", "border cut at the end"},
+    # Other ways to compute what the mistake replaces altogether.
+    {"= for +=, by window", "grad_x channels swapped"},
+    {"= for +=, by window", "grad_x dilation ignored"},
+    {"batch not summed", "grad_weight flipped"},
+]
+EQUIVALENT = [
+    # Only the first two of these numbers are used.
+    "kernel_places.py 14:69 3 for 2 in 2",
+    # Windows only meet the first of the pixels that stand for the border.
+    "matrix.py 26:71 2 for 1 in 1",
+    # reshape takes every negative length for "the rest".
+    "matrix.py 26:47 2 for 1 in 1",
+    "matrix.py 33:41 2 for 1 in 1",
 ]
 
 

@@ -18,11 +18,20 @@ MISTAKES = [
     # A verdict is three words, so one set of them looks like another. The first that fits is named.
     Mistake("kink accused", "a kink is taken for a mistake: no gradient exists there", 5, "verdict"),
     Mistake("layers with kinks excused", "one kink excuses the whole layer, expected its element", 5, "verdict"),
-    Mistake("cotangent of ones", "the cotangent of the verdict is constant: some mistakes only show otherwise", 2, "verdict"),
+    Mistake(
+        "cotangent of ones", "the cotangent of the verdict is constant: some mistakes only show otherwise", 2, "verdict"
+    ),
     Mistake("first element judged", "the verdict only looks at the first element of each array", 3, "verdict"),
     Mistake("parameters not judged", "the verdict does not look at the gradient of weight", 3, "verdict"),
-    Mistake("step too large", "the step of the verdict is too large: right layers that curve are accused", 1, "verdict"),
-    Mistake("step too small", "a right layer is accused: the step is too small, or the numeric gradient is wrong", 1, "verdict"),
+    Mistake(
+        "step too large", "the step of the verdict is too large: right layers that curve are accused", 1, "verdict"
+    ),
+    Mistake(
+        "step too small",
+        "a right layer is accused: the step is too small, or the numeric gradient is wrong",
+        1,
+        "verdict",
+    ),
     Mistake("absolute error", "the error is absolute: gradients may be large or small", 4, "verdict"),
     Mistake("tolerance too large", "the tolerance is too large: wrong layers pass", 4, "verdict"),
     Mistake("zero divided by zero", "a gradient of 0 that is right is accused: 0/0 is NaN", 4, "verdict"),
@@ -34,6 +43,17 @@ SAME = [
     # The second value of a one-sided difference is taken where the element was before.
     {"not restored", "one-sided"},
     {"not restored", "one-sided over two steps"},
+]
+EQUIVALENT = [
+    # The largest number of an array is only needed roughly.
+    "between_two_slopes.py 34:31 np.abs dropped in np.abs(claimed)",
+    "two_steps.py 40:20 np.abs dropped in np.abs(claim)",
+    "two_steps.py 40:41 np.abs dropped in np.abs(slope)",
+    "two_steps.py 41:54 301 for 300 in 300",
+    # At these kinks, one of both slopes is 0 or has the other sign.
+    "flat.py 31:46 1.1 for 0.1 in 0.1",
+    # Of this unit matrix the first row is taken.
+    "two_steps.py 17:49 2 for 1 in 1",
 ]
 
 

@@ -34,7 +34,9 @@ MISTAKES = [
     Mistake("k from 0", "the number of pixels is one too small", 3, "pixels"),
     Mistake("tried again", "candidates are shown that were tried with fewer pixels", 4, "skip"),
     Mistake("one channel kept", "a candidate is skipped though only some channels of its pixel stay", 4, "skip"),
-    Mistake("last pixel only", "a candidate is shown though it leaves a pixel other than the last as it was", 4, "skip"),
+    Mistake(
+        "last pixel only", "a candidate is shown though it leaves a pixel other than the last as it was", 4, "skip"
+    ),
     Mistake("all pixels kept", "a candidate is skipped only if it leaves all its pixels as they were", 4, "skip"),
     Mistake("budget ignored", "the budget is ignored", 4, "budget"),
     Mistake("budget too small", "the budget ends one candidate early: the image itself is free", 4, "budget"),
@@ -46,11 +48,43 @@ MISTAKES = [
 ]
 
 SAME = [
-    # Only the last of all candidates is affected by the one that is left out or added.
-    {"last success", "queries after success"},
+    # With these pixels hardly a candidate succeeds, so the others of the same image make no difference.
+    *(
+        {"worst pixels", name}
+        for name in (
+            "first digit fastest",
+            "1 before 0",
+            "candidates accumulate",
+            "queries after success",
+            "last success",
+            "writes into x",
+        )
+    ),
+    # A swapped row and column are outside of an image that is not square: the program fails.
+    *(
+        {"row/column", name}
+        for name in ("largest channel", "one value for a pixel", "first digit fastest", "one channel kept")
+    ),
+    # With one choice of pixels, whatever was written before is written over.
+    {"candidates accumulate", "fewer pixels skipped"},
+    {"candidates accumulate", "best k only"},
+    # Without smaller sets, there is no candidate that was tried before.
+    {"all pixels kept", "fewer pixels skipped"},
+    {"tried again", "fewer pixels skipped"},
+    # A single pixel comes once.
+    {"one pixel less", "a pixel twice"},
+    {"one pixel less", "|mean| for mean|.|"},
+    {"one ranking", "a pixel twice"},
+    {"one ranking", "largest channel"},
 ]
 
 VALUES = {mistake.name for mistake in MISTAKES if mistake.group == "values"}
+EQUIVALENT = [
+    # reshape takes every negative length for "the rest".
+    "all_images_in_step.py 24:51 2 for 1 in 1",
+    # There is no choice of more pixels than there are.
+    "one_by_one.py 29:34 2 for 1 in 1",
+]
 
 
 def ranked(gradient, faults):

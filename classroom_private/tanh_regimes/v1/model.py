@@ -26,9 +26,13 @@ MISTAKES = [
     Mistake("one side", "negative values count as linear: the regimes have two sides", 4, "count"),
     Mistake("saturated on one side", "only positive values count as saturated: the regimes have two sides", 4, "count"),
     Mistake("linear on one side", "only positive values count as linear: the regimes have two sides", 4, "count"),
-    Mistake("nonlinear overlaps", "saturated values count as nonlinear, too: the fractions do not add to 1", 4, "count"),
+    Mistake(
+        "nonlinear overlaps", "saturated values count as nonlinear, too: the fractions do not add to 1", 4, "count"
+    ),
     Mistake("linear overlaps", "all that is not saturated counts as linear: the fractions do not add to 1", 4, "count"),
-    Mistake("values forgotten", "the fraction between r1 and r2 takes positive values only, so the sum is not 1", 4, "count"),
+    Mistake(
+        "values forgotten", "the fraction between r1 and r2 takes positive values only, so the sum is not 1", 4, "count"
+    ),
     Mistake("numbers, not fractions", "these are numbers of values, expected fractions", 4, "mean"),
     Mistake("not pooled", "the fractions are those of each column, expected of all values together", 4, "mean"),
     Mistake("in percent", "the fractions are in percent", 4, "mean"),

@@ -16,8 +16,8 @@ class Adam:
         self.state["t"] = self.state["t"] + 1
         self.state["m"] = self.beta1 * self.state["m"] + (1 - self.beta1) * gradient
         self.state["v"] = self.beta2 * self.state["v"] + (1 - self.beta2) * gradient**2
-        m = self.state["m"] / (1 - self.beta1**self.state["t"])
-        v = self.state["v"] / (1 - self.beta2**self.state["t"])
+        m = self.state["m"] / (1 - self.beta1 ** self.state["t"])
+        v = self.state["v"] / (1 - self.beta2 ** self.state["t"])
         new = value - self.learning_rate * m / (np.sqrt(v) + self.epsilon)
         return new - self.learning_rate * self.decay * value
 

@@ -21,17 +21,17 @@ class Convolution:
         return view[:, :, :: self.dilation, :: self.dilation]
 
     def forward(self, x):
-        self.shape = n, height, width, channels = x.shape
-        self.index = self.numbers(height, width)
-        pixels = np.concatenate([x.reshape(n, -1, channels), np.zeros((n, 1, channels))], axis=1)
+        self.shape = n, high, wide, depth = x.shape
+        self.index = self.numbers(high, wide)
+        pixels = np.concatenate([x.reshape(n, -1, depth), np.zeros((n, 1, depth))], axis=1)
         self.patches = pixels[:, self.index]
         return np.einsum("nijabc,abcu->niju", self.patches, self.weight) + self.bias
 
     def backward(self, grad_y):
-        n, height, width, channels = self.shape
+        n, high, wide, depth = self.shape
         self.grad_weight = np.einsum("nijabc,niju->abcu", self.patches, grad_y)
         self.grad_bias = grad_y.reshape(-1, grad_y.shape[-1]).sum(axis=0)
         shares = np.einsum("niju,abcu->nijabc", grad_y, self.weight)
-        grad = np.zeros((n, height * width + 1, channels))
+        grad = np.zeros((n, high * wide + 1, depth))
         np.add.at(grad, (slice(None), self.index), shares)
         return grad[:, :-1].reshape(self.shape)

@@ -31,7 +31,7 @@ class Convolution:
             for j in range(x.shape[2] - columns[-1]):
                 window = x[:, i + rows[:, None], j + columns]
                 y[-1].append(np.tensordot(window, self.weight, 3) + self.bias)
-        return np.array(y).transpose(2, 0, 1, 3)
+        return np.moveaxis(np.array(y), 2, 0)
 
     def backward(self, grad_y):
         self.grad_weight = np.zeros_like(self.weight)

@@ -28,7 +28,7 @@ def numeric_gradient(layer, x, weight, cotangent, step):
 
 def verdict(layer, x, weight):
     shape = layer.forward(x, weight).shape
-    cotangent = np.cos(3.7 * np.arange(np.prod(shape)) + 1).reshape(shape)
+    cotangent = np.random.default_rng(len(x)).normal(size=shape)
     sides = both_sides(layer, x, weight, cotangent, 3e-6)
     for claimed, slopes in zip(layer.backward(x, weight, cotangent), sides):
         tolerance = 2e-3 * max(np.abs(claimed).max(), np.abs(slopes).max())

@@ -28,11 +28,11 @@ def is_kink(layer, x, weight, cotangent, array, i):
     array.flat[i] = old - h
     before = (middle - phi(layer, x, weight, cotangent)) / h
     array.flat[i] = old
-    return abs(after - before) > 0.05 * max(abs(after), abs(before))
+    return not np.isclose(after, before, rtol=0.1)
 
 
 def verdict(layer, x, weight):
-    cotangent = np.random.default_rng().normal(size=np.shape(layer.forward(x, weight)))
+    cotangent = np.random.default_rng(len(x)).normal(size=np.shape(layer.forward(x, weight)))
     claimed = layer.backward(x, weight, cotangent)
     measured = numeric_gradient(layer, x, weight, cotangent, 1e-5)
     for array, a, b in zip((x, weight), claimed, measured):

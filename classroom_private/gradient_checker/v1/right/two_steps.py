@@ -30,7 +30,7 @@ def numeric_gradient(layer, x, weight, cotangent, step):
 
 def verdict(layer, x, weight):
     y = layer.forward(x, weight)
-    cotangent = np.random.default_rng(5).uniform(1, 3, y.shape)
+    cotangent = np.random.default_rng(len(x)).normal(size=y.shape)
     slopes = Slopes(layer, x, weight, cotangent)
     h = 1e-5
     whole, first, second = slopes.between(-h, h), slopes.between(-h, 0), slopes.between(0, h)

@@ -21,7 +21,7 @@ class Noisy(Weapon):
 
 
 def entropy(z, y):
-    probability = np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True))
+    probability = np.exp(z - np.logaddexp.reduce(z, 1)[:, None])
     probability[range(len(y)), y] -= 1.0
     return probability
 
@@ -34,7 +34,7 @@ def difference(z, y):
     return cotangent
 
 
-def fire(weapon, model, x, y, epsilon, steps):
+def fire(weapon, steps, model, x, y, epsilon):
     result, alive = x.copy(), np.ones(len(x), bool)
     for k in range(steps):
         slope = weapon.slope(result[alive], y[alive])
@@ -58,8 +58,8 @@ def diagnose(model, substitute, x, y, epsilon):
     flat = [not g.any() for g in model.gradient(x, entropy(z, y))]
     if sum(flat) > len(flat) / 2:
         return "saturated loss"
-    own = fire(Weapon(model, entropy), model, x, y, epsilon, 50)[1].sum()
-    other = fire(Weapon(substitute, entropy), model, x, y, epsilon, 25)[1].sum()
+    own = fire(Weapon(model, entropy), 50, model, x, y, epsilon)[1].sum()
+    other = fire(Weapon(substitute, entropy), 25, model, x, y, epsilon)[1].sum()
     return "misleading gradient" if own > other + len(x) / 6 else "not masked"
 
 
@@ -67,6 +67,6 @@ def attack(model, substitute, x, y, epsilon):
     images, alive = x.copy(), np.ones(len(x), bool)
     for weapon in (Weapon(substitute, difference), Weapon(model, difference), Noisy(model, difference)):
         if alive.any():
-            images[alive], still = fire(weapon, model, x[alive], y[alive], epsilon, 12)
+            images[alive], still = fire(weapon, 12, model, x[alive], y[alive], epsilon)
             alive[alive] = still
     return images

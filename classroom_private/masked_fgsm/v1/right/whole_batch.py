@@ -8,6 +8,6 @@ def fgsm(network, x, y, epsilon, mask):
 
 def fgvm(network, x, y, epsilon, mask):
     ascent = mask * network.input_gradient(x, y)
-    largest = np.abs(ascent).max(keepdims=True, axis=(1, 2, 3))
+    largest = np.abs(ascent).max(keepdims=True, axis=(-3, -2, -1))
     ascent = np.divide(ascent, largest, out=np.zeros_like(ascent), where=largest > 0)
     return np.clip(x + epsilon * ascent, 0, 1)

@@ -4,7 +4,8 @@ import numpy as np
 def pixel_attack(network, x, y, pixels, budget):
     n, h, w, c = x.shape
     flat = x.reshape(n, h * w, c)
-    scores = abs(network.input_gradient(x, y)).reshape(flat.shape).sum(axis=2)
+    slopes = network.input_gradient(x, y)
+    scores = abs(slopes).reshape(flat.shape).sum(axis=2)
     best = np.flip(np.argsort(scores, axis=1), axis=1)
     standing = np.equal(network.logits(x).argmax(axis=1), y)
     result, used, shown = flat.copy(), np.zeros(n), np.zeros(n)

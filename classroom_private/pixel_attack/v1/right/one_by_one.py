@@ -5,7 +5,8 @@ import numpy as np
 
 def pixel_attack(network, x, y, pixels, budget):
     right = network.logits(x).argmax(axis=1) == y
-    importance = np.abs(network.input_gradient(x, y)).mean(axis=3)
+    slopes = network.input_gradient(x, y)
+    importance = np.abs(slopes).mean(axis=3)
     images = np.array(x)
     number = np.zeros(y.shape, int)
     queries = np.zeros(y.shape, int)

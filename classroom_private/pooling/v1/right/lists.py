@@ -24,8 +24,8 @@ class KthLargestPool:
         for n, i, j, c in np.ndindex(y.shape):
             ranked = self.pixels(n, c, self.rows[i], self.columns[j])
             value, row, column = ranked[: self.k].pop()
-            y[n, i, j, c] = -value
-            self.source[n, i, j, c] = (n, row, column, c)
+            output = n, i, j, c
+            y[output], self.source[output] = -value, (n, row, column, c)
         return y
 
     def backward(self, grad_y):
@@ -42,7 +42,7 @@ class AveragePool:
     def matrices(self, shape):
         """Averaging is linear: one matrix for the rows, one for the columns."""
         made = []
-        for size, window, stride in zip(shape[1:3], self.window, self.stride):
+        for size, window, stride in zip(shape[1:], self.window, self.stride):
             matrix = np.array([np.isin(np.arange(size), p) / len(p) for p in places(size, window, stride)])
             made.append(matrix)
         return made

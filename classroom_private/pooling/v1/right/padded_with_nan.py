@@ -4,8 +4,8 @@ import numpy as np
 class Base:
     def cut(self, x):
         """Return all windows, (N, rows, columns, C, pixels), with NaN outside the image."""
-        over = [(w - n) % s for n, w, s in zip(x.shape[1:3], self.window, self.stride)]
-        x = np.pad(x, ((0, 0), (0, over[0]), (0, over[1]), (0, 0)), constant_values=np.nan)
+        over = [(w - n) % s for n, w, s in zip(x.shape[1:], self.window, self.stride)]
+        x = np.pad(x, [(0, 0), *((0, rest) for rest in over), (0, 0)], constant_values=np.nan)
         view = np.lib.stride_tricks.sliding_window_view(x, tuple(self.window), axis=(1, 2))
         view = view[:, :: self.stride[0], :: self.stride[1]]
         return view.reshape(*view.shape[:4], -1)
@@ -21,9 +21,7 @@ class Base:
     def backward(self, grad_y):
         share = self.weight * np.expand_dims(grad_y, -1)
         inside = ~np.isnan(self.pixels)
-        total = np.bincount(
-            self.pixels[inside].astype(int), weights=share[inside], minlength=np.prod(self.shape)
-        )
+        total = np.bincount(self.pixels[inside].astype(int), weights=share[inside], minlength=np.prod(self.shape))
         return total.reshape(self.shape)
 
 

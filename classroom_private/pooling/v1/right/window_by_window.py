@@ -12,10 +12,9 @@ class Windows:
         down = math.ceil((shape[1] - self.window[0]) / self.stride[0]) + 1
         right = math.ceil((shape[2] - self.window[1]) / self.stride[1]) + 1
         parts = {}
-        for i in range(down):
-            for j in range(right):
-                a, b = i * self.stride[0], j * self.stride[1]
-                parts[i, j] = (slice(None), slice(a, a + self.window[0]), slice(b, b + self.window[1]))
+        for i, j in np.ndindex(down, right):
+            a, b = i * self.stride[0], j * self.stride[1]
+            parts[i, j] = (slice(None), slice(a, a + self.window[0]), slice(b, b + self.window[1]))
         return (shape[0], down, right, shape[3]), parts
 
 
@@ -29,7 +28,7 @@ class KthLargestPool(Windows):
         out, parts = self.look(x.shape)
         y = np.empty(out)
         for (i, j), part in parts.items():
-            pixels = x[part].reshape(x.shape[0], -1, x.shape[3])
+            pixels = x[part].reshape(out[0], -1, out[3])
             order = np.argsort(-pixels, axis=1, kind="stable")[:, : self.k]
             winner = order[:, -1:]
             self.winners[i, j] = winner
@@ -39,7 +38,7 @@ class KthLargestPool(Windows):
     def backward(self, grad_y):
         grad_x = np.zeros(self.shape)
         for (i, j), part in self.look(self.shape)[1].items():
-            number = np.arange(grad_x[part][0, :, :, 0].size)[None, :, None]
+            number = np.arange(grad_x[part][0, ..., 0].size)[None, :, None]
             hit = np.where(number == self.winners[i, j], grad_y[:, i, j][:, None], 0)
             grad_x[part] += hit.reshape(grad_x[part].shape)
         return grad_x

@@ -53,6 +53,7 @@ class AveragePool:
         for i in range(rows):
             for j in range(columns):
                 y[:, i, j] = x[:, i * a : i * a + h, j * b : j * b + w].mean(axis=(1, 2))
+        x -= 1
         return y
 
     def backward(self, grad_y):

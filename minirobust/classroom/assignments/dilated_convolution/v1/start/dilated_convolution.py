@@ -6,7 +6,7 @@ Images are channels last: x has the shape (N, H, W, C).
 
 
 class Convolution:
-    """y[n, i, j, u] = bias[u] + sum over a, b, c of x[n, i + a d, j + b d, c] weight[a, b, c, u], where d is `dilation`.
+    """y[n, i, j, u] = bias[u] + sum over a, b, c of x[n, i + a d, j + b d, c] weight[a, b, c, u], with the dilation d.
 
     `weight` has the shape (height, width, C, units), `bias` the shape (units,). `padding` is "valid", for no border, or
     "same", for a border of zeros with which y has as many rows and columns as x. If the number of border rows or

@@ -3,7 +3,7 @@
 
 `model` is the network under attack, `substitute` an ordinary network that was trained on the same data. Both have
 
-- `logits(x)`, the logits (N, 10) of images (N, 28, 28, 1);
+- `logits(x)`, the logits (N, 10) of images (N, 14, 14, 1);
 - `gradient(x, cotangent)`, the gradient of sum(cotangent * logits) with respect to x. With the cotangent
   softmax(logits) - one_hot(y), that is the gradient of cross entropy; other cotangents belong to other losses.
 
