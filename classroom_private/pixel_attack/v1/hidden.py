@@ -27,7 +27,7 @@ def one_pixel(program, draw):
 @test("two and three grey pixels of new images", points=3, section=2)
 def grey(program, draw):
     for shape, pixels in ((GREY, 2), (WIDE, 3)):
-        images, count, _ = program.call("pixel_attack", *inputs(draw, shape), pixels, 1000)
+        images, count, _ = program.call("pixel_attack", *inputs(draw, shape, 16), pixels, 1000)
         yield images
         yield count
 
@@ -35,7 +35,7 @@ def grey(program, draw):
 @test("pixels in colour of new images", points=3, section=1)
 def colour(program, draw):
     for pixels, classes in ((1, 4), (2, 2)):
-        images, count, _ = program.call("pixel_attack", *inputs(draw, SMALL, 12, classes), pixels, 1000)
+        images, count, _ = program.call("pixel_attack", *inputs(draw, SMALL, 40, classes), pixels, 1000)
         yield images
         yield count
 
