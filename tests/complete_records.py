@@ -14,7 +14,17 @@ AUDIT = {"verdict": "no sign of masking", "samples": 4, "robustness": {"FGSM": R
 def complete(config, T, seed, epochs, attacked=False, audited=False, **given):
     """Return a record of zeros; `given` has other values, under the names of the file with _ for /."""
     sizes = {"E": epochs, "e": len(config.epsilons), "c": 10, "n": config.pixels, "N": 6, "M": 2, "2": 2, "S": 1}
-    sizes |= {"U": 3, "H": 4, "W": 4, "C": 1, "a": 4, "s": len(config.audit_epsilons), "A": 6, "r": len(config.sharpen_ratios), "k": 5}
+    sizes |= {
+        "U": 3,
+        "H": 4,
+        "W": 4,
+        "C": 1,
+        "a": 4,
+        "s": len(config.audit_epsilons),
+        "A": 6,
+        "r": len(config.sharpen_ratios),
+        "k": 5,
+    }
     record = Record(config, T, seed, ENVIRONMENT)
     present = {"epochs": True, "timing": True, "final": attacked, "audit": audited, "sharpened": audited}
     whole = ("label", "prediction", "count", "index", "pixels", "shown", "samples")

@@ -42,7 +42,8 @@ def textbook(net, temperature):
 
 def net_values(backend, dtype, temperature, rng):
     """Net values of all sizes, both signs and both zeros, up to where the derivative underflows."""
-    scaled = [*rng.uniform(-last(backend, dtype), last(backend, dtype), 40), *rng.uniform(-3, 3, 40), *(0.0, -0.0, 1e-30)]
+    end = last(backend, dtype)
+    scaled = [*rng.uniform(-end, end, 40), *rng.uniform(-3, 3, 40), *(0.0, -0.0, 1e-30)]
     return (np.array(scaled) * temperature).astype(dtype)
 
 
@@ -56,9 +57,9 @@ def test_sigmoid_and_its_derivative_are_the_textbook_formulas_in_many_digits(bac
     for got_y, got_slope, value in zip(y, slope, net, strict=True):
         exact_y, exact_slope = map(float, textbook(value, temperature))
         # The quotient net/T is rounded before exp: its error grows with its size.
-        relative = (8 + abs(float(value)) / temperature) * eps(dtype)
-        assert got_y == pytest.approx(exact_y, rel=relative, abs=2 * backend.smallest(dtype))
-        assert got_slope == pytest.approx(exact_slope, rel=relative, abs=2 * backend.smallest(dtype) * max(1, 1 / temperature))
+        relative, least = (8 + abs(float(value)) / temperature) * eps(dtype), backend.smallest(dtype)
+        assert got_y == pytest.approx(exact_y, rel=relative, abs=2 * least)
+        assert got_slope == pytest.approx(exact_slope, rel=relative, abs=2 * least * max(1, 1 / temperature))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -141,13 +142,13 @@ def test_cross_entropy_and_its_gradient_are_their_definitions_at_any_margin(back
     loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(moved, on(backend, y)))
     assert (loss.dtype, gradient.dtype) == (dtype, dtype)
     np.testing.assert_array_equal(backend.to_numpy(moved), logits)
-    relative = (16 + float(np.ptp(logits))) * eps(dtype)
+    relative, least = (16 + float(np.ptp(logits))) * eps(dtype), backend.smallest(dtype)
     for row, label, got_loss, got in zip(logits, y, loss, gradient, strict=True):
-        assert got_loss == pytest.approx(float(exact_cross_entropy(row, label)), rel=relative, abs=4 * backend.smallest(dtype))
+        assert got_loss == pytest.approx(float(exact_cross_entropy(row, label)), rel=relative, abs=4 * least)
         p = exact_softmax(row)
         exact = [-sum(p[:j] + p[j + 1 :]) if j == label else p[j] for j in range(len(p))]
-        np.testing.assert_allclose(got, np.array(exact, "float64"), rtol=relative, atol=8 * backend.smallest(dtype))
-        assert abs(float(got.astype("float64").sum())) <= 8 * eps(dtype) * np.abs(got).max() + 8 * backend.smallest(dtype)
+        np.testing.assert_allclose(got, np.array(exact, "float64"), rtol=relative, atol=8 * least)
+        assert abs(float(got.astype("float64").sum())) <= 8 * eps(dtype) * np.abs(got).max() + 8 * least
 
 
 @pytest.mark.parametrize("margin", [-1000, -40, 0, 17, 40, 87, 1000])
