@@ -187,7 +187,7 @@ def announcement(model: Model, x: Array, y: Array, gradients: int) -> str:
         seconds.append(perf_counter() - began)
     most = min(seconds) / len(x[chunk]) * gradients
     return (
-        f"audit of {len(x):,} samples: at most {gradients:,} gradients, about {most:,.0f} seconds; "
+        f"audit of {len(x):,} samples: at most {gradients:,} gradients, about {most:,.0f} s; "
         "less where attacks succeed early"
     )
 

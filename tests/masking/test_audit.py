@@ -75,7 +75,7 @@ def test_it_says_first_what_it_will_cost_and_computes_the_same(trained_on_the_ho
     told = quick(trained_on_the_host, *few, progress=True)
     output = capsys.readouterr()
     assert re.fullmatch(
-        r"audit of 60 samples: at most [\d,]+ gradients, about [\d,]+ seconds; less where attacks succeed early\n",
+        r"audit of 60 samples: at most [\d,]+ gradients, about [\d,]+ s; less where attacks succeed early\n",
         output.err,
     )
     assert output.out == ""
