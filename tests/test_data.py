@@ -33,7 +33,7 @@ def run(folder, *arguments):
     site = folder / "site"
     site.mkdir()
     (site / "minirobust").symlink_to(ROOT / "minirobust")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(site)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, site, ROOT)))}
     return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
