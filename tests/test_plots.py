@@ -239,7 +239,7 @@ def test_on_a_logarithmic_scale_zero_takes_the_colour_of_the_lower_end(axes):
     assert axes.images[0].norm(1e-2) == pytest.approx(0.5)
 
 
-@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")  # of matplotlib and NumPy
+@pytest.mark.filterwarnings("error", "default::DeprecationWarning")  # those of pyparsing are matplotlib's affair
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("value", [0.0, 0.5, np.nan])
 def test_a_map_of_one_value_or_none_is_drawn(value, log, tmp_path):
