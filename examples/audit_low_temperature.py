@@ -50,7 +50,7 @@ def main():
     networks = {T: train(T, data) for T in options.temperatures}
 
     reports = {}
-    print(f"\nrobustness at ε = {options.epsilon:g}; ± is half of the widest 95 % interval in a row")
+    print(f"\nrobustness against attacks at ε = {options.epsilon:g}; ± is half of the widest 95 % interval in a row")
     print(f"{'T':>6}" + "".join(f"{title:>11}" for title in COLUMNS.values()) + f"{'±':>9}")
     for T, network in networks.items():
         sources = [other for temperature, other in networks.items() if temperature != T]

@@ -56,7 +56,7 @@ def main():
 
     plain = mr.foreign.torch(module, input_shape=(28, 28, 1), mean=MEAN, std=STD)
     rounded = mr.foreign.torch(Rounded(module), input_shape=(28, 28, 1), mean=MEAN, std=STD)
-    print(f"\nrobustness at ε = {options.epsilon:g}")
+    print(f"\nrobustness against attacks at ε = {options.epsilon:g}")
     print(f"{'module':<10}" + "".join(f"{name:>12}" for name in ATTACKS))
     reports = {}
     for name, model, other in (("plain", plain, rounded), ("rounded", rounded, plain)):
