@@ -58,7 +58,7 @@ class Program(TyperGroup):
         self.commands = {str(command.name): command for command in COMMANDS}
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the options of all commands wherever they stand, since nobody remembers where they belong."""
+        """Accept the options of all commands in any position."""
         of_all = [argument for argument in args if argument in OF_ALL_COMMANDS]
         return super().parse_args(ctx, of_all + [argument for argument in args if argument not in of_all])
 

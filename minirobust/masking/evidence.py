@@ -166,7 +166,7 @@ def bound(
 
 
 class Count(Bar):
-    """A bar that nobody sees, which adds up what it is told."""
+    """A bar that is not drawn and only adds up."""
 
     def __init__(self) -> None:
         super().__init__("audit")

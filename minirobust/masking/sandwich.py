@@ -82,7 +82,7 @@ def prover(model: Model, steps: int) -> Prover | None:
     network = model.network
     try:
         twin = Twin(network)
-    except TypeError:  # a layer of one's own without bounds
+    except TypeError:  # a custom layer without bounds
         return None
     margins = model.classes - 1
     try:

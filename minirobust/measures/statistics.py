@@ -38,7 +38,7 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """Return Spearman's ρ; 0 for a constant, which goes along with nothing.
+    """Return Spearman's ρ; 0 if one of them is constant.
 
     It describes and tests nothing: networks that share seed and images are no sample, as which a p-value counts them.
     """

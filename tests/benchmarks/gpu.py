@@ -60,7 +60,7 @@ def table(backend, options):
     rows = {}
     for title, function, work, arguments in contests(Data(shrink=100 if options.rehearse else 1)):
         entered = [each for each in getattr(ours, function)(work, *arguments) if backend.name in each.name]
-        if function not in ("square",):
+        if function != "square":
             entered += pytorch_cuda.contenders(function, work, arguments, device)
         first = {each.name: np.asarray(each.to_numpy(each.run())) for each in entered}
         reference = next(iter(first.values()))

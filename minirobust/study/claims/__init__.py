@@ -97,7 +97,7 @@ def _sweeps(claim: Claim, studies: Sequence[Study]) -> tuple[list[Sweep], str]:
 
 
 def _measured(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
-    """Return the cases in words: one with its interval, several counted, with what is to be said of each."""
+    """Describe the cases: a single one with its interval, several by how many there are, each with its remarks."""
     known = [case.estimate for case in cases if case.estimate]
     if len(cases) == 1 and known:
         (estimate,) = known

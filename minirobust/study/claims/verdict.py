@@ -51,7 +51,7 @@ class Case:
     name: str
     estimate: Estimate | None  # compared with the claim's threshold; None if it is not measured yet
     order: Estimate | None = None  # compared with its second condition, if it has one
-    text: str = ""  # more, where the estimate says too little
+    text: str = ""  # details that the estimate does not give
     figures: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minirobust.layers import TemperatureSigmoid
-from minirobust.masking import sandwiches
+from minirobust.masking import Sandwich, sandwiches
 from minirobust.network import Network
 from minirobust.study.config import StudyConfig
 from minirobust.study.store import Arrays
@@ -28,16 +29,21 @@ def sharpen(network: Network, x: Any, y: Any, config: StudyConfig, seed: int) ->
     seed : int
         Of the attacks.
     """
-    found: dict[str, list[Any]] = defaultdict(list)
+    found: dict[str, list[np.ndarray]] = defaultdict(list)
     for ratio in config.sharpen_ratios:
         sharpened = at_temperature(network, ratio)
         within = sandwiches(sharpened, x, y, config.audit_epsilons, config.audit_budget, seed=seed)
         found["correct"].append(sharpened.backend.to_numpy(sharpened.predict(x)) == y)
-        found["fgsm"].append([each.fgsm for each in within])
-        found["fooled"].append([each.fooled for each in within])
-        if within[0].certified is not None:
-            found["certified"].append([each.certified for each in within])
+        for name, rows in stacked(within).items():
+            found[name].append(rows)
     return {"ratio": np.array(config.sharpen_ratios)} | {name: np.array(rows) for name, rows in found.items()}
+
+
+def stacked(within: Sequence[Sandwich]) -> Arrays:
+    """Return what the sandwiches of every ε say of each image; no `certified` where there is no certificate."""
+    rows = {"fgsm": [each.fgsm for each in within], "fooled": [each.fooled for each in within]}
+    certified = [each.certified for each in within if each.certified is not None]
+    return {name: np.array(of_all) for name, of_all in (rows | {"certified": certified}).items() if of_all}
 
 
 def at_temperature(network: Network, ratio: float) -> Network:

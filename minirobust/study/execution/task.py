@@ -19,7 +19,7 @@ from minirobust import attacks
 from minirobust.attacks.fgsm import sign_step, value_step
 from minirobust.data import Dataset, Split, load
 from minirobust.losses import SoftmaxCrossEntropy
-from minirobust.masking import AuditReport, audit
+from minirobust.masking import audit
 from minirobust.measures import robustness, saliency
 from minirobust.measures.regimes import fractions
 from minirobust.model import most_likely
@@ -28,7 +28,7 @@ from minirobust.optimizers import Adam
 from minirobust.stack import Evaluation
 from minirobust.study import store
 from minirobust.study.config import MODELS, StudyConfig
-from minirobust.study.execution.sharpening import sharpen
+from minirobust.study.execution.sharpening import sharpen, stacked
 from minirobust.study.store import Arrays, Record
 from minirobust.training import epochs
 
@@ -105,24 +105,12 @@ def audit_trained(config: StudyConfig, temperature: float, seed: int, folder: Pa
         greedy = attacks.greedy_pixel(network, x[few], y[few], min(config.pixels, x.shape[1] * x.shape[2]))
         record.audited["fooled/greedy pixel"] = network.backend.to_numpy(greedy.fooled)
         record.audited["pixel_samples"] = few
-        record.audited |= {f"sandwich/{name}": rows for name, rows in _bounds(report).items()}
+        record.audited["sandwich/epsilon"] = np.array([each.epsilon for each in report.sandwiches])
+        record.audited |= {f"sandwich/{name}": rows for name, rows in stacked(report.sandwiches).items()}
         first = slice(config.sharpen_samples)
         record.sharpened = sharpen(network, x[first], y[first], config, seed)
         record.timing["audit"] = np.array(perf_counter() - began)
         store.write(path, record, network, optimizer)
-
-
-def _bounds(report: AuditReport) -> Arrays:
-    """Return the datasets below ``audit/sandwich/``."""
-    within = report.sandwiches
-    bounds = {
-        "epsilon": np.array([each.epsilon for each in within]),
-        "fgsm": np.array([each.fgsm for each in within]),
-        "fooled": np.array([each.fooled for each in within]),
-    }
-    if within[0].certified is None:
-        return bounds
-    return bounds | {"certified": np.array([each.certified for each in within])}
 
 
 def _sources(config: StudyConfig, temperature: float, seed: int, folder: Path) -> Iterator[Network]:

@@ -66,7 +66,7 @@ def gradients_by_class(studies: Sequence[Study]) -> Figure:
 def pixel_attack_success(studies: Sequence[Study]) -> Figure:
     """Fig. 9: which share of each class's images the pixel attack fools with up to n pixels, in percent.
 
-    A map for each study and n, class by temperature.  Images that were wrong beforehand count as fooled.
+    A map for each study and n, class by temperature.  Images that were wrong before the attack count as fooled.
     """
     shown = attacked(studies)
     count = max(study.config.pixels for study in shown)
