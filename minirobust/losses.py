@@ -171,7 +171,7 @@ class ScaleFree(LossOfLogits):
         deviation = xp.sqrt((z * z).mean(axis=1, keepdims=True))
         u = z / (deviation + (deviation == 0))
         value, g = backend.softmax_cross_entropy(u, y)
-        inverse = 1 / (deviation * width)  # 2 / s, infinite for equal logits
+        inverse = abs(1 / (deviation * width))  # 2 / s, infinite for equal logits; a width may be -0
         return value, (g - u * (g * u).mean(axis=1, keepdims=True)) / 2 * xp.where(inverse < math.inf, inverse, 2)
 
 

@@ -192,16 +192,20 @@ class Adam(Optimizer):
         """Change `value` in place, as the class describes."""
         if self.weight_decay:
             grad = grad + self.scale * self.weight_decay * value
-        # The corrections 1 - βᵗ are drawn out of the arrays, as in the paper's section 2: one pass less over each.
-        root = self.network.xp.sqrt(1 - self.beta2**self.t)
-        rate = self.rates["lr"] * (root / (1 - self.beta1**self.t)).astype(value.dtype)
-        epsilon = self.rates["epsilon"] * root.astype(value.dtype)
-        step = self.network.backend.adam_step or adam_step
+        backend, lr, ε = self.network.backend, self.rates["lr"], self.rates["epsilon"]
+        rate, epsilon = (backend.adam_rates or adam_rates)(lr, ε, self.t, self.beta1, self.beta2)
+        step = backend.adam_step or adam_step
         step((value, grad, self.m, self.v), rate, epsilon, self.beta1, self.beta2, self.scale)
 
 
+def adam_rates(lr: Array, epsilon: Array, t: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
+    """Return `lr` and ε with the corrections 1 - βᵗ in them, as in the paper's section 2: one pass less over arrays."""
+    root = (1 - beta2**t) ** 0.5
+    return lr * (root / (1 - beta1**t)).astype(lr.dtype), epsilon * root.astype(lr.dtype)
+
+
 def adam_step(arrays: Sequence[Array], rate: Array, epsilon: Array, beta1: float, beta2: float, scale: float) -> None:
-    """Update θ, m and v of `arrays` = (θ, g, m, v) in place, with the corrections 1 - βᵗ in `rate` and `epsilon`."""
+    """Update θ, m and v of `arrays` = (θ, g, m, v) in place, with the rates that `adam_rates` returned."""
     for start in range(0, arrays[0].size, BLOCK):
         block = slice(start, start + BLOCK)
         θ, g, m, v = (array[block] for array in arrays)

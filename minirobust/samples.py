@@ -42,7 +42,8 @@ def batches(
     samples = Samples(network, data)
     positive_int("batches", "batch_size", batch_size)
     positive_int("batches", "epoch", epoch)
-    return map(samples.batch, samples.shuffled(batch_size, check_seed(seed), epoch))
+    _, rows = samples.shuffled(batch_size, check_seed(seed), epoch)
+    return map(samples.batch, rows)
 
 
 class Samples:
@@ -76,10 +77,10 @@ class Samples:
         self.x, self.y = x, check_labels(y, (len(x), *network.output_shape), network.backend)
         self.network = network
 
-    def shuffled(self, batch_size: int, seed: int, epoch: int) -> list[Array]:
-        """Return the rows of each batch of an epoch."""
+    def shuffled(self, batch_size: int, seed: int, epoch: int) -> tuple[Array, list[Array]]:
+        """Return the rows of an epoch in their order, and those of each batch."""
         order = self.network.backend.asarray(np.random.default_rng((seed, epoch)).permutation(len(self.y)))
-        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        return order, [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def batch(self, rows: Array) -> tuple[Array, Array]:
         """Return the samples of some rows and their labels."""

@@ -19,6 +19,7 @@ from minirobust.losses import Loss, SoftmaxCrossEntropy, evaluate
 from minirobust.network import Network
 from minirobust.optimizers import Optimizer
 from minirobust.progress import progress_bar
+from minirobust.replay import Replay, can_replay
 from minirobust.samples import Samples
 from minirobust.saving.checkpoint import check_saveable, save
 from minirobust.tables import html_table
@@ -153,6 +154,15 @@ def fit(
         Before training, if an argument is wrong.
     NonFiniteError
         If the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
+
+    Examples
+    --------
+    >>> import numpy as np, minirobust as mr
+    >>> net = mr.Network([mr.Dense(2)], input_shape=(3,))
+    >>> x, y = np.eye(3, dtype="float32"), np.array([0, 1, 1])
+    >>> history = mr.fit(net, mr.Adam(net, lr=0.1), (x, y), epochs=20, progress=False)
+    >>> history[-1].loss < history[0].loss
+    True
     """
     arguments = network, optimizer, data, epochs, batch_size, seed, checkpoint
     return History(_epochs(*arguments, loss=loss, start=start, progress=progress))
@@ -170,6 +180,11 @@ class _Run:
     batch_size: int
     checkpoint: str | Path | None
     overflowed: bool = False  # whether the scale made a gradient overflow
+    replay: Replay | None = None  # of full batches' steps, if the first has shown that they can be recorded
+    started: bool = False
+
+    def __post_init__(self) -> None:
+        self.total = self.network.xp.zeros((), dtype="float64")  # of the epoch's losses
 
     @property
     def scale(self) -> float:
@@ -192,25 +207,38 @@ class _Run:
 
     def epoch(self, epoch: int, progress: bool) -> float:
         """Run all steps of an epoch; return the mean loss over its samples."""
-        batches = self.samples.shuffled(self.batch_size, self.seed, epoch)
-        total = self.network.xp.zeros((), dtype="float64")
+        order, batches = self.samples.shuffled(self.batch_size, self.seed, epoch)
+        total = self.total
+        total[...] = 0
+        if self.replay is not None:
+            self.replay.begin(order, self.batch_size)
         before = Snapshot.of(self.network, self.optimizer, 0, total)
         with progress_bar(len(self.samples.y), f"epoch {epoch}", shown=progress) as bar:
             for step, rows in enumerate(batches, start=1):
-                total += self.step(rows)
+                if self.replay is not None and len(rows) == self.batch_size:
+                    self.replay.take()
+                else:
+                    total += self.step(rows)
                 bar.advance(len(rows))
-                if step == 1 and self.checkpoint is not None:
-                    check_saveable(
-                        self.network, self.optimizer, self.checkpoint
-                    )  # a layer may only now show stray state
+                if not self.started:
+                    self.after_the_first(order)
                 if step % WATCH == 0 or step == len(batches):
                     if not is_finite(self.network, self.optimizer, total):
                         self.overflowed = True
-                        total = repeat(self.step, batches[:step], before, epoch)
+                        total[...] = repeat(self.step, batches[:step], before, epoch)
                     before = Snapshot.of(self.network, self.optimizer, step, total)
         if self.scale != 1 and self.optimizer.divides_by_scale:
             self.network.gradients *= 1 / self.scale  # the true ones are for everyone to see
         return float(self.network.backend.to_numpy(total)) / len(self.samples.y)
+
+    def after_the_first(self, order: Array) -> None:
+        """Look at what the first step of the run has shown."""
+        self.started = True
+        if self.checkpoint is not None:
+            check_saveable(self.network, self.optimizer, self.checkpoint)  # a layer may only now show stray state
+        if can_replay(self.network, self.optimizer, self.loss):
+            self.replay = Replay(self.network, self.optimizer, self.step, self.total)
+            self.replay.begin(order, self.batch_size, place=1)
 
     def step(self, rows: Array) -> Array:
         """Learn from one batch: forward, loss, backward, update.  Return the summed loss, which stays on the device."""

@@ -22,12 +22,19 @@ from minirobust.backend.cupy_backend import ELEMENTWISE, KERNELS, CupyBackend, k
 
 KINDS = ("float", "double")
 DTYPES = {"float": "float32", "double": "float64", "int": "int32", "long long": "int64"}
+CUDA_NAMES = {
+    "T": "T",
+    "int64": "long long",
+    "float64": "double",
+}  # of the types in an ElementwiseKernel's declarations
 
 # Functions of CuPy that `CupyBackend` calls itself, besides those that layers may call.
 FUNCTIONS = ("ascontiguousarray", "empty_like")
 
 HOST = """
 #include <math.h>
+#include <algorithm>
+using std::min;
 #define __global__ static
 struct Index { unsigned int x; };
 static thread_local Index blockIdx, blockDim, threadIdx;
@@ -39,7 +46,7 @@ class Argument:
     """One argument of a kernel: what it is of, whether it is an array, and whether the kernel may write into it."""
 
     name: str
-    kind: str  # "T", "int" or "long long"
+    kind: str  # "T", "int", "long long" or "double"
     array: bool
     constant: bool
 
@@ -69,7 +76,9 @@ def kernels(text):
 
 
 def _argument(declaration):
-    constant, kind, star, name = re.fullmatch(r"\s*(const )?(T|int|long long) (\*?)(\w+)\s*", declaration).groups()
+    constant, kind, star, name = re.fullmatch(
+        r"\s*(const )?(T|int|long long|double) (\*?)(\w+)\s*", declaration
+    ).groups()
     return Argument(name, kind, bool(star), bool(constant))
 
 
@@ -81,9 +90,10 @@ def names(parameters):
 def elementwise_source(kernel, inputs, outputs, body):
     """A kernel that does `body` to every element, much as CuPy's `ElementwiseKernel` writes one."""
     # Inputs are read only; an output may be read before it is written.
-    constant = dict.fromkeys(names(inputs), "const ") | dict.fromkeys(names(outputs), "")
-    arguments = ", ".join(f"{const}T *{name}_array" for name, const in constant.items())
-    references = "\n".join(f"    {const}T &{name} = {name}_array[k];" for name, const in constant.items())
+    declared = [(f"const {CUDA_NAMES[kind]}", name) for kind, name in map(str.split, inputs.split(","))]
+    declared += [(CUDA_NAMES[kind], name) for kind, name in map(str.split, outputs.split(","))]
+    arguments = ", ".join(f"{kind} *{name}_array" for kind, name in declared)
+    references = "\n".join(f"    {kind} &{name} = {name}_array[k];" for kind, name in declared)
     return f"""
 template <typename T>
 __global__ void elementwise_{kernel}(long long size, {arguments}) {{
@@ -174,13 +184,17 @@ class ElementwiseKernel:
     def __init__(self, library, inputs, outputs, operation, name):
         self.library = library
         self.inputs, self.outputs = names(inputs), names(outputs)
+        self.kinds = [parameter.split()[0] for parameter in inputs.split(",")]
         self.name = name.removeprefix("minirobust_")
         assert ELEMENTWISE[self.name] == (inputs, outputs, operation)
 
     def __call__(self, *values):
         if len(values) not in (len(self.inputs), len(self.inputs) + len(self.outputs)):
             raise TypeError(f"{self.name}: wrong number of arguments, {len(values)}")
-        arrays = [value for value in values if isinstance(value, DeviceArray)]
+        kinds = [*self.kinds, *("T" for _ in values[len(self.inputs) :])]
+        arrays = [
+            value for value, kind in zip(values, kinds, strict=True) if isinstance(value, DeviceArray) and kind == "T"
+        ]
         for value in values:
             if not isinstance(value, DeviceArray | float | int | np.generic):
                 raise TypeError(f"{self.name}: unsupported type {type(value)}")
@@ -192,7 +206,10 @@ class ElementwiseKernel:
         if any(not isinstance(result, DeviceArray) or result.shape != shape for result in results):
             raise ValueError(f"{self.name}: out shape is mismatched, expected {shape}, got {results}")
         hosts = [value._host if isinstance(value, DeviceArray) else value for value in values[: len(self.inputs)]]
-        hosts = [np.broadcast_to(np.asarray(host, dtype), shape) for host in hosts]
+        hosts = [
+            np.broadcast_to(np.asarray(host, dtype if kind == "T" else kind), shape)
+            for host, kind in zip(hosts, self.kinds, strict=True)
+        ]
         copies = [DeviceArray(host.copy()) for host in (*hosts, *(result._host for result in results))]
         size = np.int64(copies[0].size)
         kind = {"f": "float", "d": "double"}[dtype.char]
@@ -221,6 +238,7 @@ class HostCudaBackend(CupyBackend):
 
     name = "host-cuda"
     chunk_bytes = NumpyBackend.chunk_bytes
+    record = None
 
     def __init__(self, library):
         self.xp = HostModule(library)

@@ -8,16 +8,20 @@ written in CUDA C++, in ``kernels.cu``.  CuPy is imported when the backend is ma
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minirobust.backend.errors import BackendError
 from minirobust.backend.numpy_backend import Array, NumpyBackend, Padding, Pair, output_size
+from minirobust.backend.recording import Recording
 
-# name: (inputs, outputs, what happens to one element).  T is float or double.
+if TYPE_CHECKING:
+    from minirobust.network import Network
+
+# name: (inputs, outputs, what happens to one element).  T is the network's float or double.
 ELEMENTWISE = {
     "sigmoid": (
         "T net, T temperature",
@@ -35,6 +39,24 @@ ELEMENTWISE = {
         y = e / (temperature * (1 + e) * (1 + e));
         """,
     ),
+    "sign_step": (
+        "T x, T gradient, T step, T low, T high",
+        "T stepped",
+        """
+        T moved = gradient > 0 ? x + step : (gradient < 0 ? x - step : x);
+        stepped = moved < low ? low : (moved > high ? high : moved);
+        """,
+    ),
+    # The corrections of Adam's steps: ten small kernels, if array expressions did it.
+    "adam_rates": (
+        "T lr, T epsilon, int64 t, float64 beta1, float64 beta2",
+        "T rate, T corrected",
+        """
+        double root = sqrt(1 - pow(beta2, double(t)));
+        rate = lr * T(root / (1 - pow(beta1, double(t))));
+        corrected = epsilon * T(root);
+        """,
+    ),
     "adam_step": (
         "T grad, T rate, T beta1, T beta2, T epsilon, T scale",
         "T value, T m, T v",
@@ -47,7 +69,7 @@ ELEMENTWISE = {
     ),
 }
 
-KERNELS = ("softmax_cross_entropy", "col2im", "max_pool", "max_pool_gradient")
+KERNELS = ("softmax_cross_entropy", "im2col", "col2im", "max_pool", "max_pool_gradient")
 THREADS = 256  # per block
 
 
@@ -120,10 +142,10 @@ class CupyBackend(NumpyBackend):
         names = [f"{name}<{kind}>" for name in KERNELS for kind in ("float", "double")]
         return self.xp.RawModule(code=kernel_source(), options=("-std=c++17",), name_expressions=names)
 
-    def _launch(self, name: str, dtype: Any, size: int, *arguments: Any) -> None:
-        """Runs a kernel of ``kernels.cu`` with one thread for each of `size` elements."""
+    def _launch(self, name: str, dtype: Any, size: int, *arguments: Any, blocks: int = 0) -> None:
+        """Runs a kernel of ``kernels.cu`` with one thread for each of `size` elements, or with that many blocks."""
         kind = {"f": "float", "d": "double"}[np.dtype(dtype).char]
-        blocks = max(1, math.ceil(size / THREADS))
+        blocks = blocks or max(1, math.ceil(size / THREADS))
         kernel = self._module.get_function(f"{name}<{kind}>")
         kernel((blocks,), (THREADS,), (np.int64(size), *arguments))
 
@@ -156,10 +178,14 @@ class CupyBackend(NumpyBackend):
 
     def im2col(self, x: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
         """Return every patch under the kernel as a row."""
-        x = self.pad(x, padding, 0)
-        patches = self.xp.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
-        patches = patches[:, :: stride[0], :: stride[1]]  # (N, OH, OW, C, KH, KW)
-        return patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernel[0] * kernel[1] * x.shape[3])
+        (top, bottom), (left, right) = padding
+        samples, height, width, channels = x.shape
+        out = output_size((height + top + bottom, width + left + right), kernel, stride)
+        columns = self.xp.empty((samples * out[0] * out[1], kernel[0] * kernel[1] * channels), dtype=x.dtype)
+        geometry = map(np.int32, (*x.shape[1:], *out, *kernel, *stride, top, left))
+        lines = samples * out[0]
+        self._launch("im2col", x.dtype, lines, *geometry, self.xp.ascontiguousarray(x), columns, blocks=lines)
+        return columns
 
     def col2im(self, columns: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding) -> Array:
         """The transpose of `im2col`."""
@@ -202,9 +228,27 @@ class CupyBackend(NumpyBackend):
         self._launch("max_pool_gradient", grad_x.dtype, grad_x.size, *geometry, grad_y, winner, grad_x)
         return grad_x
 
+    def sign_step(
+        self, x: Array, gradient: Array, size: Array | float, low: Array | float, high: Array | float
+    ) -> Array:
+        """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0."""
+        return self._elementwise["sign_step"](x, gradient, size, low, high)
+
+    def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
+        """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""
+        return (gradient, True) if scale == 1 and out is None else super().unscaled(gradient, scale, out)
+
+    def adam_rates(self, lr: Array, epsilon: Array, t: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
+        """Return what `minirobust.optimizers.adam_rates` does, in one launch."""
+        return self._elementwise["adam_rates"](lr, epsilon, t, beta1, beta2)
+
     def adam_step(
         self, arrays: Sequence[Array], rate: Array, epsilon: Array, beta1: float, beta2: float, scale: float
     ) -> None:
         """Update θ, m and v of (θ, g, m, v) in place as `minirobust.optimizers.adam_step` does, in one launch."""
         value, grad, m, v = arrays
         self._elementwise["adam_step"](grad, rate, beta1, beta2, epsilon, scale, value, m, v)
+
+    def record(self, network: Network, step: Callable[[], None]) -> Recording:
+        """Return a training step that is recorded and replayed: see `Recording`."""
+        return Recording(self, network, step)

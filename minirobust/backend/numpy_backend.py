@@ -35,8 +35,11 @@ class NumpyBackend:
         A power of two by which a loss gradient is multiplied on its way back, and the result divided: exact, unless the
         products are subnormal, as most of them are at low temperatures in float32.  A CPU is many times slower on
         subnormal numbers; where that is not so, the scale is 1.
-    adam_step : callable or None
-        A kernel for `minirobust.optimizers.adam_step`, with the same arguments; None where that function itself runs.
+    adam_rates, adam_step : callable or None
+        Kernels for these functions of `minirobust.optimizers`, with the same arguments; None where they themselves run.
+    record : callable or None
+        ``record(network, step)`` returns a `minirobust.backend.recording.Recording` of a training step, which replays
+        it without running its Python; None where nothing is gained by that.
     logits_after, first_to_succeed : callable or None
         Kernels for the methods of these names of `minirobust.attacks.pixel.change.PixelChange` on the study's MLP; None
         where the layers themselves run.
@@ -45,7 +48,9 @@ class NumpyBackend:
     name = "numpy"
     chunk_bytes = 3 << 20
     loss_scale = 2.0**40
+    adam_rates: Any = None
     adam_step: Any = None
+    record: Any = None
     logits_after: Any = None
     first_to_succeed: Any = None
 
@@ -187,7 +192,7 @@ class NumpyBackend:
         filters = weight.shape[3]
         grad_x = self.xp.empty(shape, dtype=grad_y.dtype)
         for chunk in self._conv_chunks(grad_y, weight):
-            columns = grad_y[chunk].reshape(-1, filters) @ weight.reshape(-1, filters).T
+            columns = self.xp.matmul(grad_y[chunk].reshape(-1, filters), weight.reshape(-1, filters).T)
             grad_x[chunk] = self.col2im(columns, grad_x[chunk].shape, kernel, stride, padding)
         return grad_x
 
@@ -206,7 +211,8 @@ class NumpyBackend:
         grad_weight[...] = 0
         for chunk in self._conv_chunks(grad_y, grad_weight):
             columns = self.im2col(x[chunk], kernel, stride, padding)
-            grad_weight += (columns.T @ grad_y[chunk].reshape(-1, filters)).reshape(grad_weight.shape)
+            change = self.xp.matmul(columns.T, grad_y[chunk].reshape(-1, filters))
+            grad_weight += change.reshape(grad_weight.shape)
         self.xp.add.reduce(grad_y, axis=(0, 1, 2), out=grad_bias)
 
     def _conv_chunks(self, y: Array, weight: Array) -> Iterator[slice]:

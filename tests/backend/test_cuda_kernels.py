@@ -19,7 +19,7 @@ from windows import small_examples, windows
 import minirobust as mr
 from minirobust.backend import NumpyBackend
 from minirobust.backend.cupy_backend import ELEMENTWISE, KERNELS, THREADS
-from minirobust.optimizers import adam_step
+from minirobust.optimizers import adam_rates, adam_step
 
 DTYPES = ("float32", "float64")
 KIND = {"float32": "float", "float64": "double"}
@@ -111,6 +111,12 @@ def col2im_launch(dtype, rng):
     return x.size, [*map(np.int32, (4, 5, 2, 3, 2, 3, 2, 1, 3, 1, 0)), columns], [np.ascontiguousarray(x)]
 
 
+def im2col_launch(dtype, rng):
+    x = rng.standard_normal((2, 4, 5, 2)).astype(dtype)
+    columns = reference.im2col(x, (3, 2), (1, 3), ((1, 0), (0, 1)))
+    return 2 * 3, [*map(np.int32, (4, 5, 2, 3, 2, 3, 2, 1, 3, 1, 0)), x], [columns]
+
+
 def max_pool_launch(dtype, rng):
     x = rng.standard_normal((2, 4, 5, 2)).astype(dtype)
     y, index = reference.max_pool(x, (3, 2), (1, 3), ((1, 1), (1, 1)))
@@ -129,6 +135,7 @@ def max_pool_gradient_launch(dtype, rng):
 # By the kernel's name: (how many elements, the arguments that it reads, the results that it must write).
 LAUNCHES = {
     "softmax_cross_entropy": cross_entropy_launch,
+    "im2col": im2col_launch,
     "col2im": col2im_launch,
     "max_pool": max_pool_launch,
     "max_pool_gradient": max_pool_gradient_launch,
@@ -143,7 +150,7 @@ def test_a_kernel_stays_inside_its_arrays_however_many_threads_there_are(library
     sources = [guarded_input(value) if isinstance(value, np.ndarray) else value for value in inputs]
     targets = [Guarded(np.zeros_like(value), margin=-77) for value in results]
     arguments = [value.array if isinstance(value, Guarded) else value for value in (*sources, *targets)]
-    blocks = -(-size // threads) + 3
+    blocks = size + 3  # im2col's work is done by the block
     library.launch(name, KIND[dtype], (blocks,), (threads,), (np.int64(size), *arguments))
     for target, expected in zip(targets, results, strict=True):
         assert_same(target.array._host, expected, ulps=16)
@@ -222,6 +229,16 @@ def test_adam_is_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (5,)], ids=["numbers", "arrays"])
+@pytest.mark.parametrize("t", [1, 2, 1_000, 10**9])
+def test_adams_corrections_are_the_reference(cuda, dtype, shape, t):
+    lr, epsilon = np.full(shape, 1e-3, dtype), np.full(shape, 1e-8, dtype)
+    results = cuda.adam_rates(*map(cuda.asarray, (lr, epsilon, np.array(t))), 0.9, 0.999)
+    for got, expected in zip(results, adam_rates(lr, epsilon, np.array(t), 0.9, 0.999), strict=True):
+        assert_same(cuda.to_numpy(got), expected, ulps=2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("label", ["int64", "int32", "uint8"])
 @pytest.mark.parametrize("spread", [0, 1, 30, 1000])
 def test_softmax_cross_entropy_is_the_reference_at_any_margin(cuda, dtype, label, spread, rng):
@@ -231,6 +248,17 @@ def test_softmax_cross_entropy_is_the_reference_at_any_margin(cuda, dtype, label
     results = cuda.softmax_cross_entropy(cuda.asarray(logits), cuda.asarray(y))
     for got, expected in zip(results, reference.softmax_cross_entropy(logits, y), strict=True):
         assert_same(cuda.to_numpy(got), expected, ulps=16)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_along_the_sign_is_the_reference_bit_for_bit(cuda, dtype, rng):
+    x, gradient = rng.random((4, 5, 5, 1)).astype(dtype), rng.standard_normal((4, 5, 5, 1)).astype(dtype)
+    gradient.reshape(-1)[:6] = 0.0, -0.0, np.nan, np.inf, -np.inf, np.finfo(dtype).smallest_subnormal
+    ball = x - x.dtype.type(0.1), x + x.dtype.type(0.05)
+    each = rng.random((4, 1, 1, 1)).astype(dtype)
+    for size, *bounds in ((0.07, 0, 1), (each, *ball), (each, ball[0], 1)):
+        moved = (cuda.asarray(part) if isinstance(part, np.ndarray) else part for part in (x, gradient, size, *bounds))
+        assert_same(cuda.to_numpy(cuda.sign_step(*moved)), reference.sign_step(x, gradient, size, *bounds))
 
 
 def test_softmax_cross_entropy_takes_logits_that_are_not_contiguous(cuda, rng):

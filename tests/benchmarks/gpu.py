@@ -21,7 +21,14 @@ import numpy as np
 import minirobust as mr
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ("tests/backend", "tests/layers", "tests/test_losses.py", "tests/test_optimizers.py", "tests/attacks")
+TESTS = (
+    "tests/backend",
+    "tests/layers",
+    "tests/test_losses.py",
+    "tests/test_optimizers.py",
+    "tests/attacks",
+    "tests/test_replay.py",
+)
 SECONDS = {"tests": 90, "study": 60}  # the table takes about a minute
 
 
@@ -41,7 +48,19 @@ def main():
 def tests(backend, options):
     """Return how the tests end that run on this backend; subnormal numbers are compared with `backend.smallest`."""
     chosen = TESTS[:1] if options.rehearse else TESTS
-    command = [sys.executable, "-m", "pytest", "-q", "-k", backend.name, "-p", "no:cacheprovider", *chosen]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "auto",
+        "-k",
+        backend.name,
+        "-p",
+        "no:cacheprovider",
+        *chosen,
+    ]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS["tests"])
     except subprocess.TimeoutExpired as late:
@@ -97,6 +116,7 @@ def study(backend, options):
     """Return how a quick study on this backend ends."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["study", "run", "quick", "--backend", backend.name, "--output", f"{folder}/quick"]
+        words += ["--temperatures", "1/16,1", "--audit-samples", "100", "--sharpen-samples", "20"]
         if options.rehearse:
             words += ["--epochs", "1", "--temperatures", "1", "--audit-samples", "20", "--sharpen-samples", "5"]
         command = [sys.executable, "-m", "minirobust", *words]

@@ -14,7 +14,11 @@ CHUNK = 10_000
 
 
 def contenders(function: str, work: Work, arguments: tuple, device: str) -> list[Contender]:
-    """Return PyTorch's contenders for a contest; without CUDA the eager one alone, as a rehearsal."""
+    """Return PyTorch's contenders for a contest; without CUDA the eager one alone, as a rehearsal.
+
+    PyTorch's convolutions round their factors to ten binary digits (TF32) unless told not to.  Ours do not, so the
+    contenders "in float32" are the ones to compare with; the others show what TF32 gains.
+    """
     graph = device == "cuda"
     if function == "training":
         eager = Contender("PyTorch, fused Adam", _waiting(_epochs(work, fused=True, device=device).__next__, device))
@@ -23,7 +27,11 @@ def contenders(function: str, work: Work, arguments: tuple, device: str) -> list
         )
     attacked = Attacked(work, device=device, chunk=CHUNK)
     if function == "input_gradient":
-        return [Contender("PyTorch", _waiting(attacked.input_gradient, device), _in_our_layout)]
+        run = _waiting(attacked.input_gradient, device)
+        return [
+            Contender("PyTorch", _with_tf32(run, True), _in_our_layout),
+            Contender("PyTorch, in float32", _with_tf32(run, False), _in_our_layout),
+        ]
     run = partial(getattr(attacked, function), *arguments)
     return [Contender("PyTorch", _waiting(run, device), lambda rows: rows.numpy(force=True))]
 
@@ -36,6 +44,19 @@ def _waiting(call, device):
         if device == "cuda":
             torch.cuda.synchronize()
         return result
+
+    return run
+
+
+def _with_tf32(call, allowed):
+    """Return a function that makes the call with PyTorch's default, or with convolutions in float32."""
+
+    def run():
+        torch.backends.cudnn.allow_tf32 = allowed
+        try:
+            return call()
+        finally:
+            torch.backends.cudnn.allow_tf32 = True
 
     return run
 
