@@ -1,5 +1,7 @@
 """minirobust: neural networks small enough to read, and a laboratory for how robust they are."""
 
+from typing import TYPE_CHECKING
+
 from minirobust import attacks, backend, models, plots
 from minirobust.gradients.check import GradientError, gradcheck
 from minirobust.gradients.trace import trace
@@ -21,6 +23,7 @@ from minirobust.layers import (
 from minirobust.losses import DLR, Margin, ScaleFree, SoftmaxCrossEntropy
 from minirobust.masking import audit
 from minirobust.measures import regimes, robustness, saliency
+from minirobust.neighbours import export_onnx, from_torch
 from minirobust.network import Network
 from minirobust.nonfinite import NonFiniteError
 from minirobust.optimizers import SGD, Adam, Momentum
@@ -28,6 +31,9 @@ from minirobust.samples import batches
 from minirobust.saving.checkpoint import load, save
 from minirobust.saving.sealed import CheckpointError
 from minirobust.training import epochs, fit
+
+if TYPE_CHECKING:
+    from minirobust.neighbours.sklearn import MLPClassifier
 
 __all__ = [
     "DLR",
@@ -42,6 +48,7 @@ __all__ = [
     "Flatten",
     "GradientError",
     "Layer",
+    "MLPClassifier",
     "Margin",
     "MaxPool2D",
     "Momentum",
@@ -60,8 +67,10 @@ __all__ = [
     "batches",
     "certify",
     "epochs",
+    "export_onnx",
     "fit",
     "foreign",
+    "from_torch",
     "gradcheck",
     "load",
     "models",
@@ -81,11 +90,13 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("minirobust")
-    if name not in ("certify", "foreign", "study"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return importlib.import_module(f"minirobust.{name}")
+    if name == "MLPClassifier":
+        return importlib.import_module("minirobust.neighbours.sklearn").MLPClassifier
+    if name in ("certify", "foreign", "study"):
+        return importlib.import_module(f"minirobust.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from minirobust.model import most_likely
 from minirobust.nonfinite import check_predictions
 from minirobust.stack import Evaluation, Stack
 from minirobust.tables import html_table, table
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Network(Stack):
@@ -177,6 +180,10 @@ class Network(Stack):
         input_gradient : bool, default True
             Training passes False: then nothing is computed below the first layer with parameters, and None is returned.
 
+        Returns
+        -------
+        ndarray of shape (N, *input_shape), or None
+
         Raises
         ------
         RuntimeError
@@ -230,7 +237,10 @@ class Network(Stack):
     ) -> tuple[Array, Array]:
         """Return `logits` and `input_gradient` from one forward and one backward pass.
 
-        See `input_gradient` for the arguments and errors.
+        Parameters
+        ----------
+        x, y, loss, start, target
+            See `input_gradient`.
 
         Returns
         -------
@@ -254,7 +264,15 @@ class Network(Stack):
     # Questions to a trained network
 
     def predict(self, x: Array) -> Array:
-        """Return the most likely class of every sample, int64 of shape (N,).
+        """Return the most likely class of every sample.
+
+        Parameters
+        ----------
+        x : ndarray of float, shape (N, *input_shape)
+
+        Returns
+        -------
+        ndarray of int, shape (N,)
 
         Raises
         ------
@@ -268,17 +286,39 @@ class Network(Stack):
         return classes
 
     def predict_proba(self, x: Array) -> Array:
-        """Return the probability of each class for every sample, shape (N, classes)."""
+        """Return the probability of each class for every sample.
+
+        Parameters
+        ----------
+        x : ndarray of float, shape (N, *input_shape)
+
+        Returns
+        -------
+        ndarray of float, shape (N, classes)
+        """
         output = self.logits(x)
         with np.errstate(all="ignore"):
             return output if self.layers[-1].gives_probabilities else self.backend.softmax(output)
 
     def logits(self, x: Array) -> Array:
-        """Return the network's output for any number of samples, computed in chunks."""
+        """Return the network's output for any number of samples, computed in chunks.
+
+        Parameters
+        ----------
+        x : ndarray of float, shape (N, *input_shape)
+
+        Returns
+        -------
+        ndarray of shape (N, *output_shape)
+        """
         return self.evaluate(x)
 
     def hidden(self, x: Array) -> Array:
         """Return the net values of the last hidden layer, the input of the last activation, computed in chunks.
+
+        Parameters
+        ----------
+        x : ndarray of float, shape (N, *input_shape)
 
         Returns
         -------
@@ -327,7 +367,12 @@ class Network(Stack):
     # Copies
 
     def copy(self) -> Network:
-        """Return an independent network with the same layers, arrays and state of random streams."""
+        """Return an independent network with the same layers, arrays and state of random streams.
+
+        Returns
+        -------
+        Network
+        """
         return self.to(self.backend)
 
     def __deepcopy__(self, memo: object) -> Network:
@@ -339,6 +384,16 @@ class Network(Stack):
 
     def to(self, backend: str | Backend, dtype: str | None = None) -> Network:
         """Return a copy on another backend, or in another dtype.
+
+        Parameters
+        ----------
+        backend : str or Backend
+        dtype : {"float32", "float64"}, optional
+            By default the network's.
+
+        Returns
+        -------
+        Network
 
         Raises
         ------
@@ -356,6 +411,28 @@ class Network(Stack):
         for layer, original in zip(twin.layers, self.layers, strict=True):
             layer.draws = original.draws
         return twin
+
+    def to_torch(self) -> nn.Sequential:
+        """Return a PyTorch module with the same layers and a copy of the weights.
+
+        It takes images channels first, (N, C, H, W).  See `minirobust.neighbours.to_torch`; `minirobust.from_torch` is
+        the inverse.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            In evaluation mode, on the CPU, and in the network's dtype.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        ValueError, TypeError
+            If PyTorch has no counterpart of a layer; the message names it.
+        """
+        from minirobust.neighbours import to_torch
+
+        return to_torch(self)
 
     def _rebuilt(self, backend: Backend, dtype: str) -> Network:
         """Return a network with the same architecture and seed, and new arrays."""
@@ -377,7 +454,12 @@ class Network(Stack):
         )
 
     def summary(self) -> str:
-        """Return a table of the layers, their output shapes and their numbers of parameters."""
+        """Return a table of the layers, their output shapes and their numbers of parameters.
+
+        Returns
+        -------
+        str
+        """
         rows = self._rows()
         return table(rows, left=2, rules=(1, len(rows) - 1))
 

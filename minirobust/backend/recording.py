@@ -83,8 +83,6 @@ class Recording:
 
     def _twin(self, layer: Layer) -> Layer:
         """Return a layer that shares all arrays with `layer`, and whose matrix products go to cuBLAS."""
-        from minirobust.layers import Parameter
-
         cupy, matmul = self.backend.xp, self.cublas.matmul
 
         class Factor(cupy.ndarray):  # type: ignore[misc, name-defined]
@@ -102,11 +100,11 @@ class Recording:
         twin.backend = type(self.backend).__new__(type(self.backend))
         vars(twin.backend).update(vars(self.backend), xp=SimpleNamespace(**{**vars(cupy), "matmul": matmul}))
         twin.xp = twin.backend.xp
-        for name, state in vars(layer).items():
-            if isinstance(state, Parameter) and len(state.shape) == 2:
-                vars(twin)[name] = Parameter(state.shape, state.initializer)
-                weight = Factor(state.shape, state.value.dtype, memptr=state.value.data)
-                vars(twin)[name].bind(name, weight, state.grad)
+        for parameter in layer.parameters:
+            if len(parameter.shape) == 2:
+                weight = Factor(parameter.shape, parameter.value.dtype, memptr=parameter.value.data)
+                vars(twin)[parameter.name] = type(parameter)(parameter.shape, parameter.initializer)
+                vars(twin)[parameter.name].bind(parameter.name, weight, parameter.grad)
         return twin
 
 

@@ -25,6 +25,13 @@ def preset_names() -> list[str]:
     return list(PRESETS)
 
 
+def table_names() -> list[str]:
+    """Return the names of all tidy tables, for the shell's completion."""
+    from minirobust.study.tidy import KINDS
+
+    return list(KINDS)
+
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR", help="One or more studies' folders.")]
 Workers = Annotated[
@@ -190,6 +197,39 @@ def figures(
     output.mkdir(parents=True, exist_ok=True)
     for path in draw(studies, output, tell=lambda reason: echo(reason, err=True)):
         say(context, str(path))
+
+
+@app.command(
+    epilog=examples(
+        "study export results/mnist results/svhn --csv tables",
+        "study export results/mnist --csv tables --table epochs --table audit",
+    )
+)
+def export(
+    context: typer.Context,
+    folders: Folders,
+    csv: Annotated[Path, typer.Option("--csv", metavar="DIR", help="Where to put a CSV file for each table.")],
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table", metavar="NAME", help="Write this table only; can be repeated.", autocompletion=table_names
+        ),
+    ] = None,
+) -> None:
+    """Write the numbers behind the figures as CSV files, one observation to a row.
+
+    In Python, `minirobust.study.load` returns the same tables.
+    """
+    from minirobust.study.tidy import load, write_csv
+
+    found = load(*folders)
+    for name in table or []:
+        if name not in found:
+            raise ValueError(f"--table: expected one of {', '.join(found)}, got {name!r}")
+    csv.mkdir(parents=True, exist_ok=True)
+    for name in table or found:
+        write_csv(found[name], csv / f"{name}.csv")
+        say(context, str(csv / f"{name}.csv"))
 
 
 @app.command(epilog=examples("study presets quick > my-study.toml"))

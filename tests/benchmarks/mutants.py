@@ -81,6 +81,8 @@ TESTS = {
     "study/execution/progress.py": ["tests/study/execution/test_progress.py"],
     "study/execution/workers.py": ["tests/study/execution/test_workers.py"],
     "study/execution/*.py": ["tests/study/execution"],
+    "study/claims/*.py": ["tests/study/claims"],
+    "study/report/*.py": ["tests/study/report"],
     "study/fields.py": ["tests/study/test_hostile_tasks.py"],
     "study/store.py": ["tests/study/test_store.py", "tests/study/test_hostile_tasks.py"],
     "study/config.py": ["tests/study/test_config.py", "tests/study/test_store.py", "tests/commands/test_study.py"],
