@@ -43,6 +43,7 @@ COMMANDS = (
     Later("train", NETWORK, "Train a network and save it after every epoch."),
     Later("attack", NETWORK, "Attack a network on test images and print how robust each class is."),
     Later("audit", NETWORK, "Attack a network in many ways, and judge whether its robustness is real."),
+    Later("explore", NETWORK, "Turn a trained network's temperature on a page, and watch its attacks."),
     Later("gradcheck", NETWORK, "Compare every gradient of a network with central differences, in float64."),
     Later("study", STUDY, "Run the study, continue it, look at it."),
     Later("report", STUDY, "Write one HTML page: what was run, every claim with its verdict, all figures, the audits."),
