@@ -87,6 +87,11 @@ def load_mnist(folder: str | Path | None = None, download: bool = True, mini: bo
     ----------
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
     Proceedings of the IEEE 86, 1998. Licence: CC BY-SA 3.0.
+
+    Examples
+    --------
+    >>> load_mnist(mini=True)
+    Dataset('digits', 4000 train + 1000 test images of 28x28x1, 10 classes)
     """
     if mini:
         return _load_mini()

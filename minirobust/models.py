@@ -19,7 +19,7 @@ def mlp(
     dtype: str = "float32",
     seed: int = 0,
 ) -> Network:
-    """For MNIST and Fashion-MNIST: 784 - 256 temperature sigmoid - 10 logits.
+    """Return the study's network for MNIST and Fashion-MNIST: 784 - 256 temperature sigmoid - 10 logits.
 
     Parameters
     ----------
@@ -33,6 +33,11 @@ def mlp(
     Returns
     -------
     Network
+
+    Examples
+    --------
+    >>> [str(layer) for layer in mlp(temperature=1 / 4).layers]
+    ['layer 0, Flatten()', 'layer 1, Dense(256)', 'layer 2, TemperatureSigmoid(0.25)', 'layer 3, Dense(10)']
     """
     layers = [Flatten(), Dense(hidden), TemperatureSigmoid(temperature), Dense(classes)]
     return Network(layers, input_shape, backend=backend, dtype=dtype, seed=seed)

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -18,26 +19,48 @@ import minirobust
 from minirobust.cli import Later, app
 
 ROOT = Path(__file__).parents[1]
-TOUR = ROOT / "docs" / "tour.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 MODULES = [
     module.name
     for package in (minirobust, data_loaders)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
 ]
+# The modules that cannot be imported without an optional library.
+NEEDED = {"minirobust.backend.numba_kernels": "numba", "minirobust.neighbours.torch_modules": "torch"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_python_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-        exec(compile(block, page.name, "exec"), names)
+    # A block may be part of a list, and is then indented.
+    for block in re.findall(r"^ *```python\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        exec(compile(textwrap.dedent(block), page.name, "exec"), names)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_to_headings_lead_to_one(page):
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text("utf-8"))
+    assert [link for link in links if link[1] not in anchors(page.parent / link[0] if link[0] else page)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_and_commands_name_what_exists(page):
-    text = page.read_text()
+    text = page.read_text("utf-8")
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
     local = [page.parent / link for link in links if link and not link.startswith("http")]
     named = [
@@ -48,7 +71,8 @@ def test_links_and_commands_name_what_exists(page):
 
 
 def test_the_debugger_session_is_what_pdb_prints():
-    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", TOUR.read_text(), re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs" / "how-to" / "debugger.md").read_text("utf-8")
+    (session,) = re.findall(r"^\$ python -m pdb (\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     script, lines = session[0], session[1].splitlines()
     commands = [line.removeprefix("(Pdb) ") for line in lines if line.startswith("(Pdb) ")]
     shown = [line for line in lines if not line.startswith("(Pdb) ")]
@@ -65,8 +89,9 @@ def test_the_debugger_session_is_what_pdb_prints():
 
 
 def test_the_gradcheck_report_is_what_the_example_prints():
+    page = (ROOT / "docs" / "how-to" / "custom-layer.md").read_text("utf-8")
     script = "examples/own_layer.py"
-    (shown,) = re.findall(rf"^\$ python {script}\n(.*?)^```", TOUR.read_text(), re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(rf"^\$ python {script}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     ran = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     # The last digits of relative errors depend on the machine.
     assert re.sub(r"\d+", "#", shown) in re.sub(r"\d+", "#", ran.stdout)
@@ -74,7 +99,7 @@ def test_the_gradcheck_report_is_what_the_example_prints():
 
 def test_the_sessions_of_the_command_are_what_it_prints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs" / "command.md").read_text()
+    page = (ROOT / "docs" / "reference" / "command.md").read_text("utf-8")
     sessions = re.findall(r"^```\n\$ minirobust (.*)\n((?:.*\n)+?)^```", page, re.MULTILINE)
     assert len(sessions) == page.count("\n$ ")
     for command, shown in sessions:
@@ -86,7 +111,7 @@ def test_the_sessions_of_the_command_are_what_it_prints(tmp_path, monkeypatch):
 def test_every_command_that_a_page_names_exists():
     group = typer.main.get_command(app)
     for page in PAGES:
-        for words in re.findall(r"(?:`|\$ )minirobust ([a-z][^`\n]*)", page.read_text()):
+        for words in re.findall(r"(?:`|\$ )minirobust ([a-z][^`\n]*)", page.read_text("utf-8")):
             command = group
             for word in shlex.split(words):
                 if hasattr(command, "commands"):
@@ -99,7 +124,7 @@ def test_every_command_that_a_page_names_exists():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings(name):
-    if name == "minirobust.backend.numba_kernels":
-        pytest.importorskip("numba")  # the one module that cannot be imported without an extra
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     result = doctest.testmod(importlib.import_module(name), extraglobs={"np": __import__("numpy")})
     assert result.failed == 0

@@ -85,7 +85,7 @@ def calls(stopped, folder):
 
 @pytest.fixture(scope="module")
 def mlp_backward():
-    """The session that docs/tour.md shows: from ``net.backward(...)`` to the next line."""
+    """The session that docs/how-to/debugger.md shows: from ``net.backward(...)`` to the next line."""
     return stops_in_backward("step_through_backprop.py")
 
 

@@ -61,6 +61,15 @@ def fgsm(
     ------
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> net = mr.Network([mr.Dense(2)], input_shape=(3,), dtype="float64")
+    >>> net.layers[0].weight.value[...] = [[1, -1], [-1, 1], [0, 0]]
+    >>> x, y = np.array([[0.52, 0.5, 0.3], [0.9, 0.1, 0.3]]), np.array([0, 0])
+    >>> fgsm(net, x, y, epsilon=0.1).fooled
+    array([ True, False])
     """
     return _one_step(sign_step, model, x, y, epsilon, loss, target, gradients)
 
@@ -85,7 +94,19 @@ def fgvm(
     The fast gradient value method (Rozsa et al., 2016) steps along the gradient itself.  The study gives no scale for
     it; we divide by each sample's largest |g|, so that its most sensitive pixel moves by ε.
 
-    See `fgsm` for the arguments and errors.
+    Parameters
+    ----------
+    model, x, y, epsilon, loss, target, gradients
+        See `fgsm`.
+
+    Returns
+    -------
+    Attack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
     """
     return _one_step(value_step, model, x, y, epsilon, loss, target, gradients)
 

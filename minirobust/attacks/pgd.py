@@ -81,6 +81,15 @@ def pgd(
     ------
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> net = mr.Network([mr.Dense(2)], input_shape=(3,), dtype="float64")
+    >>> net.layers[0].weight.value[...] = [[1, -1], [-1, 1], [0, 0]]
+    >>> x, y = np.array([[0.52, 0.5, 0.3], [0.9, 0.1, 0.3]]), np.array([0, 0])
+    >>> pgd(net, x, y, epsilon=0.1, steps=5).fooled
+    array([ True, False])
     """
     return from_starts(
         _climb, "pgd", model, x, y, epsilon, steps, starts, loss, target, gradients, stop, seed, history, progress

@@ -41,6 +41,11 @@ def annealed(start: float = 64) -> Gradients:
     ----------
     start : float, default 64
         Above 1.
+
+    Returns
+    -------
+    callable
+        For the argument `gradients` of an attack.
     """
     most = math.log(number("annealed", "start", start, low=1)) / math.log(64)
 
@@ -58,6 +63,10 @@ def smoothed(model: Model | Network, amount: float) -> Model:
     model : Network or Model
     amount : float
         0 for the true derivatives, 1 for those that `annealed` begins with.
+
+    Returns
+    -------
+    Model
     """
     if isinstance(model, Network):
         model = Evaluation(model)
@@ -92,6 +101,11 @@ def averaged(sigma: float, draws: int = 50, seed: int = 0) -> Gradients:
         Standard deviation of the noise.  It is not clipped to the input range.
     draws : int, default 50
     seed : int, default 0
+
+    Returns
+    -------
+    callable
+        For the argument `gradients` of an attack.
     """
     sigma = number("averaged", "sigma", sigma, low=0)
     draws, seed = positive_int("averaged", "draws", draws), check_seed(seed)
@@ -110,6 +124,11 @@ def differences(sigma: float, draws: int = 50, seed: int = 0) -> Gradients:
     draws : int, default 50
         Each takes two forward passes.
     seed : int, default 0
+
+    Returns
+    -------
+    callable
+        For the argument `gradients` of an attack.
     """
     sigma = number("differences", "sigma", sigma, low=0)
     draws, seed = positive_int("differences", "draws", draws), check_seed(seed)
@@ -122,6 +141,11 @@ def expectation(draws: int = 10) -> Gradients:
     Parameters
     ----------
     draws : int, default 10
+
+    Returns
+    -------
+    callable
+        For the argument `gradients` of an attack.
     """
     draws = positive_int("expectation", "draws", draws)
     return lambda model, k, K: _Expectation(model, range(1 + k * draws, 1 + (k + 1) * draws))

@@ -27,12 +27,16 @@ _log = logging.getLogger("minirobust")
 
 
 def get(name: str | Backend = "auto") -> Backend:
-    """The backend of that name, made once; a backend is returned as it is.
+    """Return the backend of that name, made once; a backend is returned as it is.
 
     Parameters
     ----------
     name : {"numpy", "numba", "cupy", "auto"} or Backend
         "auto" takes CuPy if a CUDA device answers, else Numba if it is installed, else NumPy, and logs which.
+
+    Returns
+    -------
+    Backend
 
     Raises
     ------
@@ -64,7 +68,16 @@ def _first_that_runs() -> Backend:
 
 
 def of(array: object) -> Backend:
-    """The backend whose arrays `array` is one of.
+    """Return the backend to which an array belongs.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of NumPy or CuPy.
+
+    Returns
+    -------
+    Backend
 
     Raises
     ------
@@ -85,7 +98,12 @@ def of(array: object) -> Backend:
 
 
 def available() -> dict[str, str]:
-    """For every backend by name, what it runs on, or in one sentence why it does not run here."""
+    """Return, for each backend, what it runs on, or in one sentence why it does not run here.
+
+    Returns
+    -------
+    dict of str to str
+    """
     found = {}
     for name in BACKENDS:
         try:

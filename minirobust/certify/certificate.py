@@ -82,7 +82,28 @@ def crown(network: Network, x: Array, y: Array, epsilon: Epsilon) -> Certificate
     """Bound every margin by a linear function of the pixels (Zhang et al., 2018).
 
     It takes networks of `Dense`, `Conv2D`, `AvgPool2D`, `Flatten`, `Dropout`, `TemperatureSigmoid`, `Tanh` and `ReLU`.
-    See `ibp` for the arguments and errors.
+
+    Parameters
+    ----------
+    network, x, y, epsilon
+        See `ibp`.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong or a layer has no linear bounds; the message says what was expected.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> net = mr.Network([mr.Dense(3)], input_shape=(2,), dtype="float64")
+    >>> net.layers[0].weight.value[...] = [[1, 0, 0], [0, 1, 0]]
+    >>> crown(net, np.array([[0.9, 0.2]]), np.array([0]), epsilon=0.1).margin.round(6)
+    array([0.5])
     """
     return alpha_crown(network, x, y, epsilon, steps=1)
 

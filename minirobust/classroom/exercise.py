@@ -1,7 +1,7 @@
 """What the author of an assignment writes: tests, which are scripts of calls, and named mistakes.
 
 A script asks a program and yields what it answers. The same script asks the student's program, the right model, and a
-model with each mistake; what they yield is compared. See "For authors" in docs/classroom.md.
+model with each mistake; what they yield is compared. See docs/classroom/authors.md.
 """
 
 from __future__ import annotations
@@ -58,7 +58,18 @@ def test(
     tolerance: float = 1e-9,  # noqa: PT028  # It is no test of pytest.
     each: bool = False,  # noqa: PT028
 ) -> Callable[[Script], Test]:
-    """Return a decorator that makes a test of a script; see `Test` for the arguments."""
+    """Return a decorator that makes a test of a script.
+
+    Parameters
+    ----------
+    name, points, section, tolerance, each
+        See `Test`.
+
+    Returns
+    -------
+    callable
+        Takes the script and returns a `Test`.
+    """
     return lambda script: Test(name, points, script, section, tolerance, each)
 
 

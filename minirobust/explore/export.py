@@ -1,8 +1,7 @@
 """`write`: the page as one file that works offline, with all numbers for its digits computed in advance.
 
-For a drawing, `stored.js` repeats the forward pass, FGSM and a smoothed attack in the
-browser, with the network's weights.  Only
-`models.mlp` is simple enough for that; the page of another network has no drawings.
+For a drawing, `stored.js` repeats the forward pass, FGSM and a smoothed attack in the browser, with the network's
+weights.  Only `models.mlp` is simple enough for that; the page of another network has no drawings.
 """
 
 from __future__ import annotations

@@ -59,6 +59,16 @@ def function(
     ValueError, TypeError
         If an argument is wrong; and from an attack, if a function returns an array of another shape or kind, or if the
         attack needs a gradient and there is none.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> weight = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> model = mr.foreign.function(
+    ...     lambda x: x @ weight, lambda x, grad_logits: grad_logits @ weight.T, input_shape=2, classes=2
+    ... )
+    >>> mr.attacks.fgsm(model, np.array([[0.52, 0.5]], "float32"), np.array([0]), epsilon=0.1).fooled
+    array([ True])
     """
     return FunctionModel(logits, gradient, input_shape, classes, input_range, dtype, chunk_size)
 

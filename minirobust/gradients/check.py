@@ -189,6 +189,13 @@ def gradcheck(
 
     The error is measured over a tensor, not for each element: central differences cannot resolve an element many orders
     of magnitude smaller than its neighbours.  Test a false zero in the tail of an activation against the closed form.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> report = mr.gradcheck(mr.Dense(2), np.random.default_rng(0).random((4, 3)))
+    >>> [tensor.name for tensor in report.tensors]
+    ['input', 'weight', 'bias']
     """
     number("gradcheck", "tolerance", tolerance, low=0)
     positive_int("gradcheck", "limit", limit)

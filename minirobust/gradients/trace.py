@@ -50,6 +50,15 @@ def trace(network: Network) -> Trace:
     Inside, each layer's three methods also record what they take and return; outside, nothing stands between a caller
     and the arithmetic.  Every array is read on the host: this is for finding errors, not for speed.
 
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    Trace
+        A context manager; inside the block and after it, it holds what was recorded.
+
     Examples
     --------
     >>> import numpy as np, minirobust as mr

@@ -9,8 +9,9 @@ from minirobust.validation import number
 
 
 class Dropout(Layer):
-    """Set each input to zero with probability `rate` in training and scale the others by 1 / (1 - rate), which keeps
-    the expected value; outside training y = x (Srivastava et al., 2014).
+    """Set each input to zero with probability `rate` in training (Srivastava et al., 2014).
+
+    The others are scaled by 1 / (1 - rate), which keeps the expected value. Outside training y = x.
 
     Parameters
     ----------

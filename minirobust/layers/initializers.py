@@ -25,28 +25,78 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def zeros(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return all zeros: for biases."""
+    """Return all zeros: for biases.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    shape : tuple of int
+
+    Returns
+    -------
+    ndarray of float
+    """
     return np.zeros(shape)
 
 
 def ones(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return all ones: for scales."""
+    """Return all ones: for scales.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    shape : tuple of int
+
+    Returns
+    -------
+    ndarray of float
+    """
     return np.ones(shape)
 
 
 def glorot_uniform(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw uniformly within ±sqrt(6 / (fan-in + fan-out)) (Glorot & Bengio, 2010)."""
+    """Draw uniformly within ±sqrt(6 / (fan-in + fan-out)) (Glorot & Bengio, 2010).
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    shape : tuple of int
+
+    Returns
+    -------
+    ndarray of float
+    """
     limit = math.sqrt(6 / sum(fans(shape)))
     return generator.uniform(-limit, limit, shape)
 
 
 def he_normal(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw normal numbers with variance 2 / fan-in, for ReLU (He et al., 2015)."""
+    """Draw normal numbers with variance 2 / fan-in, for ReLU (He et al., 2015).
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    shape : tuple of int
+
+    Returns
+    -------
+    ndarray of float
+    """
     return generator.normal(0, math.sqrt(2 / fans(shape)[0]), shape)
 
 
 def lecun_normal(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw normal numbers with variance 1 / fan-in (LeCun et al., 1998)."""
+    """Draw normal numbers with variance 1 / fan-in (LeCun et al., 1998).
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    shape : tuple of int
+
+    Returns
+    -------
+    ndarray of float
+    """
     return generator.normal(0, math.sqrt(1 / fans(shape)[0]), shape)
 
 

@@ -157,15 +157,44 @@ class Layer:
     # What a layer writes
 
     def build(self, input_shape: Shape) -> Shape:
-        """Check `input_shape`, declare parameters and buffers, and return the output's shape."""
+        """Check `input_shape`, declare parameters and buffers, and return the output's shape.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Without the batch.
+
+        Returns
+        -------
+        tuple of int
+        """
         return input_shape
 
     def forward(self, x: Array) -> Array:
-        """Return the output for a batch `x` of shape (N, *input_shape)."""
+        """Return the output for a batch.
+
+        Parameters
+        ----------
+        x : ndarray of shape (N, *input_shape)
+
+        Returns
+        -------
+        ndarray of shape (N, *output_shape)
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
 
     def input_gradient(self, grad_y: Array) -> Array:
-        """Return ∂L/∂x given ∂L/∂y: all that an attack needs."""
+        """Return ∂L/∂x given ∂L/∂y: all that an attack needs.
+
+        Parameters
+        ----------
+        grad_y : ndarray of shape (N, *output_shape)
+            ∂L/∂y for the batch of the last `forward`.
+
+        Returns
+        -------
+        ndarray of shape (N, *input_shape)
+        """
         raise NotImplementedError(f"{type(self).__name__} has no input_gradient(grad_y)")
 
     def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
@@ -173,11 +202,28 @@ class Layer:
 
         Activations write it; what they compute forward stays as it is.  `amount` goes from 0, the true derivative, to
         1, the gentlest that attacks begin with.  See `minirobust.attacks.surrogates`.
+
+        Parameters
+        ----------
+        grad_y : ndarray of shape (N, *output_shape)
+            ∂L/∂y for the batch of the last `forward`.
+        amount : float
+            From 0, the true derivative, to 1, the gentlest.
+
+        Returns
+        -------
+        ndarray of shape (N, *input_shape)
         """
         return self.input_gradient(grad_y)
 
     def parameter_gradients(self, grad_y: Array) -> None:
-        """Write ∂L/∂parameter into each parameter's `grad`: what training needs besides."""
+        """Write ∂L/∂parameter into each parameter's `grad`: what training needs besides.
+
+        Parameters
+        ----------
+        grad_y : ndarray of shape (N, *output_shape)
+            ∂L/∂y for the batch of the last `forward`.
+        """
         if self.has_parameters:
             raise NotImplementedError(f"{type(self).__name__} has no parameter_gradients(grad_y)")
 
@@ -187,12 +233,24 @@ class Layer:
         """Draw uniform numbers in [0, 1) from the layer's own stream, on the network's backend.
 
         They are drawn in float32 and cast, so that a float64 copy of a network draws the same numbers.
+
+        Parameters
+        ----------
+        shape : sequence of int
+
+        Returns
+        -------
+        ndarray of float
         """
         self.draws += 1
         return self.backend.random(shape, (self.seed, self.index, self.draws), "float32").astype(self.dtype, copy=False)
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments, from which `repr`, copies and checkpoints are made.
+
+        Returns
+        -------
+        dict of str to object
 
         Raises
         ------

@@ -59,7 +59,7 @@ def audit(
     """Attack a model in many ways, and judge whether its gradient can be trusted.
 
     Ten checks have three different findings: the gradient is masked, FGSM is too weak here, or PGD has not converged.
-    `docs/audit.md` explains them and has measured margins.
+    `docs/explanation/audit.md` explains them and has measured margins.
 
     A model is random if it gives other logits for draw 1 than for draw 0. Its attacks then ascend the mean gradient of
     several draws, take all their steps, and are judged once, by a majority vote of 25 draws that they have not seen.
@@ -80,7 +80,7 @@ def audit(
         Others for the same task, for example networks trained at other temperatures. Adversarial images are made on
         them and tried on this model.
     budget : {"quick", "standard", "full"}
-        How much to compute: see `BUDGETS`, and `docs/audit.md` for what each costs.
+        How much to compute: see `BUDGETS`, and `docs/explanation/audit.md` for what each costs.
     seed : int, default 0
         Of all random draws.
     progress : bool, default False
@@ -94,6 +94,15 @@ def audit(
     ------
     ValueError, TypeError
         Before anything runs, if an argument is wrong; the message says what was expected.
+
+    Examples
+    --------
+    >>> import numpy as np, minirobust as mr
+    >>> net = mr.Network([mr.Dense(2)], input_shape=(3,))
+    >>> x = np.random.default_rng(0).random((10, 3), dtype="float32")
+    >>> report = mr.audit(net, x, net.predict(x), epsilon=0.1, budget="quick")
+    >>> len(report.checks)
+    10
     """
     view, x, y, _ = under_attack(model, x, y)
     epsilons, allowed = check_epsilons(view, epsilon), check_budget(budget)
@@ -132,7 +141,20 @@ def sandwiches(
 ) -> tuple[Sandwich, ...]:
     """Bound robustness from both sides within each ε, as `audit` does, without its checks.
 
-    The arguments and errors are those of `audit`.
+    Parameters
+    ----------
+    model, x, y, epsilon, budget, seed
+        See `audit`.
+
+    Returns
+    -------
+    list of Sandwich
+        One for each ε.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
     """
     view, x, y, _ = under_attack(model, x, y)
     epsilons, allowed, seed = check_epsilons(view, epsilon), check_budget(budget), check_seed(seed)

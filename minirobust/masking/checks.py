@@ -1,6 +1,6 @@
 """The checks of an audit: pure functions of the evidence, each below its threshold, its meaning and its remedy.
 
-`docs/audit.md` has the measurements behind the thresholds.
+`docs/explanation/audit.md` has the measurements behind the thresholds.
 """
 
 from __future__ import annotations

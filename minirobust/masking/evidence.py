@@ -142,7 +142,17 @@ def gather(
     seed: int,
     progress: bool,
 ) -> Evidence:
-    """Run every attack of an audit once. See `audit` for the arguments, which must have been checked."""
+    """Run every attack of an audit once. The arguments must have been checked.
+
+    Parameters
+    ----------
+    model, x, y, epsilons, sources, budget, seed, progress
+        See `audit`.
+
+    Returns
+    -------
+    Evidence
+    """
     random = is_random(model, x[next(iter(model.chunks(len(x))))])
     model = voting(model) if random else model
     plan = Plan(model, x, y, epsilons, sources, budget, seed, random)

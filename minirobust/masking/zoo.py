@@ -1,7 +1,7 @@
 """A zoo of broken defences: networks that look robust only because attacks on them fail.
 
 Each defence is a layer or a way of training, and a function that trains a small network with it. The function's
-docstring says what the defence hides, and how it is broken. `docs/audit.md` has the audit of each, which
+docstring says what the defence hides, and how it is broken. `docs/explanation/audit.md` has the audit of each, which
 `tests/benchmarks/zoo.py` prints.
 
 A layer's `input_gradient` is the one that its author would write. Where that is useless to an attack,

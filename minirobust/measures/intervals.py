@@ -70,13 +70,35 @@ def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
     be 0 where all R_c are 0 or 1, so Z² / 2 samples that stand and as many that fall are added first, as Agresti &
     Coull (1998) do for one rate; each class gets a K-th of them (our choice).  With one class it is their interval.
 
-    See `by_class` for the arguments and errors.
+    Parameters
+    ----------
+    fooled, y, classes
+        See `by_class`.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there is no sample, or a label is out of range.
     """
     return mean_of_rates(robustness.by_class(fooled, y, classes), _samples(y, classes))
 
 
 def mean_of_rates(rates: np.ndarray, samples: np.ndarray) -> Estimate:
-    """Return `network` for the rate of each class and its number of samples, both (classes,); NaN without a sample."""
+    """Return `network` for the rate of each class and its number of samples; NaN without a sample.
+
+    Parameters
+    ----------
+    rates : ndarray of float, shape (classes,)
+    samples : ndarray of int, shape (classes,)
+
+    Returns
+    -------
+    Estimate
+    """
     present = ~np.isnan(rates)
     p, n, share = rates[present], samples[present], Z**2 / present.sum()
     smoothed = (n * p + share / 2) / (n + share)

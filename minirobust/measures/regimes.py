@@ -26,7 +26,7 @@ class Fractions(NamedTuple):
 
 
 def bounds(temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> Bounds:
-    """The bounds of the regimes at one temperature.
+    """Return the bounds of the regimes at one temperature.
 
     Parameters
     ----------
@@ -48,6 +48,12 @@ def bounds(temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> 
     ValueError
         If an argument is not above 0, if the slope nowhere reaches delta2 (T·delta2 ≥ 1/4), or if r2 ≤ r1, where
         nothing is left between the linear and the saturated regime.
+
+    Examples
+    --------
+    >>> r1, r2 = bounds(1.0)
+    >>> f"linear up to {r1:.2f}, saturated from {r2:.2f}"
+    'linear up to 1.44, saturated from 7.60'
     """
     T = number("bounds", "temperature", temperature, low=0)
     number("bounds", "delta1", delta1, low=0)
@@ -112,17 +118,25 @@ def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta
 
 
 def temperature_label(temperature: float) -> str:
-    """A temperature as the study writes it: a power of two below 1 as a fraction, any other number as it is.
+    """Return a temperature as the study writes it: a power of two below 1 as a fraction, any other number as it is.
 
-    Examples
-    --------
-    >>> [temperature_label(T) for T in (1 / 64, 0.5, 1.0, 16, 0.3)]
-    ['1/64', '1/2', '1', '16', '0.3']
+    Parameters
+    ----------
+    temperature : float
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     ValueError
         If it is not a finite number above 0.
+
+    Examples
+    --------
+    >>> [temperature_label(T) for T in (1 / 64, 0.5, 1.0, 16, 0.3)]
+    ['1/64', '1/2', '1', '16', '0.3']
     """
     numerator, denominator = float(number("temperature_label", "temperature", temperature, 0)).as_integer_ratio()
     return f"1/{denominator}" if numerator == 1 < denominator else f"{temperature:g}"

@@ -47,13 +47,40 @@ def by_class(fooled: Array, y: Array, classes: int = 10) -> np.ndarray:
 def network_robustness(fooled: Array, y: Array, classes: int = 10) -> float:
     """Return the plain mean of R_c over the classes present: a macro mean, unlike accuracy on unbalanced data.
 
-    See `by_class` for the arguments and errors.
+    Parameters
+    ----------
+    fooled, y, classes
+        See `by_class`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there is no sample, or a label is out of range.
+
+    Examples
+    --------
+    >>> fooled, y = np.array([True, False, False, False]), np.array([0, 1, 1, 1])
+    >>> network_robustness(fooled, y, classes=2)
+    0.5
     """
     return mean_over_classes(by_class(fooled, y, classes))
 
 
 def mean_over_classes(shares: np.ndarray) -> float:
-    """Return the plain mean of the classes' shares, without those that are NaN; NaN if all are."""
+    """Return the plain mean of the classes' shares, without those that are NaN; NaN if all are.
+
+    Parameters
+    ----------
+    shares : ndarray of float, shape (classes,)
+
+    Returns
+    -------
+    float
+    """
     present = shares[~np.isnan(shares)]
     return float(present.mean()) if len(present) else np.nan
 
@@ -89,7 +116,19 @@ def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: 
 def network_robustness_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> float:
     """Return the plain mean of `by_class_of_correct` over the classes with a correct sample; NaN if there is none.
 
-    See `by_class_of_correct` for the arguments and errors.
+    Parameters
+    ----------
+    fooled, clean_correct, y, classes
+        See `by_class_of_correct`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there is no sample, or a label is out of range.
     """
     return mean_over_classes(by_class_of_correct(fooled, clean_correct, y, classes))
 

@@ -51,12 +51,28 @@ def magnitude(network: Network, x: Array, y: Array) -> Array:
     ------
     ValueError, TypeError
         If `x` or `y` are wrong, or the network does not end in logits.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> net = mr.Network([mr.Dense(3)], input_shape=(2,))
+    >>> magnitude(net, np.ones((5, 2), "float32"), np.zeros(5, int)).shape
+    (5,)
     """
     return mean_magnitude(network.input_gradient(x, y))
 
 
 def mean_magnitude(gradient: Array) -> Array:
-    """Return G of each sample from its input gradient: (N, ...) → (N,)."""
+    """Return G of each sample from its input gradient.
+
+    Parameters
+    ----------
+    gradient : ndarray of float, shape (N, ...)
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+    """
     with np.errstate(under="ignore"):
         return abs(gradient).reshape(len(gradient), -1).mean(axis=1)
 

@@ -41,6 +41,14 @@ def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -
     """Return Spearman's ρ; 0 if one of them is constant.
 
     It describes and tests nothing: networks that share seed and images are no sample, as which a p-value counts them.
+
+    Parameters
+    ----------
+    x, y : sequence of float
+
+    Returns
+    -------
+    float
     """
     from scipy.stats import spearmanr
 
@@ -69,7 +77,17 @@ def spread(rates: np.ndarray, images: np.ndarray) -> tuple[float, float]:
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> Estimate:
-    """Return how often a positive sample scores above a negative one, with the interval of Hanley & McNeil (1982)."""
+    """Return how often a positive sample scores above a negative one, with the interval of Hanley & McNeil (1982).
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (N,)
+    positive : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    Estimate
+    """
     from scipy.stats import rankdata
 
     m, n = int(positive.sum()), int((~positive).sum())

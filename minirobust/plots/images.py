@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def image_row(axes: Sequence[Axes], images: np.ndarray, captions: Sequence[str], colour: str = BLUE) -> None:
-    """Images side by side, each with a caption above it.
+    """Draw images side by side, each with a caption above it.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def adversarial_rows(
 
 
 def circle_pixels(axes: Axes, pixels: Sequence[int], width: int, colour: str = ORANGE) -> None:
-    """Circles around pixels of an image that was drawn on these axes; whole ones, also at its border.
+    """Draw circles around pixels of an image that was drawn on these axes, whole ones at its border too.
 
     Parameters
     ----------

@@ -85,6 +85,10 @@ def save(path: str | Path, network: Network, optimizer: Optimizer | None = None,
         If a parameter or buffer was replaced by another object.
     OSError
         If the folder does not exist or the file cannot be written.
+
+    Examples
+    --------
+    See `load`.
     """
     sealed.write(Path(path), *pack(network, optimizer, epoch))
 
@@ -123,6 +127,16 @@ def load(
         than `MAX_OUTPUT` numbers.
     ValueError, TypeError, BackendError
         If another argument is wrong.
+
+    Examples
+    --------
+    >>> import tempfile, minirobust as mr
+    >>> net = mr.Network([mr.Dense(2)], input_shape=(3,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mr.save(f"{folder}/net.h5", net)
+    ...     loaded = mr.load(f"{folder}/net.h5").network
+    >>> bool((loaded.parameters == net.parameters).all())
+    True
     """
     path = Path(path)
     return unpack(path, *sealed.read(path, ARRAYS), backend, dtype, classes)

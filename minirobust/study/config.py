@@ -182,7 +182,18 @@ class StudyConfig:
 
 
 def parse(name: str, text: str) -> Any:
-    """The value that a field's text on a command line stands for: ``1/64,1,16``, ``0.1``, ``digits``.
+    """Return the value that a field's text on a command line stands for: ``1/64,1,16``, ``0.1``, ``digits``.
+
+    Parameters
+    ----------
+    name : str
+        Of a field of `StudyConfig`.
+    text : str
+
+    Returns
+    -------
+    object
+        Of the field's type.
 
     Raises
     ------
@@ -248,10 +259,18 @@ PRESETS = {
 
 
 def words(config: StudyConfig) -> str:
-    """What follows ``minirobust study run`` on a command line that gives this configuration: the inverse of `parse`.
+    """Return the words after ``minirobust study run`` that give this configuration: the inverse of `parse`.
 
-    That is the preset that it differs least from, and an option for each field in which it does.  Of several presets,
+    They are the preset that it differs least from, and an option for each field in which it does.  Of several presets,
     the one whose name is in the data set's.
+
+    Parameters
+    ----------
+    config : StudyConfig
+
+    Returns
+    -------
+    str
     """
     differing = {
         name: [field for field, value in config.to_dict().items() if value != preset.to_dict()[field]]

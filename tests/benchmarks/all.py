@@ -8,7 +8,7 @@
 
 All contenders compute in one process with the same number of threads and take turns, so that other load on the machine
 disturbs all of them.  Their first results must agree: if they do not, nothing more is written and the exit status is 1.
-`docs/performance.md` explains the tables.  Not collected as a test.
+`docs/reference/performance.md` explains the tables.  Not collected as a test.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Print what an audit of the study's network costs with each budget, the table of `docs/audit.md`.
+"""Print what an audit of the study's network costs with each budget, the table of `docs/explanation/audit.md`.
 
     OPENBLAS_NUM_THREADS=1 MINIROBUST_DATA=DIR python tests/benchmarks/audit_cost.py
     OPENBLAS_NUM_THREADS=1 MINIROBUST_DATA=DIR python tests/benchmarks/audit_cost.py --budgets quick --backend numpy

@@ -1,4 +1,4 @@
-"""Print the tables of `docs/certificates.md`: what each certificate proves, and how close `decide` comes.
+"""Print the tables of `docs/explanation/certificates.md`: what each certificate proves, and how close `decide` comes.
 
     MINIROBUST_DATA=DIR python tests/benchmarks/certificates.py
     MINIROBUST_DATA=DIR python tests/benchmarks/certificates.py --decide --seconds 60 --temperatures 1,4 --epochs 10

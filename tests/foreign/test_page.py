@@ -1,10 +1,10 @@
-"""The page docs/foreign.md: code that needs other libraries, which the test of all pages leaves out."""
+"""The page docs/how-to/pytorch.md: code that needs other libraries, which the test of all pages leaves out."""
 
 import re
 from importlib.util import find_spec
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "foreign.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "pytorch.md"
 
 
 def test_code_runs_where_its_libraries_are_installed():

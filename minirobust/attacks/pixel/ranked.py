@@ -59,6 +59,15 @@ def pixel(
     ------
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
+
+    Examples
+    --------
+    >>> import minirobust as mr
+    >>> net = mr.Network([mr.Dense(2)], input_shape=(3,), dtype="float64")
+    >>> net.layers[0].weight.value[...] = [[1, -1], [-1, 1], [0, 0]]
+    >>> x, y = np.array([[0.52, 0.5, 0.3], [0.9, 0.1, 0.3]]), np.array([0, 0])
+    >>> pixel(net, x, y, pixels=1).fooled
+    array([ True,  True])
     """
     model, x, y, loss = under_attack(model, x, y, loss)
     pixels, target = check_pixels("pixel", pixels, model), check_target(model, target, y, loss)
@@ -82,7 +91,20 @@ def brute_force_pixel(model: Any, x: Array, y: Array, *, progress: bool = False)
 
     Pixels are tried row by row, each with every combination of the ends over its channels in counting order, but for
     the one that it holds already.  The first that fools is returned.  It never does worse than `pixel` with one pixel.
-    See there for the arguments, errors and what is returned.
+
+    Parameters
+    ----------
+    model, x, y, progress
+        See `pixel`.
+
+    Returns
+    -------
+    PixelAttack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message says what was expected.
     """
     model, x, y, _ = under_attack(model, x, y)
     search = Search(model, x, y, pixels=1)

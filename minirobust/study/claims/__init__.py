@@ -124,7 +124,18 @@ def _figures(cases: Sequence[Case]) -> dict[str, float]:
 
 
 def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """Replace a file by all verdicts as a JSON list, or leave it as it was; raise OSError if it cannot be written."""
+    """Replace a file by all verdicts as a JSON list, or leave it as it was.
+
+    Parameters
+    ----------
+    path : Path
+    verdicts : sequence of Verdict
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     text = json.dumps([asdict(verdict) for verdict in verdicts], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -77,7 +77,21 @@ PerDataset = float | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper and how it is judged."""
+    """A sentence of the paper and how it is judged.
+
+    Attributes
+    ----------
+    name, section, sentence : str
+        A short name, where the sentence stands, and its words.
+    measure, quantity, other : str
+        What is compared: names of `measures.MEASURES` and `sources.SOURCES`.
+    direction, threshold, order, quantifier
+        When the claim holds, and for how many of the cases.
+    datasets : tuple of str or None
+    learning, compares, denies : bool
+    audit : str or None
+        Which part of an audit tells whether the claim survives stronger attacks.
+    """
 
     name: str
     section: str

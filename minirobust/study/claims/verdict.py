@@ -26,7 +26,23 @@ Quantifier = Literal["all", "almost all", "most", "many", "some"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim of the paper, measured."""
+    """A claim of the paper, measured.
+
+    Attributes
+    ----------
+    name : str
+        Short, for people who refer to it and programs that look it up.
+    claim, section : str
+        The paper's own words, and where they stand.
+    criterion, dataset : str
+        What was asked of the measurement, and on which data set; "all" for a claim that compares data sets.
+    verdict : str
+    measured : str
+        The figures in words.
+    figures : mapping of str to float or None
+    survives, survives_verdict : str or None
+        What stronger attacks say.
+    """
 
     name: str  # short, for people who refer to it and programs that look it up
     claim: str  # the paper's own words

@@ -88,6 +88,17 @@ def states_table(states: Iterable[State]) -> str:
 def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
     """Return how far a task of a study is.
 
+    Parameters
+    ----------
+    config : StudyConfig
+    folder : Path
+    T : float
+    seed : int
+
+    Returns
+    -------
+    State
+
     Raises
     ------
     StudyError, CheckpointError

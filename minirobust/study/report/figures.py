@@ -39,7 +39,7 @@ FIGURES: Mapping[str, Callable[[Sequence[Study]], Figure]] = {
 
 
 def draw(studies: Sequence[Study], folder: Path, tell: Callable[[str], object] = print) -> list[Path]:
-    """Writes every figure that can be drawn as PNG and as SVG, each file whole or not at all.
+    """Write every figure that can be drawn as PNG and as SVG, each file whole or not at all.
 
     Parameters
     ----------

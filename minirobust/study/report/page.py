@@ -39,7 +39,7 @@ SIGNS = {
 
 
 def write_report(studies: Sequence[Study], verdicts: Sequence[Verdict], path: Path) -> None:
-    """Writes `page` to a file, which is replaced as a whole or not at all.
+    """Write `page` to a file, which is replaced as a whole or not at all.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ CONTESTS = ("mlp", "cnn", "attacks")
 TABLES = ("start", *CONTESTS, "summary", "growth", "study")
 # Each page, and its tables from top to bottom.
 PAGES = {
-    "docs/performance.md": ("summary", "mlp", "cnn", "attacks", "growth", "start", "study"),
+    "docs/reference/performance.md": ("summary", "mlp", "cnn", "attacks", "growth", "start", "study"),
     "tests/benchmarks/README.md": ("study",),
 }
 MARKER = re.compile(r"^<!-- (?:benchmark: (?P<name>.+)|end) -->$", re.MULTILINE)
