@@ -3,11 +3,14 @@
 import io
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 # For the tests and the processes that they start: the same rounding everywhere, and no warning on a busy machine.
 # BLAS reads it when NumPy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Where Python is told to keep no bytecode, each process that a test starts would compile the whole package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import hypothesis
 import numpy as np
@@ -15,8 +18,8 @@ import pytest
 import strict_backend  # registers the backend "strict"  # noqa: F401
 
 import minirobust as mr
-from data_loaders import load_mnist
-from minirobust import progress
+from data_loaders import hdf5, load_mnist
+from minirobust import masking, progress
 from minirobust.backend import BackendError
 from minirobust.stack import Evaluation
 
@@ -25,9 +28,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
+# How long an example takes depends on what else the machine does. Each run draws other examples.
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=30)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m leaves any out
@@ -36,6 +39,20 @@ def pytest_collection_modifyitems(items):
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         raise pytest.UsageError(f"{unstable[0]}: expected an id without a memory address: name the case with ids=")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker a stretch of neighbouring tests, which share networks that a fixture trains once.
+
+    The default deals tests out in turn, so that every worker trains every network. With this one, a worker that has
+    finished takes half of what another has left.
+    """
+    if config.option.dist != "load":  # what -n alone asks for
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 def _runs(name):
@@ -93,6 +110,24 @@ def rng():
 def digits():
     """The 5,000 real digits that are shipped."""
     return load_mnist(mini=True)
+
+
+@pytest.fixture
+def trusted_files(monkeypatch):
+    """Read HDF5 files without a rehearsal in a child process: the tests that ask for this wrote them themselves."""
+    monkeypatch.setattr(hdf5, "_rehearse", lambda path: None)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A budget of an audit for tests in which it does not matter how much the attacks find."""
+    return replace(masking.BUDGETS["quick"], steps=3, queries=10, draws=2)
+
+
+@pytest.fixture
+def tiny_audits(tiny, monkeypatch):
+    """Give every audit of the budget "quick" the budget `tiny`."""
+    monkeypatch.setitem(masking.BUDGETS, "quick", tiny)
 
 
 @pytest.fixture(scope="session")

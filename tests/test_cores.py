@@ -211,7 +211,7 @@ DOORS = {
 
 
 @pytest.mark.parametrize("enter", DOORS.values(), ids=DOORS.keys())
-def test_training_attacks_and_audit_warn_once(enter, machine, caplog, rng):
+def test_training_attacks_and_audit_warn_once(enter, machine, caplog, rng, tiny_audits):
     machine.loads = [BUSY]
     net = mr.models.mlp(1.0, (3, 3, 1), hidden=4, classes=2, backend="numpy")
     x = rng.random((20, 3, 3, 1))

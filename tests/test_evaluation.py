@@ -228,7 +228,7 @@ def test_a_candidate_that_breaks_the_network_fools_it(name, backend):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_the_audit_counts_them_and_says_so(backend):
+def test_the_audit_counts_them_and_says_so(backend, tiny_audits):
     net, x, y = broken(backend)
     report = mr.audit(net, x, y, 0.1, budget="quick")
     assert report.checks[0].flagged

@@ -161,12 +161,21 @@ class Bomb(mr.Flatten):
         self.dummy.grad[...] = 0
 
 
-@pytest.mark.parametrize("step", [1, 99, 100, 101, 150, 215])
-@pytest.mark.parametrize(
-    ("where", "what"),
-    [("forward", r"layer 1, Bomb\(.*: output"), ("backward", r"layer 1, Bomb\(.*: ∂L/∂input")],
-)
-def test_a_number_that_is_none_is_traced_to_epoch_batch_and_layer(step, where, what, backend, rng):
+IN_FORWARD, IN_BACKWARD = ("forward", r"layer 1, Bomb\(.*: output"), ("backward", r"layer 1, Bomb\(.*: ∂L/∂input")
+
+
+@pytest.mark.parametrize(("where", "what"), [IN_FORWARD, IN_BACKWARD])
+def test_nan_or_infinity_is_traced_on_every_backend(where, what, backend, rng):
+    assert_traced(101, where, what, backend, rng)
+
+
+@pytest.mark.parametrize("step", [1, 99, 100, 150, 215])
+@pytest.mark.parametrize(("where", "what"), [IN_FORWARD, IN_BACKWARD])
+def test_nan_or_infinity_is_traced_to_epoch_batch_and_layer(step, where, what, rng):
+    assert_traced(step, where, what, mr.backend.get("numpy"), rng)
+
+
+def assert_traced(step, where, what, backend, rng):
     x, y = blobs(rng, 215)
     net = mr.Network([mr.Dense(5), Bomb(step, where), mr.Tanh(), mr.Dense(3)], input_shape=(4,), backend=backend)
     optimizer = mr.Adam(net)

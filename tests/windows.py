@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 small_examples = settings(
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

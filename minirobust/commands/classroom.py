@@ -149,7 +149,7 @@ def find_submissions(folder: Path, course: Course) -> list[tuple[Path, Assignmen
         mark = marked(path.read_text(encoding="utf-8", errors="replace"))
         if mark:
             found.append((path, find(*mark, course.folders)))
-    return sorted(found, key=lambda pair: (pair[1].number, str(pair[0])))
+    return sorted(found, key=lambda pair: pair[1].number)
 
 
 def check_one(path: Path, assignment: Assignment, sandbox: Sandbox, hint: bool) -> Result:

@@ -60,12 +60,12 @@ def gathered(laboratory: Laboratory, words: Answer, progress: bool) -> dict[str,
     with progress_bar(len(EXPONENTS) * len(EPSILONS), "export", "points", progress) as bar:
         for t in EXPONENTS:
             network = laboratory.network(t)
-            gradient = network.input_gradient(x, y)
-            top = np.abs(gradient).max(axis=(1, 2, 3), keepdims=True)
-            signs.append(np.sign(gradient).astype("int8"))
-            gradients.append(np.round(gradient / np.where(top > 0, top, 1) * 127).astype("int8"))
+            steepness = network.input_gradient(x, y)
+            top = np.abs(steepness).max(axis=(1, 2, 3), keepdims=True)
+            signs.append(np.sign(steepness).astype("int8"))
+            gradients.append(np.round(steepness / np.where(top > 0, top, 1) * 127).astype("int8"))
             largest.append([f"{value:.2g}" for value in top.ravel()])
-            zeros.append(rounded((gradient == 0).mean(axis=(1, 2, 3))))
+            zeros.append(rounded((steepness == 0).mean(axis=(1, 2, 3))))
             tables.append([passes(network, x[i : i + 1], y[i : i + 1]) for i in range(WALL)])
             probabilities.append(network.predict_proba(x))
             for e in range(len(EPSILONS)):

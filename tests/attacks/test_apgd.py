@@ -170,7 +170,7 @@ def test_steps_are_halved_for_the_reasons_of_algorithm_1(backend):
     """Each script of losses leads to its own step sizes, all of which determine the last iterate, which is the best."""
     net = mr.Network([Ripples()], (4,), backend=backend, dtype="float64", input_range=(0, 8))
     lengths = set()
-    for seed in range(60):
+    for seed in range(25):
         rng = np.random.default_rng(seed)
         values, x = script(rng, 99), rng.uniform(2, 6, (1, 4))
         told = iter(values)
@@ -253,7 +253,7 @@ def saturated_on_the_host(digits):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_on_saturated_digits_it_is_no_weaker_than_pgd_with_as_many_steps(loss, saturated_on_the_host, digits, backend):
-    net, x, y = saturated_on_the_host.to(backend), digits.test.pixels(slice(200)), digits.test.labels[:200]
+    net, x, y = saturated_on_the_host.to(backend), digits.test.pixels(slice(100)), digits.test.labels[:100]
     pgd, apgd = (
         backend.to_numpy(attack(net, x, y, steps=100, starts=1, loss=loss).fooled).mean()
         for attack in (mr.attacks.pgd, mr.attacks.apgd)

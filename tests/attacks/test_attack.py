@@ -67,12 +67,12 @@ def test_epsilon_zero_is_the_identity(attack, net, x, y):
 
 
 @each(ATTACKS)
-@pytest.mark.parametrize("epsilon", [0.02, 0.3, 1])
-def test_images_stay_within_epsilon_and_the_range(attack, epsilon, net, x, y):
-    images = net.backend.to_numpy(attack(net, x, y, epsilon).images)
-    assert images.min() >= 0
-    assert images.max() <= 1
-    assert 0 < abs(images - x).max() <= epsilon + 1e-15
+def test_images_stay_within_epsilon_and_the_range(attack, net, x, y):
+    for epsilon in (0.02, 0.3, 1):
+        images = net.backend.to_numpy(attack(net, x, y, epsilon).images)
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert 0 < abs(images - x).max() <= epsilon + 1e-15
 
 
 @each(ATTACKS)
@@ -122,11 +122,12 @@ def test_arrays_on_the_backend_stay_as_they_are(attack, net, x, y):
 
 
 @each(ATTACKS)
-@pytest.mark.parametrize("size", [1, 7, 39])
-def test_the_same_answer_whatever_the_chunk_size(attack, size, net, x, y, pass_together):
+def test_the_same_answer_whatever_the_chunk_size(attack, net, x, y, pass_together):
+    x, y = x[:16], y[:16]
     whole = attack(net, x, y)
-    pass_together(net, size)
-    same(net.backend.to_numpy, attack(net, x, y), whole)
+    for size in (1, 7, 15):
+        pass_together(net, size)
+        same(net.backend.to_numpy, attack(net, x, y), whole)
 
 
 @each(ATTACKS)
@@ -173,17 +174,22 @@ def test_random_numbers_follow_from_the_position():
 
 @each(ATTACKS)
 class TestErrors:
-    @pytest.mark.parametrize("epsilon", [-0.1, 1.1, float("nan"), float("inf"), True, "0.1", None])
-    def test_a_wrong_epsilon(self, attack, epsilon, net, x, y):
-        with pytest.raises(ValueError, match=r"expected epsilon in \[0, 1\], got"):
-            attack(net, x, y, epsilon)
+    @pytest.fixture
+    def backend(self):
+        """The backend that tells host arrays from its own: the checks are one code for all backends."""
+        return mr.backend.get("strict")
 
-    @pytest.mark.parametrize("value", [-0.25, 1.5])
-    def test_pixels_out_of_range(self, attack, value, net, x, y):
-        x[3, 1, 1, 0] = value
-        for there in (x, net.backend.asarray(x)):
-            with pytest.raises(ValueError, match=rf"expected pixels in \[0, 1\], got .*{value:g}"):
-                attack(net, there, y)
+    def test_a_wrong_epsilon(self, attack, net, x, y):
+        for epsilon in (-0.1, 1.1, float("nan"), float("inf"), True, "0.1", None):
+            with pytest.raises(ValueError, match=r"expected epsilon in \[0, 1\], got"):
+                attack(net, x, y, epsilon)
+
+    def test_pixels_out_of_range(self, attack, net, x, y):
+        for value in (-0.25, 1.5):
+            x[3, 1, 1, 0] = value
+            for there in (x, net.backend.asarray(x)):
+                with pytest.raises(ValueError, match=rf"expected pixels in \[0, 1\], got .*{value:g}"):
+                    attack(net, there, y)
 
     def test_pixels_that_are_no_numbers(self, attack, net, x, y):
         x[3, 1, 1, 0] = np.nan
@@ -191,12 +197,12 @@ class TestErrors:
             with pytest.raises(ValueError, match="expected finite numbers|expected pixels"):
                 attack(net, there, y)
 
-    @pytest.mark.parametrize("label", [-1, 3])
-    def test_labels_out_of_range(self, attack, label, net, x, y):
-        y[7] = label
-        for there in (y, net.backend.asarray(y)):
-            with pytest.raises(ValueError, match=f"labels: expected classes 0 to 2, got {label}"):
-                attack(net, x, there)
+    def test_labels_out_of_range(self, attack, net, x, y):
+        for label in (-1, 3):
+            y[7] = label
+            for there in (y, net.backend.asarray(y)):
+                with pytest.raises(ValueError, match=f"labels: expected classes 0 to 2, got {label}"):
+                    attack(net, x, there)
 
     def test_labels_for_other_samples(self, attack, net, x, y):
         with pytest.raises(ValueError, match=r"labels: expected shape \(40,\), one for each sample, got \(39,\)"):
@@ -223,10 +229,10 @@ class TestErrors:
         ("square", "queries"),
     ],
 )
-@pytest.mark.parametrize("value", [0, -1, 1.5])
-def test_a_wrong_number_of_tries(attack, name, value, net, x, y):
-    with pytest.raises(ValueError, match=f"{attack}: expected {name} to be a whole number of at least 1, got"):
-        getattr(mr.attacks, attack)(net, x, y, **{name: value})
+def test_a_wrong_number_of_tries(attack, name, net, x, y):
+    for value in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=f"{attack}: expected {name} to be a whole number of at least 1, got"):
+            getattr(mr.attacks, attack)(net, x, y, **{name: value})
 
 
 @each(SEEDED)

@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal, localcontext
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def on(backend, *values, dtype=None):
 # The temperature sigmoid
 
 
+@cache
 def textbook(net, temperature):
     """f = 1 / (1 + exp(-net/T)) and f (1 - f) / T, in 400 digits, where the textbook's formula loses nothing."""
     with localcontext() as context:

@@ -10,6 +10,11 @@ from data_loaders import Dataset, save_hdf5
 from minirobust.cli import app
 
 
+@pytest.fixture(autouse=True)
+def _without_rehearsal(trusted_files):
+    """These tests make their data sets themselves, and a child process for each reading takes a quarter of a second."""
+
+
 @pytest.fixture
 def run():
     """Runs `minirobust` with these arguments and returns exit code, stdout and stderr."""

@@ -210,3 +210,10 @@ def test_what_was_saved_before_stands_until_the_new_is_whole(run, trained, tmp_p
 def test_a_missing_file_is_told_before_the_work_is_done(run, trained, tmp_path, monkeypatch):
     monkeypatch.setattr(sealed, "read", lambda path: pytest.fail("worked before it looked"))
     assert run("attack", trained, "--save", tmp_path / "no/a.npz").exit_code == 2
+
+
+def test_one_image_is_enough_and_none_is_too_few(run, trained):
+    assert run("attack", trained, "fgsm", "--dataset", "digits", "--samples", 1).exit_code == 0
+    refused = run("attack", trained, "fgsm", "--dataset", "digits", "--samples", 0)
+    assert refused.exit_code == 2
+    assert "--samples" in refused.stderr

@@ -21,7 +21,7 @@ def masked(tmp_path):
     return tmp_path / "masked.h5"
 
 
-def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path):
+def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path, tiny_audits):
     options = ["--samples", 30, "--epsilon", "1/5", "--epsilon", 0.1, "--seed", 4, "--source", masked]
     options += ["--budget", "quick", "--quiet"]
     result = run("audit", trained, "--dataset", "digits", *options, "--save", tmp_path / "a.json")
@@ -35,7 +35,7 @@ def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path):
     assert json.loads(run("audit", trained, "--dataset", "digits", *options, "--json").stdout) == saved
 
 
-def test_a_masked_gradient_is_1_and_printed_all_the_same(run, masked, tmp_path):
+def test_a_masked_gradient_is_1_and_printed_all_the_same(run, masked, tmp_path, tiny_audits):
     result = run("audit", masked, "--dataset", "digits", "--samples", 20, *QUICK, "--save", tmp_path / "a.json")
     assert result.exit_code == 1
     assert "verdict: the gradient is masked" in result.stdout
@@ -48,7 +48,7 @@ def test_an_honest_gradient_is_0(run, trained):
     assert result.exit_code == 0
 
 
-def test_every_backend_audits(context, backend, trained, capsys):
+def test_every_backend_audits(context, backend, trained, capsys, tiny_audits):
     audit(context, trained, "digits", samples=10, epsilon=[0.1], budget="quick", source=[trained], backend=backend.name)
     assert "verdict: " in capsys.readouterr().out
 

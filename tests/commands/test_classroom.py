@@ -77,7 +77,7 @@ def test_check_says_what_is_right_and_what_the_mistake_is(run, started, solution
 
 
 def test_documented_session_is_what_check_prints(run, started):
-    page = (PRIVATE.parent / "docs" / "classroom.md").read_text()
+    page = (PRIVATE.parent / "docs" / "classroom" / "index.md").read_text()
     session = page.partition("## For students")[2].split("```")[1]
     shown = [line for line in session.splitlines() if line.startswith(("✓", "✗"))]
     wrong = PRIVATE / "temperature_sigmoid" / "v1" / "wrong" / "1_t_missing.py"

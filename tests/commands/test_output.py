@@ -68,7 +68,7 @@ def test_cells_of_a_table_stay_on_their_line():
     ],
     ids=lambda words: words[0],
 )
-def test_names_cannot_write_to_the_terminal(run, hostile, trained, tmp_path, words):
+def test_names_cannot_write_to_the_terminal(run, hostile, trained, tmp_path, words, tiny_audits):
     paths = {"DATA": hostile, "NET": tmp_path / "net.h5", "TRAINED": trained}
     result = run(*(paths.get(word, word) for word in words))
     assert result.exit_code in (0, 1)
@@ -154,7 +154,7 @@ def call(monkeypatch, words, stdout):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_audit_is_printed_in_every_encoding(monkeypatch, trained, tmp_path, encoding):
+def test_audit_is_printed_in_every_encoding(monkeypatch, trained, tmp_path, encoding, tiny_audits):
     output = io.TextIOWrapper(io.BytesIO(), encoding)
     words = ("audit", trained, "--dataset", "digits", "--samples", 10, *QUICK, "--save", tmp_path / "a.json", "-q")
     assert call(monkeypatch, words, output) in (0, 1)
@@ -186,7 +186,7 @@ def test_what_has_no_plain_form_is_escaped():
     ],
     ids=["audit", "attack"],
 )
-def test_file_is_written_although_nothing_can_be_printed(run, monkeypatch, trained, tmp_path, words, file):
+def test_file_is_written_although_nothing_can_be_printed(run, monkeypatch, trained, tmp_path, words, file, tiny_audits):
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 

@@ -234,6 +234,7 @@ def test_the_report_is_a_page_and_on_demand_json(run, folder, tmp_path):
     claims = json.loads((tmp_path / "claims.json").read_text())
     assert {claim["verdict"] for claim in claims} == {"cannot tell here"}
     assert json.loads(result.stdout) == claims
+    assert "None" not in run("report", folder, "-o", tmp_path / "page.html").stdout  # nothing else was saved
     assert run("report", folder, "-o", tmp_path / "page.pdf").exit_code == 2
     assert run("report", folder, "-o", tmp_path / "no/page.html").exit_code == 2
     assert run("report", folder, folder, "-o", tmp_path / "page.html").exit_code == 2  # one data set twice
@@ -248,3 +249,10 @@ def test_a_folder_that_holds_no_study_is_named(run, runs, monkeypatch, tmp_path,
         assert str(folder) in result.stderr
     assert list(tmp_path.iterdir()) == []
     assert study.preset_names() == list(PRESETS)
+
+
+def test_the_configuration_s_fields_have_a_panel_of_their_own_in_the_help(run):
+    text = run("study", "run", "--help").stdout
+    own, panel = text.split("Fields of the configuration")
+    assert "--output" in own
+    assert all(f"--{field.name.replace('_', '-')}" in panel for field in fields(StudyConfig))

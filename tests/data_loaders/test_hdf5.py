@@ -162,6 +162,7 @@ def test_array_that_the_file_is_too_small_to_hold_is_refused(tmp_path: Path, mon
         hdf5._read(path)
 
 
+@pytest.mark.usefixtures("trusted_files")
 @pytest.mark.parametrize("count", [1, 4000, 5000, 20_000])
 def test_any_number_of_class_names_loads(tmp_path: Path, count: int) -> None:
     dataset = numbered(2)
@@ -336,6 +337,7 @@ def store_outside(file: h5py.File) -> None:
         ),
     ],
 )
+@pytest.mark.usefixtures("trusted_files")  # the child process, which refuses the same, has tests of its own
 def test_anything_else_is_refused(tmp_path: Path, change: Callable[[h5py.File], object], message: str) -> None:
     path = write(tmp_path / "a.h5", change)
     with pytest.raises(DataError, match=re.escape(message)) as caught:

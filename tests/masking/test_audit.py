@@ -1,7 +1,7 @@
 """`audit` as a whole: from the evidence to the report, on every backend, and what it refuses."""
 
 import re
-from dataclasses import replace
+from dataclasses import astuple
 from functools import partial
 
 import audited_networks as make
@@ -57,9 +57,9 @@ def test_it_repeats_itself_and_another_seed_does_not(trained_on_the_host, few):
     assert any((first.fooled[name] != other.fooled[name]).any() for name in first.fooled)
 
 
-def test_nothing_is_left_on_the_network_or_the_samples(trained, few):
+def test_nothing_is_left_on_the_network_or_the_samples(trained, few, tiny_audits):
     to_numpy = trained.backend.to_numpy
-    x, y = (array.copy() for array in few)
+    x, y = (array[:20].copy() for array in few)
     trained.gradients += 0.5
     watched = x, y, trained.parameters, trained.gradients
     before = [to_numpy(array).tobytes() for array in watched]
@@ -69,7 +69,7 @@ def test_nothing_is_left_on_the_network_or_the_samples(trained, few):
         trained.backward(np.zeros((len(x), 10)))
 
 
-def test_it_says_first_what_it_will_cost_and_computes_the_same(trained_on_the_host, few, capsys):
+def test_it_says_first_what_it_will_cost_and_computes_the_same(trained_on_the_host, few, capsys, tiny_audits):
     quiet = quick(trained_on_the_host, *few)
     assert capsys.readouterr() == ("", "")
     told = quick(trained_on_the_host, *few, progress=True)
@@ -82,6 +82,24 @@ def test_it_says_first_what_it_will_cost_and_computes_the_same(trained_on_the_ho
     assert told.to_dict() == quiet.to_dict()
 
 
+@pytest.mark.parametrize("name", masking.BUDGETS)
+def test_each_budget_is_that_of_its_name(name, trained_on_the_host, few, monkeypatch):
+    def asked(model, x, y, epsilons, sources, budget, seed, progress):
+        raise InterruptedError(budget)
+
+    monkeypatch.setattr(masking, "gather", asked)
+    with pytest.raises(InterruptedError) as ended:
+        mr.audit(trained_on_the_host, *few, budget=name)
+    assert ended.value.args == (masking.BUDGETS[name],)
+
+
+def test_a_larger_budget_computes_more():
+    quick, standard, full = (astuple(masking.BUDGETS[name]) for name in ("quick", "standard", "full"))
+    assert all(a <= b <= c for a, b, c in zip(quick, standard, full, strict=True))
+    assert quick < standard < full
+
+
+@pytest.mark.slow
 def test_the_full_budget_finds_more(trained_on_the_host, few):
     x, y = few
     quick, full = (mr.audit(trained_on_the_host, x[:5], y[:5], 0.05, budget=budget) for budget in ("quick", "full"))
@@ -99,8 +117,7 @@ def test_a_random_network_is_reported_as_random(trained_on_the_host, few):
     assert not_run == dict.fromkeys([1, 7, 9, 10], "the model is random")
 
 
-def test_a_model_that_is_no_network_is_audited(trained_on_the_host, few, monkeypatch):
-    monkeypatch.setitem(masking.BUDGETS, "quick", replace(masking.BUDGETS["quick"], draws=2))
+def test_a_model_that_is_no_network_is_audited(trained_on_the_host, few, tiny_audits):
     model = Given(Evaluation(trained_on_the_host))
     report, of_network = (quick(each, *few, sources=[model]) for each in (model, trained_on_the_host))
     assert not report.random

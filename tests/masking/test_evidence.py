@@ -180,7 +180,7 @@ def asked(monkeypatch):
 def test_every_attack_runs_with_the_epsilon_and_the_seed(epsilon, trained_on_the_host, sources, few, asked):
     """0.1 is also on the curve of FGSM over ε."""
     net = trained_on_the_host
-    gathered(net, *few, epsilon=epsilon, sources=sources, seed=3)
+    gathered(net, few[0][:20], few[1][:20], epsilon=epsilon, sources=sources, seed=3)
     curve = {("fgsm", net, step, None, None) for step in {*evidence.WIDTHS, epsilon}}
     climbs = {(name, net, epsilon, 3, steps) for name in ("pgd", "apgd") for steps in (20, 40)}
     others = {("square", net, epsilon, 3, None)}
@@ -209,24 +209,26 @@ def test_what_is_not_run_has_a_reason(rng):
 
 
 @pytest.mark.parametrize(("layer", "queries"), [(make.Blind(), 2000), (mr.Dropout(0), 300)])
-def test_square_gets_more_queries_where_there_is_no_gradient(layer, queries, trained_on_the_host, few, monkeypatch):
+def test_square_gets_more_queries_where_there_is_no_gradient(
+    layer, queries, trained_on_the_host, few, monkeypatch, tiny
+):
     seen = []
     net = make.behind(layer, trained_on_the_host)
     monkeypatch.setattr(battery, "square", lambda *samples, **options: seen.append(options) or attacks.noise(*samples))
-    gathered(net, few[0][:10], few[1][:10])
+    gathered(net, few[0][:10], few[1][:10], budget=replace(tiny, queries=300))
     assert [options["queries"] for options in seen] == [queries]
 
 
-def test_transfer_sees_through_a_blindfold(backend, trained, few, monkeypatch):
+def test_transfer_sees_through_a_blindfold(backend, trained, few, monkeypatch, tiny):
     monkeypatch.setattr(evidence, "LEAST_QUERIES", 0)
     few = [array[:20] for array in few]
-    known = gathered(make.behind(make.Blind(), trained), *few, sources=[trained])
+    known = gathered(make.behind(make.Blind(), trained), *few, sources=[trained], budget=tiny)
     assert known.fooled["transfer"][backend.to_numpy(attacks.fgsm(trained, *few).fooled)].all()
     np.testing.assert_array_equal(known.fooled["FGSM"], known.fooled["clean"])
 
 
-def test_evidence_is_on_the_host(trained, few):
-    known = gathered(trained, *few)
+def test_evidence_is_on_the_host(trained, few, tiny):
+    known = gathered(trained, *(array[:20] for array in few), budget=tiny)
     arrays = known.labels, known.pixel_samples, *known.fooled.values(), *known.fgsm_by_epsilon.values()
     assert {type(array) for array in (*arrays, *known.pgd_by_steps.values())} == {np.ndarray}
 
@@ -248,19 +250,19 @@ def test_the_evidence_of_a_model_without_layers_is_that_of_the_network(trained_o
     assert (made.health.zero_samples, made.health.not_finite, made.random) == (0, 0, False)
 
 
-def test_where_no_sample_has_a_gradient_there_is_none_to_average(trained_on_the_host, few, monkeypatch):
+def test_where_no_sample_has_a_gradient_there_is_none_to_average(trained_on_the_host, few, monkeypatch, tiny):
     """A network may have a smoothed derivative of its own; no other model has."""
     monkeypatch.setattr(evidence, "LEAST_QUERIES", 0)
     blind, few = make.behind(make.Blind(), trained_on_the_host), [array[:5] for array in few]
-    made = gather(Given(Evaluation(blind)), *few, [0.1], (), QUICK, 0, False)
+    made = gather(Given(Evaluation(blind)), *few, [0.1], (), tiny, 0, False)
     assert {made.not_run[name] for name in evidence.SMOOTHED} == {"no gradient to average: see checks 6 and 7"}
-    assert set(evidence.SMOOTHED) <= set(gathered(blind, *few).fooled)
+    assert set(evidence.SMOOTHED) <= set(gathered(blind, *few, budget=tiny).fooled)
 
 
-def test_a_random_model_is_judged_by_votes_and_its_single_draws_are_not(trained, few, backend):
+def test_a_random_model_is_judged_by_votes_and_its_single_draws_are_not(trained, few, backend, tiny):
     net = make.behind(GaussianNoise(0.2), trained)
     x, y = (array[:20] for array in few)
-    known = gathered(net, x, y, sources=[trained])
+    known = gathered(net, x, y, sources=[trained], budget=tiny)
     assert known.random
     assert known.not_run == dict.fromkeys(evidence.NOT_ON_RANDOM, "the model is random")
     assert list(known.fooled) == ["clean", "FGSM", "PGD", "white box", "noise", "transfer", "worst case"]
@@ -270,13 +272,13 @@ def test_a_random_model_is_judged_by_votes_and_its_single_draws_are_not(trained,
     np.testing.assert_array_equal(known.fooled["FGSM"], backend.to_numpy(made.fooled))
     asarray, to_numpy = backend.asarray, backend.to_numpy
     np.testing.assert_array_equal(known.fooled["clean"], to_numpy(vote.predict(asarray(x))) != y)
-    made = pgd(vote, x, y, steps=20, starts=1, gradients=expectation(DRAWS), stop=False)
-    assert known.pgd_by_steps[20][to_numpy(made.fooled)].all()
+    made = pgd(vote, x, y, steps=tiny.steps, starts=1, gradients=expectation(DRAWS), stop=False)
+    assert known.pgd_by_steps[tiny.steps][to_numpy(made.fooled)].all()
 
 
-def test_a_network_that_is_random_in_training_alone_is_not_random(trained_on_the_host, few):
+def test_a_network_that_is_random_in_training_alone_is_not_random(trained_on_the_host, few, tiny):
     net = make.behind(mr.Dropout(0.5), trained_on_the_host)
-    assert not gathered(net, few[0][:10], few[1][:10]).random
+    assert not gathered(net, few[0][:10], few[1][:10], budget=tiny).random
 
 
 # Health
@@ -336,9 +338,9 @@ def test_defects_are_counted(backend):
 # Single pixels
 
 
-def test_pixels_are_tried_on_as_many_samples_as_the_budget_allows(trained_on_the_host, few):
+def test_pixels_are_tried_on_as_many_samples_as_the_budget_allows(trained_on_the_host, few, tiny):
     work = 24 * 784 * 2 * (784 + 784 + 48 + 48 + 10)
-    known = gathered(trained_on_the_host, *few, budget=replace(QUICK, pixel_work=work))
+    known = gathered(trained_on_the_host, *few, budget=replace(tiny, pixel_work=work))
     chosen, (x, y) = known.pixel_samples, few
     assert len(chosen) == 24
     assert set(np.bincount(y[chosen], minlength=10)) == {2, 3}
@@ -348,11 +350,11 @@ def test_pixels_are_tried_on_as_many_samples_as_the_budget_allows(trained_on_the
         np.testing.assert_array_equal(known.labels_of(name), y[chosen])
 
 
-def test_what_is_wrong_without_an_attack_is_wrong_under_the_headroom_pixel(trained_on_the_host, few, monkeypatch):
+def test_what_is_wrong_without_an_attack_is_wrong_under_the_headroom_pixel(trained_on_the_host, few, monkeypatch, tiny):
     monkeypatch.setattr(evidence, "with_one_pixel", lambda model, x, g: x)
     x, y = few[0], trained_on_the_host.predict(few[0])
     y[::3] = (y[::3] + 1) % 10
-    known = gathered(trained_on_the_host, x, y, budget=replace(QUICK, pixel_work=0))
+    known = gathered(trained_on_the_host, x, y, budget=replace(tiny, pixel_work=0))
     assert known.fooled["headroom pixel"].tolist() == (known.pixel_samples % 3 == 0).tolist()
 
 
@@ -403,11 +405,11 @@ def test_a_channel_of_the_headroom_pixel_that_is_at_the_better_end_stays_there(b
         ([0, 0.03, 0, 0], [0, 0, 0.2, 0], [1, 0.95, 0.94, 0]),  # the margin sees the strongest class only
     ],
 )
-def test_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixel, bias, backend):
+def test_headroom_pixel_is_the_better_of_two_losses(first_pixel, second_pixel, bias, backend, tiny):
     net = mr.Network([mr.Flatten(), mr.Dense(4)], (1, 2, 1), backend=backend, dtype="float64")
     net.layers[1].weight.value[...] = backend.asarray(np.array([first_pixel, second_pixel]))
     net.layers[1].bias.value[...] = backend.asarray(np.array(bias, float))
     x, y = net.check_input(np.zeros((20, 1, 2, 1))), backend.asarray(np.zeros(20, int))
-    assert gathered(net, x, y).fooled["headroom pixel"].all()
+    assert gathered(net, x, y, budget=tiny).fooled["headroom pixel"].all()
     by_loss = [battery.fooled_by(evidence.headroom_pixel(Evaluation(net), x, y, loss)).all() for loss in battery.LOSSES]
     assert sorted(by_loss) == [False, True]

@@ -55,7 +55,7 @@ def samples():
 
 
 @pytest.mark.parametrize(("depth", "temperature"), [pytest.param(250, 1.0, marks=pytest.mark.slow), (30, 64.0)])
-def test_audit_names_a_gradient_that_many_layers_extinguish(samples, depth, temperature):
+def test_audit_names_a_gradient_that_many_layers_extinguish(samples, depth, temperature, tiny_audits):
     layers = [layer for _ in range(depth) for layer in (mr.Dense(2), mr.TemperatureSigmoid(temperature))]
     network = mr.Network([mr.Flatten(), *layers, mr.Dense(2)], (2, 2, 1))
     x, y = samples

@@ -72,7 +72,7 @@ def test_honest_network_has_no_flag(name, network, data, seed):
     assert flags == set()
 
 
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "8 levels" else n for n in HIDDEN])
 def test_hidden_gradient_is_flagged(name, network, data, seed):
     """Already on 30 samples."""
     _, _, test = data

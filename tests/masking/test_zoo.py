@@ -255,13 +255,12 @@ def flags(report):
     return {check.number for check in report.flagged}
 
 
-@pytest.mark.parametrize("name", ["logits × 10⁶", "T = 1 at T = 1/64", "dropout at test time"])
-def test_a_defence_is_found_out_after_little_training(name, digits):
-    """FGSM leaves more than the worst case. A random defence is recognized, any other is called masked."""
-    network = ZOO[name].build(digits, backend="numpy", epochs=4)
+def test_a_random_defence_is_found_out_after_little_training(digits):
+    """It is recognized, and FGSM leaves more than the worst case."""
+    network = ZOO["dropout at test time"].build(digits, backend="numpy", epochs=4)
     x, y = digits.test.pixels(slice(60)), digits.test.labels[:60]
     report = mr.audit(network, x, y, epsilon=0.1, budget="quick")
-    assert (report.random, report.masked) == (ZOO[name].random, not ZOO[name].random)
+    assert (report.random, report.masked) == (True, False)
     assert report.robustness["clean"].value > 0.8
     naive = mr.attacks.fgsm(network, x, y, 0.1).fooled
     assert (~report.fooled["worst case"]).mean() < (~naive).mean()

@@ -90,6 +90,6 @@ def colour_digits():
 def test_the_cnn_ends_at_the_weights_of_torch(temperature, sigmoid, colour_digits, backend, rng, assert_agrees):
     network = mr.models.cnn(temperature, dtype="float64", backend=backend)
     in_torch = functools.partial(cnn_in_torch, sigmoid=sigmoid)
-    ours, theirs = train_both(network, in_torch, temperature, colour_digits.train, 8, 100, rng)
+    ours, theirs = train_both(network, in_torch, temperature, colour_digits.train, 8, 40, rng)
     for (name, value), other in zip(ours.items(), theirs, strict=True):
         assert_agrees(name, value, other)

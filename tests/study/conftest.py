@@ -13,6 +13,11 @@ from minirobust.study import StudyConfig, store
 from minirobust.study.execution.workers import ONE_THREAD
 
 
+@pytest.fixture(autouse=True)
+def _without_rehearsal(trusted_files):
+    """These tests make their data sets themselves, and a child process for each reading takes a quarter of a second."""
+
+
 @pytest.fixture(scope="session")
 def few_digits(digits, tmp_path_factory):
     """A small data set in the project's HDF5 layout."""

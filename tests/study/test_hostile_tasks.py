@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from itertools import cycle
 
 import h5py
 import numpy as np
@@ -82,9 +83,18 @@ def test_missing_array_is_named(path, name):
     refused(path, f"expected the field {name}, found none")
 
 
-@pytest.mark.parametrize("name", AXES)
-@pytest.mark.parametrize("change", [lambda a: a[None], lambda a: np.zeros((*a.shape, 7)), lambda a: a.astype(complex)])
+MISSHAPEN = [lambda a: a[None], lambda a: np.zeros((*a.shape, 7)), lambda a: a.astype(complex)]
+
+
+@pytest.mark.parametrize(("name", "change"), [*zip(AXES, cycle(MISSHAPEN), strict=False)], ids=AXES)
 def test_misshapen_array_is_named(path, name, change):
+    forge(path, lambda arrays, description: arrays.update({name: change(arrays[name])}))
+    refused(path, "expected ", "numbers of shape")
+
+
+@pytest.mark.parametrize("change", MISSHAPEN, ids=["axis in front", "axis behind", "complex"])
+@pytest.mark.parametrize("name", ["epochs/loss", "final/label", "sharpened/correct"])
+def test_array_misshapen_in_any_way_is_named(path, name, change):
     forge(path, lambda arrays, description: arrays.update({name: change(arrays[name])}))
     refused(path, "expected ", "numbers of shape")
 

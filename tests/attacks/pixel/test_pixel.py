@@ -235,7 +235,7 @@ def test_brute_force_never_does_worse_than_the_best_pixel(case):
 
 @pytest.mark.parametrize("shortlist", [None, 3])
 def test_the_greedy_attack_does_what_plain_loops_do(case, shortlist):
-    net, x, y = case[0], case[1][:12], case[2][:12]
+    net, x, y = case[0], case[1][:8], case[2][:8]
     attack = mr.attacks.greedy_pixel(net, x, y, 3, shortlist=shortlist)
     images, written = greedy_loops(net, x, y, 3, shortlist=shortlist)
     assert net.backend.to_numpy(attack.count).tolist() == [len(order) for order in written]
@@ -261,13 +261,13 @@ class Downhill(mr.Margin):
         return -value, -gradient
 
 
-@pytest.mark.parametrize("loss", [None, mr.SoftmaxCrossEntropy(), Downhill()], ids=repr)
-def test_with_one_pixel_greedy_fools_where_brute_force_does(case, loss):
+def test_with_one_pixel_greedy_fools_where_brute_force_does(case):
     net, x, y = case
     to_numpy = net.backend.to_numpy
-    greedy = mr.attacks.greedy_pixel(net, x, y, 1, loss=loss)
     brute = mr.attacks.brute_force_pixel(net, x, y)
-    np.testing.assert_array_equal(to_numpy(greedy.fooled), to_numpy(brute.fooled))
+    for loss in (None, mr.SoftmaxCrossEntropy(), Downhill()):
+        greedy = mr.attacks.greedy_pixel(net, x, y, 1, loss=loss)
+        np.testing.assert_array_equal(to_numpy(greedy.fooled), to_numpy(brute.fooled))
 
 
 @pytest.mark.parametrize("shortlist", [None, 2])
@@ -323,20 +323,22 @@ def random_writing(net, rng, images, count, n):
     return Writing(rng.integers(0, len(images), count), pixels, values)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_the_shortcut_equals_the_full_forward_pass(case, rng, n):
+def test_the_shortcut_equals_the_full_forward_pass(case, rng):
     net, x, _ = case
     to_numpy = net.backend.to_numpy
     change = PixelChange(Evaluation(net), net.check_input(x))
-    writing = random_writing(net, rng, x, 40, n)
-    copies = x[writing.images].copy()
-    for copy, pixels, values in zip(as_pixels(net, copies), writing.pixels, writing.values, strict=True):
-        copy[pixels] = values
-    np.testing.assert_array_equal(to_numpy(change.written(writing)), copies)
-    full = to_numpy(net.evaluate(copies, stop=change.depth))
-    np.testing.assert_allclose(to_numpy(change.after(writing)), full, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(to_numpy(change.logits_after(writing)), to_numpy(net.logits(copies)), rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(change.predict(writing), to_numpy(net.predict(copies)))
+    for n in (1, 2, 3):
+        writing = random_writing(net, rng, x, 40, n)
+        copies = x[writing.images].copy()
+        for copy, pixels, values in zip(as_pixels(net, copies), writing.pixels, writing.values, strict=True):
+            copy[pixels] = values
+        np.testing.assert_array_equal(to_numpy(change.written(writing)), copies)
+        full = to_numpy(net.evaluate(copies, stop=change.depth))
+        np.testing.assert_allclose(to_numpy(change.after(writing)), full, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            to_numpy(change.logits_after(writing)), to_numpy(net.logits(copies)), rtol=0, atol=1e-12
+        )
+        np.testing.assert_array_equal(change.predict(writing), to_numpy(net.predict(copies)))
 
 
 def test_the_shortcut_through_saturated_units(backend, rng):
@@ -525,13 +527,13 @@ def test_the_score_is_the_mean_over_channels_of_the_absolute_gradient(backend):
 # Promises
 
 
-@pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
-def test_success_never_falls_as_pixels_are_added(case, attack):
+def test_success_never_falls_as_pixels_are_added(case):
     net, x, y = case
     to_numpy = net.backend.to_numpy
-    fooled_at = to_numpy(attack(net, x, y, 2).fooled_at)
-    assert (fooled_at[0] <= fooled_at[1]).all()
-    np.testing.assert_array_equal(to_numpy(attack(net, x, y, 1).fooled), fooled_at[0])
+    for attack in OF_SEVERAL_PIXELS:
+        fooled_at = to_numpy(attack(net, x, y, 2).fooled_at)
+        assert (fooled_at[0] <= fooled_at[1]).all()
+        np.testing.assert_array_equal(to_numpy(attack(net, x, y, 1).fooled), fooled_at[0])
 
 
 @pytest.mark.parametrize("attack", OF_SEVERAL_PIXELS)
@@ -581,7 +583,7 @@ def test_all_wrong_beforehand(backend, rng):
 
 
 def test_the_chunk_size_changes_nothing(case, monkeypatch, pass_together):
-    net, x, y = case
+    net, x, y = case[0], case[1][:6], case[2][:6]
     to_numpy = net.backend.to_numpy
     attacks = []
     for chunk, batch in ((500, 64), (7, 3), (1, 1)):
@@ -620,8 +622,7 @@ def test_another_input_range(backend, rng):
         )
 
 
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_any_model_can_be_attacked(case, attack):
+def test_any_model_can_be_attacked(case):
     """One of which nothing but logits and gradients is known gets the same images."""
     net, x, y = case
     model, to_numpy = Evaluation(net), net.backend.to_numpy
@@ -634,7 +635,8 @@ def test_any_model_can_be_attacked(case, attack):
         backend=net.backend,
         dtype=net.dtype,
     )
-    np.testing.assert_array_equal(to_numpy(attack(foreign, x, y).images), to_numpy(attack(net, x, y).images))
+    for attack in ATTACKS.values():
+        np.testing.assert_array_equal(to_numpy(attack(foreign, x, y).images), to_numpy(attack(net, x, y).images))
 
 
 def test_every_candidate_counts_as_a_query(backend):

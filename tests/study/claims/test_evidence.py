@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minirobust.study.claims.evidence import paper_dataset, sweep
-from minirobust.study.claims.sources import fgsm
+from minirobust.study.claims.evidence import PAPER, paper_dataset, sweep
+from minirobust.study.claims.sources import accuracy, fgsm, spread_of_classes
 from minirobust.study.claims.verdict import CannotTellError
 
 
@@ -53,6 +53,17 @@ def test_trained_but_not_yet_attacked_is_not_finished(make):
     study = make()
     study.records[0].final = {}
     assert sweep(study).unfinished == [0.125]
+
+
+@pytest.mark.parametrize(("images", "said"), [(50, True), (49, False)])
+def test_a_spread_over_classes_takes_fifty_images_of_each(make, images, said):
+    assert (spread_of_classes(make(images=images).records[0], PAPER) is not None) == said
+
+
+def test_the_accuracy_is_that_of_the_last_epoch(make):
+    rising = np.broadcast_to(np.linspace(0.2, 0.9, 12)[:, None], (7, 12, 10))
+    record = make(series={"class_accuracy": rising}).records[0]
+    np.testing.assert_allclose(accuracy(record, PAPER).rates, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,13 @@ def test_seeds_are_averaged(make, judged, seeds):
     assert judged("robustness-falls", both).figures["T = 1"] == pytest.approx(0.5)
 
 
+def test_a_figure_that_is_exact_has_no_interval(make, judged):
+    """One number at each temperature, of nothing that was drawn: the shares of a regime."""
+    figures = judged("linear-falls", make()).figures
+    assert "T = 1" in figures
+    assert not [name for name in figures if name.startswith("T = 1,")]
+
+
 def test_a_survival_is_said_of_what_holds_and_is_about_robustness(make):
     audits = dict.fromkeys(("FGSM", "worst case", "greedy pixel"), 0.5)
     about = {claim.name: claim.audit is not None for claim in claims.CLAIMS}

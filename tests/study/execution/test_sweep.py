@@ -22,7 +22,7 @@ from minirobust.study.store import StudyError, task_path
 
 @pytest.fixture(scope="module")
 def config(config):
-    return config.but(audit_samples=20)
+    return config.but(epochs=2, audit_samples=10, audit_epsilons=(0.1,), sharpen_ratios=(0.25,))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_what_cannot_begin_is_refused_before_anything_runs(config, tmp_path):
     with pytest.raises(FileNotFoundError):
         run_study(config.but(dataset=str(tmp_path / "missing.h5")), folder)
     store.open_folder(folder, config)
-    with pytest.raises(StudyError, match="was made with epochs = 3, expected 5"):
+    with pytest.raises(StudyError, match="was made with epochs = 2, expected 5"):
         run_study(config.but(epochs=5), folder)
     task_path(folder, 0.25, 0).write_bytes(b"no checkpoint")
     for quiet in (False, True):
@@ -245,3 +245,12 @@ def test_on_a_cluster_a_worker_is_killed_and_the_study_ends_the_same(
         killer.join()
         assert killed
     assert_same_studies(folder, one_after_another)
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("auto", ("0", "1")), ("cupy", ("0", "1")), ("numpy", ())])
+def test_a_study_that_may_run_on_cuda_takes_its_devices(backend, expected, monkeypatch):
+    taken = []
+    monkeypatch.setattr(sweep, "_cuda_devices", lambda: ("0", "1"))
+    monkeypatch.setattr(sweep, "Processes", lambda workers, devices: taken.append(devices) or ThreadPoolExecutor(1))
+    with sweep._executor(SimpleNamespace(backend=backend), None, None):
+        assert taken == [expected]

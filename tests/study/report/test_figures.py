@@ -393,6 +393,7 @@ def test_every_title_names_the_data_set(done, name):
 
 def test_pictures_have_200_dots_per_inch(done):
     png = figures.render(training_figures.learning_curves([done]), "png")
+    assert png.startswith(b"\x89PNG")
     width = int.from_bytes(png[16:20], "big")
     assert width == 200 * 5.2
 
@@ -405,7 +406,7 @@ def test_what_nothing_is_stored_of_is_not_drawn(name, studies):
 
 
 def test_what_can_be_drawn_is_written_and_the_rest_explained(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "DOTS", 30)
+    monkeypatch.setattr(figures, "render", lambda figure, form: form.encode())
     told = []
     begun = study(config(), epochs=1, attacked=False, audited=False)
     paths = figures.draw([begun], tmp_path / "new", told.append)
@@ -415,7 +416,7 @@ def test_what_can_be_drawn_is_written_and_the_rest_explained(tmp_path, monkeypat
         for form in ("png", "svg")
     ]
     assert sorted(paths) == sorted((tmp_path / "new").iterdir())  # and no temporary file
-    assert all(path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"<?xml") for path in paths)
+    assert all(path.suffix == f".{path.read_text()}" for path in paths)
     assert [line.split()[0] for line in told] == [f"figure-{name}" for name in (*MADE_OF_ATTACKS, *MADE_OF_AUDITS)]
     assert "attacked" in told[0]
     assert "audit" in told[-3]
@@ -424,15 +425,13 @@ def test_what_can_be_drawn_is_written_and_the_rest_explained(tmp_path, monkeypat
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_of_unlike_studies_is_drawn(name):
     several = [
-        study(config()),
         study(config(dataset="somewhere/own & <data>.h5", pixels=1, temperatures=(2.0,), epochs=1), epochs=1),
         study(config(dataset="svhn", seeds=(0, 1)), audited=False),
     ]
     assert len(figures.render(figures.drawn(name, several), "svg")) < 300_000
 
 
-@pytest.mark.parametrize("form", ["png", "svg"])
-@pytest.mark.parametrize("name", NAMES[2:9:3])
+@pytest.mark.parametrize(("name", "form"), [("figure-03-learning-curves", "png"), ("figure-08-gradients", "svg")])
 def test_a_figure_drawn_twice_is_the_same_file_without_a_date(done, name, form):
     once, again = (figures.render(FIGURES[name]([done]), form) for _ in range(2))
     assert once == again
@@ -441,6 +440,7 @@ def test_a_figure_drawn_twice_is_the_same_file_without_a_date(done, name, form):
 
 
 def test_a_figure_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, done, monkeypatch):
+    monkeypatch.setattr(figures, "render", lambda figure, form: b"old")
     old = figures.draw([Study(done.config, [])], tmp_path, lambda line: None)
     before = [path.read_bytes() for path in old]
 
@@ -456,6 +456,7 @@ def test_a_figure_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, done
 
 def test_text_of_an_svg_is_text(done):
     svg = figures.render(training_figures.learning_curves([done]), "svg").decode()
+    assert svg.startswith("<?xml")
     assert ">test accuracy<" in svg
     assert ">T = 1/4<" in svg
 
@@ -464,7 +465,7 @@ def test_one_record_alone_is_enough_for_every_figure():
     single = config(temperatures=(1.0,), epochs=1)
     lonely = Study(single, [record(single, 1.0, 0, epochs=1)])
     for draw in FIGURES.values():
-        assert figures.render(draw([lonely]), "svg")
+        assert draw([lonely]).get_suptitle()
 
 
 def test_a_dollar_sign_in_a_name_begins_no_formula():
