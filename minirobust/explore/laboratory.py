@@ -183,7 +183,8 @@ class Laboratory:
         x = image[None].astype(network.dtype) / 255
         probabilities = network.predict_proba(x)[0]
         y = np.array([probabilities.argmax() if label is None else label])
-        gradient = network.input_gradient(x, y)[0]
+        (gradient,) = network.input_gradient(x, y)
+        zeros = float((gradient == 0).mean())
         largest = float(np.abs(gradient).max())
         outcomes: dict[str, Attack | Outcome] = {
             "fgsm": attacks.fgsm(network, x, y, EPSILONS[e]),
@@ -194,7 +195,7 @@ class Laboratory:
             "probabilities": rounded(probabilities),
             "gradient": encoded(np.round(gradient / (largest or 1) * 127).astype("int8")),
             "largest": f"{largest:.2g}",  # it may be 1e-38
-            "zeros": float((gradient == 0).mean()),
+            "zeros": zeros,
             "passes": passes(network, x, y),
             **{
                 name: {
