@@ -37,7 +37,7 @@ class Assignment:
     file : str
         The name of the file that the student writes.
     seconds : float
-        How long one call may take.
+        How long one call may take, without the wait for a busy processor.
     seeds : int, optional
         On how many seeds `validate` tests it at most, and then without mutants: for an assignment that trains networks.
     """

@@ -12,7 +12,7 @@ from minirobust.classroom import seeds
 from minirobust.classroom.assignment import Assignment, Private
 from minirobust.classroom.exercise import Test
 from minirobust.classroom.judge import Finding, judge
-from minirobust.classroom.key import Computed, Draw, Key, Recorded, visible_draw
+from minirobust.classroom.key import Draw, Key, OfOneProgram, Recorded, visible_draw
 from minirobust.classroom.program import Student, Wrong
 from minirobust.classroom.sandbox import MIB, Sandbox
 
@@ -106,7 +106,7 @@ def grade(
     tests: tuple[list[Test], list[Test]] | None = None,
 ) -> Result:
     """Return the result of the visible and the hidden tests; of both, a course may choose its own."""
-    key, digest = Computed(private), seeds.digest(source)
+    key, digest = OfOneProgram(private), seeds.digest(source)
     visible, hidden = tests or (assignment.tests, private.tests)
     asked: list[tuple[Test, bool, Key, Draw]] = [(test, True, key, visible_draw) for test in visible]
     for test in hidden:

@@ -80,6 +80,7 @@ def _pattern(got: list[Answer], right: list[Answer], test: Test, show_numbers: b
 @np.errstate(all="ignore")
 def describe(got: Answer, right: Answer, test: Test, show_numbers: bool) -> tuple[str, str]:
     """Return a sentence and a name for how one answer differs from the right one."""
+    got, right = (np.array(answer) if isinstance(answer, float) else answer for answer in (got, right))
     if isinstance(got, tuple) and isinstance(right, tuple):
         if len(got) != len(right):
             return f"{len(got)} values are returned, expected {len(right)}", "type"

@@ -47,8 +47,8 @@ class Computed:
         program = Model(self.private.program(frozenset()))
         return test.outcome(program, draw()), program.sizes
 
-    def models(self, test: Test, draw: Draw, largest: int = PAIRS) -> Iterator[Explained]:
-        for size in range(1, largest + 1):
+    def models(self, test: Test, draw: Draw) -> Iterator[Explained]:
+        for size in range(1, PAIRS + 1):
             for mistakes in combinations(self.private.mistakes, size):
                 yield mistakes, self.answers(test, draw, mistakes)
 
@@ -59,6 +59,29 @@ class Computed:
             yield from test.script(program, draw())
         except Exception:  # What a faulty model raises is as unpredictable as what a student's program raises.
             yield FAILED
+
+
+class OfOneProgram(Computed):
+    """The key for one program, in which a test learns from those before it.
+
+    What explained an earlier test is tried first. A pair that did not is never tried again: there are hundreds, and a
+    program that none of them explains would be compared with all of them in every test.
+    """
+
+    def __init__(self, private: Private) -> None:
+        super().__init__(private)
+        self.sets = [list(combinations(private.mistakes, size)) for size in range(1, PAIRS + 1)]
+        self.found: set[tuple[Mistake, ...]] = set()
+
+    def models(self, test: Test, draw: Draw) -> Iterator[Explained]:
+        for sets in self.sets:
+            for mistakes in sorted(sets, key=lambda mistakes: mistakes not in self.found):
+                self.found.add(mistakes)
+                yield mistakes, self.answers(test, draw, mistakes)
+                # Only if these mistakes do not explain the test is there a next time.
+                self.found.remove(mistakes)
+                if len(mistakes) > 1:
+                    sets.remove(mistakes)
 
 
 class Recorded:
@@ -83,7 +106,7 @@ def record(assignment: Assignment, private: Private) -> str:
     key, tests = Computed(private), {}
     for test in assignment.tests:
         right, sizes = key.right(test, visible_draw)
-        models = [(mistake.name, list(answers)) for (mistake,), answers in key.models(test, visible_draw, 1)]
+        models = [(mistake.name, list(key.answers(test, visible_draw, (mistake,)))) for mistake in private.mistakes]
         # A mistake that this test cannot see explains nothing.
         wrong = [
             (name, list(map(_to_json, answers)))

@@ -1,4 +1,4 @@
-"""A child and the pipes to it: requests with a deadline, answers of bounded size, and an end that leaves nothing."""
+"""A child and the pipes to it: requests of limited time, answers of limited size, and an end that leaves nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import numpy as np
 from minirobust.classroom.protocol import FRAME, ProtocolError, check_lengths, pack, unpack
 from minirobust.classroom.sandbox import ENVIRONMENT, MIB, Sandbox, end_everything_of
 
-STARTING = 20.0  # seconds; a busy machine may be slow to start Python
+STARTING = 10.0  # seconds
+STARVED = 5  # times its limit, after which a call ends even if the machine was too busy to run it
 MAX_PRINTED = 8 * 1024
 MAX_MEMORY = 2048 * MIB  # of all processes of a child together; each alone has a limit of its own
 LOOK = 0.05  # seconds between two looks at the memory
@@ -30,6 +31,43 @@ class Refused(Exception):  # noqa: N818  # It is an outcome, not an error of thi
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
         self.kind = kind
+
+
+class Stopwatch:
+    """The time that a call takes: what the child computes and sleeps, and what the grader computes for it.
+
+    A child that is ready to compute, on a machine too busy to let it, does not use up its time: the load changes no
+    grade. Where the system does not say what a process uses, all time counts.
+    """
+
+    def __init__(self, process: int, seconds: float) -> None:
+        self.process, self.seconds = process, seconds
+        self.start, self.grader, self.child = time.monotonic(), time.thread_time(), _usage(process)[1]
+        self.asleep = 0.0
+        self.stopped: float | None = None
+
+    def look(self) -> int:
+        """Note that `LOOK` seconds have passed without an answer, and return how much memory is in use."""
+        memory, _, is_ready = _usage(self.process)
+        self.asleep += 0.0 if is_ready else LOOK
+        return memory
+
+    def taken(self) -> float:
+        """Return the seconds until now, or until the watch was stopped."""
+        if self.stopped is not None:
+            return self.stopped
+        computed = _usage(self.process)[1] - self.child + time.thread_time() - self.grader
+        return max(0.0, computed) + self.asleep
+
+    def is_over(self) -> bool:
+        """Return whether the time is used up."""
+        passed = time.monotonic() - self.start
+        # Asking the system takes time, so first see whether it can be.
+        return passed > self.seconds and (passed > STARVED * self.seconds or self.taken() >= self.seconds)
+
+    def stop(self) -> None:
+        """Keep the time, before the child is ended."""
+        self.stopped = self.taken()
 
 
 class Process:
@@ -59,10 +97,11 @@ class Process:
         self.received = b""
         # The grader waits for queues, never for a pipe: a child that stops reading or writing cannot hold it.
         work = {self._write: self.popen.stdin, self._read: self.popen.stdout, self._drain: self.popen.stderr}
+        self.watch = Stopwatch(self.popen.pid, STARTING)
         self.threads = [threading.Thread(target=do, args=[pipe], daemon=True) for do, pipe in work.items()]
         for thread in self.threads:
             thread.start()
-        ready, _ = self.receive(time.monotonic() + STARTING, 0)
+        ready, _ = self.receive(0)
         if ready != {"ready": True}:
             raise self._refuse("protocol", "the child did not start")
 
@@ -76,14 +115,15 @@ class Process:
         Refused
             If no valid reply of at most `most` bytes comes within `seconds`. The child is ended.
         """
-        nonce = self.begin(request, arrays)
-        reply, received = self.receive(time.monotonic() + seconds, most)
+        nonce = self.begin(request, arrays, seconds)
+        reply, received = self.receive(most)
         self.check_nonce(reply, nonce)
         return reply, received
 
-    def begin(self, request: dict[str, Any], arrays: list[np.ndarray]) -> str:
-        """Send a request with a fresh nonce, and return the nonce."""
+    def begin(self, request: dict[str, Any], arrays: list[np.ndarray], seconds: float) -> str:
+        """Send a request with a fresh nonce, return the nonce, and start the stopwatch."""
         nonce = secrets.token_hex(8)
+        self.watch = Stopwatch(self.popen.pid, seconds)
         self.send({**request, "nonce": nonce}, arrays)
         return nonce
 
@@ -96,11 +136,11 @@ class Process:
         if reply.get("nonce") != nonce:
             raise self._refuse("protocol", "an answer without a question")
 
-    def receive(self, deadline: float, most: int) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def receive(self, most: int) -> tuple[dict[str, Any], list[np.ndarray]]:
         """Return the next frame, of which the arrays may be `most` bytes."""
         try:
-            header, blob = check_lengths(self._take(FRAME.size, deadline), most)
-            return unpack(self._take(header, deadline), self._take(blob, deadline))
+            header, blob = check_lengths(self._take(FRAME.size), most)
+            return unpack(self._take(header), self._take(blob))
         except ProtocolError as error:
             raise self._refuse("protocol", str(error)) from None
 
@@ -108,6 +148,7 @@ class Process:
         """End the child and everything that it started."""
         if self.popen.returncode is not None:
             return
+        self.watch.stop()
         self.outgoing.put(None)
         descendants = _descendants(self.popen.pid)
         with contextlib.suppress(ProcessLookupError):
@@ -127,16 +168,15 @@ class Process:
             with contextlib.suppress(queue.Empty):  # The reader waits for room.
                 self.incoming.get(timeout=0.001)
 
-    def _take(self, count: int, deadline: float) -> bytes:
+    def _take(self, count: int) -> bytes:
         """Return exactly this many bytes of what the child sends."""
         while len(self.received) < count:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            if self.watch.is_over():
                 raise self._refuse("time", "no answer in time")
             try:
-                chunk = self.incoming.get(timeout=min(remaining, LOOK))
+                chunk = self.incoming.get(timeout=LOOK)
             except queue.Empty:
-                if _memory(self.popen.pid) > MAX_MEMORY:
+                if self.watch.look() > MAX_MEMORY:
                     raise self._refuse("memory", "more memory than is allowed") from None
                 continue
             if not chunk:
@@ -158,7 +198,7 @@ class Process:
 
     def _read(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError), pipe:
-            while chunk := pipe.read(MIB):
+            while chunk := pipe.read(64 * 1024):
                 self.incoming.put(chunk)
         self.incoming.put(b"")
 
@@ -180,11 +220,26 @@ def _descendants(process: int) -> list[int]:
     return found
 
 
-def _memory(process: int) -> int:
-    """Return the memory of a process and its descendants in bytes, without what they share; 0 if it is not known."""
-    total = 0
+def _usage(process: int) -> tuple[int, float, bool]:
+    """Return what a process and its descendants use, on Linux: 0 elsewhere.
+
+    Returns
+    -------
+    memory : int
+        Bytes, without what is shared.
+    computed : float
+        Seconds of processor time since they started.
+    is_ready : bool
+        Whether any of them computes, or would if the processor were free.
+    """
+    pages, ticks, is_ready = 0, 0, False
     for each in [process, *_descendants(process)]:
         with contextlib.suppress(OSError, ValueError, IndexError):
             _, resident, shared, *_ = map(int, Path(f"/proc/{each}/statm").read_text().split())
-            total += (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-    return total
+            state, *fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            pages += resident - shared
+            ticks += sum(map(int, fields[10:14]))
+            is_ready |= state == "R"
+    if not pages:
+        return 0, 0.0, is_ready
+    return pages * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"), is_ready

@@ -40,7 +40,7 @@ def test_files_are_complete(parts):
 
 
 def test_right_solutions_pass_and_mistakes_are_named(parts):
-    expect_none(validate.check_right, *parts, 3)
+    expect_none(validate.check_right, *parts, 1)
     expect_none(validate.check_mistakes, *parts, 1)
 
 
@@ -83,8 +83,9 @@ def test_programs_behave_as_submissions(parts, any_sandbox):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The unpacked wheel, built from a copy of the sources."""
+    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("minirobust", "data_loaders", "classroom_private"):
+    for name in ("minirobust", "data_loaders", "classroom_private", "docs/images"):
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (path for path in ROOT.iterdir() if path.is_file()):
         shutil.copy(path, folder / "source")
@@ -100,8 +101,7 @@ def wheel(tmp_path_factory):
         folder / "source",
     ]
     built = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    if built.returncode:
-        pytest.skip(f"no wheel can be built without a connection here: {built.stderr[-200:]}")
+    assert built.returncode == 0, built.stderr[-500:]
     (path,) = folder.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder / "wheel")

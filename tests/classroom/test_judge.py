@@ -41,6 +41,11 @@ def test_only_visible_tests_show_numbers():
     assert not any(letter.isdigit() for letter in hidden)
 
 
+def test_numbers_of_the_script_are_described_like_those_of_the_program():
+    assert describe(3.0, 5.0, strict, True)[0] == "the number is 3, expected 5"
+    assert describe(3.0, np.array(5.0), strict, True)[0] == "the number is 3, expected 5"
+
+
 class Key:
     """A test that expects a fixed answer."""
 

@@ -5,7 +5,7 @@ import pytest
 
 from minirobust.classroom import exercise
 from minirobust.classroom.exercise import Mistake
-from minirobust.classroom.key import visible_draw
+from minirobust.classroom.key import OfOneProgram, visible_draw
 from minirobust.classroom.mistakes import combinations, error, errors, explain
 
 A, B, C = Mistake("a", "A.", 1, "group"), Mistake("b", "B.", 1, "group"), Mistake("c", "C.", 1)
@@ -66,3 +66,33 @@ def test_nearly_right_answer_is_not_blamed_on_a_pair():
     near = [np.array([1.0, 2.0001])]
     assert explain(near, RIGHT, [((A, C), near)], strict) == ()
     assert explain(near, RIGHT, [((A,), near)], strict) == (A,)
+
+
+@pytest.fixture
+def models(sigmoid):
+    """Return the sets of mistakes that are tried in a test until one explains it, in the key for one program."""
+    assignment, private = sigmoid
+    key, (test, *_) = OfOneProgram(private), assignment.tests
+
+    def tried(right):
+        sets = []
+        for mistakes, _ in key.models(test, visible_draw):
+            sets.append(mistakes)
+            if mistakes == right:
+                break
+        return sets
+
+    return tried, *(list(combinations(private.mistakes, size)) for size in (1, 2))
+
+
+def test_pair_that_one_test_excludes_is_not_tried_in_the_next(models):
+    tried, singles, pairs = models
+    assert tried(None) == singles + pairs
+    assert tried(None) == singles
+
+
+def test_mistakes_that_explain_one_test_are_tried_first_in_the_next(models):
+    tried, singles, pairs = models
+    assert tried(singles[3]) == singles[:4]
+    assert tried(pairs[2])[: len(singles)] == [singles[3], *singles[:3], *singles[4:]]
+    assert tried(None) == [*singles, *pairs[2:]]

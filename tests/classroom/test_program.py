@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from minirobust.classroom import process
+from minirobust.classroom import program as programs
 from minirobust.classroom.assignment import find, private_part
 from minirobust.classroom.grading import grade
 from minirobust.classroom.oracles import SmallNetwork
@@ -32,6 +34,13 @@ def ask_often(oracle, n):
 def ask_wrongly(oracle): return oracle.square("text")
 def ask_other(oracle): return oracle.count
 def nothing(): pass
+def ask_forever(oracle):
+    while True: oracle.square(1.0)
+def loop():
+    while True: pass
+def sleep(seconds):
+    import time
+    time.sleep(seconds)
 """
 
 
@@ -125,6 +134,31 @@ def test_answer_may_be_little_larger_than_expected(any_sandbox):
     with pytest.raises(Wrong, match="expected at most") as found:
         program.call("f", 20_000)
     assert found.value.mistake == "protocol"
+    program.close()
+
+
+class Patient(Square):
+    most = 10**9
+
+
+@pytest.mark.parametrize(("function", "args"), [("loop", ()), ("ask_forever", (Patient(),)), ("sleep", (60,))])
+def test_calls_without_an_answer_have_a_limit_together(any_sandbox, monkeypatch, function, args):
+    monkeypatch.setattr(programs, "PATIENCE", 0.5)
+    program = Student(SOURCE.encode(), any_sandbox, 0.4)
+    for sentence in ("more than 0.4 seconds", "not run"):
+        with pytest.raises(Wrong, match=sentence) as found:
+            program.call(function, *args)
+        assert found.value.mistake == "time"
+    assert program.wasted == 0.4
+    program.close()
+
+
+def test_program_that_waits_for_a_busy_processor_uses_up_no_time(any_sandbox, monkeypatch):
+    monkeypatch.setattr(process, "_usage", lambda number: (0, 0.0, True))
+    program = Student(SOURCE.encode(), any_sandbox, 0.6)
+    program.call("sleep", 0.9)
+    with pytest.raises(Wrong, match=r"more than 0\.6 seconds"):
+        program.call("sleep", 60)  # even a busy machine runs it at some time
     program.close()
 
 

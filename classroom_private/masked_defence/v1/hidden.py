@@ -26,7 +26,8 @@ def misleading(program, draw):
 
 @test("a cold network", points=2, section=3)
 def cold(program, draw):
-    yield program.call("diagnose", *inputs(draw, "none"))
+    for defence in draw.permutation(["none", "8 levels"]):
+        yield program.call("diagnose", *inputs(draw, str(defence)))
     given = inputs(draw, "cold")
     found = program.call("diagnose", *given)
     steps = given[0].calls["gradient"]

@@ -35,9 +35,9 @@ class Search:
 
 def pixel_attack(network, x, y, pixels, budget):
     before = network.logits(x).argmax(axis=1)
-    gradient = network.input_gradient(x, y)
+    slopes = network.input_gradient(x, y)
     images, sizes, asked = [], [], []
-    for image, label, guess, slope in zip(x, y, before, gradient):
+    for image, label, guess, slope in zip(x, y, before, slopes):
         search, answer, size = Search(network, image, label, budget), None, 0
         score = np.linalg.norm(slope, 1, axis=2)
         order = sorted(np.ndindex(score.shape), key=lambda place: -score[place])
