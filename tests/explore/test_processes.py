@@ -128,6 +128,7 @@ def test_a_closed_terminal_leaves_no_process_behind():
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # it is ignored below nohup
     )
     os.close(terminal)
     try:
