@@ -29,7 +29,11 @@ MODULES = [
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
 ]
 # The modules that cannot be imported without an optional library.
-NEEDED = {"minirobust.backend.numba_kernels": "numba", "minirobust.neighbours.torch_modules": "torch"}
+NEEDED = {
+    "minirobust.backend.numba_kernels": "numba",
+    "minirobust.explore.server": "starlette",
+    "minirobust.neighbours.torch_modules": "torch",
+}
 
 
 def name_of(page):

@@ -121,6 +121,7 @@ def test_no_process_is_left_behind(number, code):
 
 @posix
 def test_a_closed_terminal_leaves_no_process_behind():
+    pytest.importorskip("uvicorn")
     main, terminal = os.openpty()
     process = subprocess.Popen(
         # setsid makes the terminal that of the session, so that closing it hangs up.
