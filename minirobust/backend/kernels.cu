@@ -1,7 +1,7 @@
 // The kernels that a chain of array expressions would make slow.  `NumpyBackend` is the reference for each of them.
 //
-// One thread computes one element of the result (in im2col, several), and reads whatever it needs for it: nothing is written by two threads,
-// so no atomic addition makes the sums depend on chance.  Sums run in the reference's order.
+// One thread computes whole elements of the result, and reads whatever it needs for them: nothing is written by two
+// threads, so no atomic addition makes the sums depend on chance.  Sums run in the reference's order.
 // Images are (samples, height, width, channels), contiguous.  Windows stand at (row, column) = (oh, ow) * stride - (top, left).
 
 template <typename T>

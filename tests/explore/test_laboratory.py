@@ -14,7 +14,7 @@ from minirobust.explore.laboratory import EPSILONS, EXPONENTS, CancelledError, L
 
 
 def never():
-    """Nobody cancels."""
+    """Cancel nothing."""
 
 
 def sharpened(t):

@@ -1,4 +1,4 @@
-"""The server: what it answers, what it refuses, and that nobody computes for a client that has hung up."""
+"""The server: what it answers, what it refuses, and that no work is done for a client that has hung up."""
 
 import asyncio
 import base64
