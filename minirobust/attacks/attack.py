@@ -290,7 +290,7 @@ def by_chunks(
     x: Array,
     y: Array,
     target: Target,
-    attack: Callable[[Array, Array, Array | None, slice, Any], Array],
+    attack: Callable[[Array, Array, Array | None, slice, Any, Array], None],
     name: str = "",
     progress: bool = False,
 ) -> Array:
@@ -299,9 +299,9 @@ def by_chunks(
     Parameters
     ----------
     attack : callable
-        Takes images, labels and targets of the samples of one chunk, all or some, then the chunk and which samples of
-        it they are.  With the target "all" it is called for every other class in turn, that of the largest logit first,
-        with the samples that are not fooled by then.
+        Takes images, labels and targets of all or some of the samples of one chunk, then the chunk, which samples of it
+        they are, and an array into which it writes the adversarial images.  With the target "all" it is called for
+        every other class in turn, that of the largest logit first, with the samples that are not fooled by then.
     name, progress
         See `in_chunks`.
     """
@@ -311,16 +311,18 @@ def by_chunks(
             images[chunk] = _all_targets(model, x[chunk], y[chunk], attack, chunk)
         else:
             aim = None if target is None else target[chunk]
-            images[chunk] = attack(x[chunk], y[chunk], aim, chunk, slice(None))
+            attack(x[chunk], y[chunk], aim, chunk, slice(None), images[chunk])
     return images
 
 
-def _all_targets(model: Model, x: Array, y: Array, attack: Callable[..., Array], chunk: slice) -> Array:
+def _all_targets(model: Model, x: Array, y: Array, attack: Callable[..., None], chunk: slice) -> Array:
     """Return for every sample of one chunk the first image that fools, over all targets, else the last one."""
     images, standing = x.copy(), model.xp.arange(len(x))
     for aim in other_classes(model, model.logits(x), y):
-        images[standing] = attack(x[standing], y[standing], aim[standing], chunk, standing)
-        standing = standing[where_right(model, model.logits(images[standing]), y[standing])]
+        adversarial = model.xp.empty((len(standing), *x.shape[1:]), dtype=x.dtype)
+        attack(x[standing], y[standing], aim[standing], chunk, standing, adversarial)
+        images[standing] = adversarial
+        standing = standing[where_right(model, model.logits(adversarial), y[standing])]
         if not len(standing):
             break
     return images

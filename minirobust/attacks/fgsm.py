@@ -74,9 +74,9 @@ def fgsm(
     return _one_step(sign_step, model, x, y, epsilon, loss, target, gradients)
 
 
-def sign_step(model: Model, x: Array, gradient: Array, epsilon: Epsilon) -> Array:
-    """Return clip(x + ε sign(g)): FGSM's formula, once the gradient is known."""
-    return model.backend.sign_step(x, gradient, epsilon, *model.input_range)
+def sign_step(model: Model, x: Array, gradient: Array, epsilon: Epsilon, out: Array | None = None) -> Array:
+    """Return clip(x + ε sign(g)), in `out` if given: FGSM's formula, once the gradient is known."""
+    return model.backend.sign_step(x, gradient, epsilon, *model.input_range, out=out)
 
 
 def fgvm(
@@ -111,18 +111,18 @@ def fgvm(
     return _one_step(value_step, model, x, y, epsilon, loss, target, gradients)
 
 
-def value_step(model: Model, x: Array, gradient: Array, epsilon: Epsilon) -> Array:
-    """Return clip(x + ε g / max|g|): FGVM's formula, once the gradient is known."""
+def value_step(model: Model, x: Array, gradient: Array, epsilon: Epsilon, out: Array | None = None) -> Array:
+    """Return clip(x + ε g / max|g|), in `out` if given: FGVM's formula, once the gradient is known."""
     xp = model.xp
     with np.errstate(all="ignore"):  # the smallest elements may underflow
         g = xp.where(abs(gradient) < math.inf, gradient, 0)  # NaN and infinity have no direction
         largest = xp.abs(g).max(axis=tuple(range(1, x.ndim)), keepdims=True)
         direction = g / (largest + (largest == 0))  # where all of g is 0, divide by 1
-        return xp.clip(x + epsilon * direction, *model.input_range)
+        return xp.clip(x + epsilon * direction, *model.input_range, out=out)
 
 
 def _one_step(
-    step: Callable[[Model, Array, Array, Epsilon], Array],
+    step: Callable[[Model, Array, Array, Epsilon, Array], Array],
     model: Any,
     x: Array,
     y: Array,
@@ -137,10 +137,10 @@ def _one_step(
     guide = model if gradients is None else gradients(model, 0, 1)
     clean = model.xp.empty(len(x), dtype="int64")
 
-    def attack(now: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any) -> Array:
+    def attack(now: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any, out: Array) -> None:
         logits, _, gradient = guide.gradient(now, labels, loss, aim)
         clean[chunk][standing] = most_likely(model.backend, logits)
-        return step(model, now, gradient, part(epsilon, chunk, standing))
+        step(model, now, gradient, part(epsilon, chunk, standing), out)
 
     images = by_chunks(model, x, y, target, attack)
     return Attack.judge(model, x, y, images, epsilon, clean_predictions=clean, target=target)

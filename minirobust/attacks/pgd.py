@@ -42,36 +42,36 @@ def pgd(
     history: bool = False,
     progress: bool = False,
 ) -> Attack:
-    """x₀ = x, then x' ← project(x' + α sign(∂L/∂x')) with α = 2.5 ε / steps, until an iterate fools the model.
+    """Take steps x' ← project(x' + α sign(∂L/∂x')) with α = 2.5 ε / steps, until an iterate fools the model.
 
-    The projection is onto the pixels within ε of x and then onto the input range.  The first start is x itself, every
-    further one is uniform in the ε-ball.  A sample is done at the first iterate that fools, which may be the start:
-    this one is returned, else the last iterate of the last start.  With a target, a sample is done at the first iterate
-    of the target's class.
+    The projection is onto the pixels within ε of x and then onto the input range.  The first start is x itself; further
+    starts are uniform in the ε-ball.  A sample is done at the first iterate that fools the model, which may be the
+    start.  The result contains this iterate, or the last iterate of the last start if there is none.  With a target, a
+    sample is done at the first iterate that is classified as the target.
 
     Parameters
     ----------
     model, x, y, epsilon
         See `fgsm`.
     steps : int, default 40
-        From each start.
+        Number of steps from each start.
     starts : int, default 2
     loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
-        What is ascended.  `Margin` keeps its gradient where cross entropy has none.
+        The loss to ascend.  `Margin` keeps its gradient where cross entropy has none.
     target : ndarray of int, shape (N,), or "all", optional
         See `fgsm`.
     gradients : callable, optional
-        Where the gradients come from, see `minirobust.attacks.surrogates`; by default the model's own.
+        Source of the gradients (see `minirobust.attacks.surrogates`); by default, the model itself.
     stop : bool, default True
-        Whether a sample is done at the first iterate that fools.  Such an image lies close to the boundary of this
-        model, so it hardly transfers to another, and on a random model it owes its success to a lucky draw.  If False,
-        every step of every start is taken, and the last iterate of the last start is returned.
+        Whether a sample is done at the first iterate that fools.  Such an image lies close to this model's decision
+        boundary, so it rarely transfers to another model, and on a random model it may succeed only because of a lucky
+        draw.  If False, every step of every start is taken, and the last iterate of the last start is returned.
     seed : int, default 0
-        Of the starts.  A sample's start depends on its position in `x`, on nothing else.
+        Seed of the starts.  A sample's start depends only on the seed and on its position in `x`.
     history : bool, default False
-        Whether the result has a `history`, for `minirobust.plots.attack_history`.
+        Whether to record a `history`, for `minirobust.plots.attack_history`.
     progress : bool, default False
-        Whether to show a bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def from_starts(
     history: bool,
     progress: bool,
 ) -> Attack:
-    """Return the attack that goes up from each start as `climb` does, see `_climb`; the rest are arguments of `pgd`."""
+    """Run `climb` (see `_climb`) from each start and return the attack; the other arguments are those of `pgd`."""
     model, x, y, loss = under_attack(model, x, y, loss)
     epsilon, target = check_epsilon(model, epsilon, x), check_target(model, target, y, loss)
     steps, starts = positive_int(name, "steps", steps), positive_int(name, "starts", starts)
@@ -121,13 +121,14 @@ def from_starts(
     guides = [model if gradients is None else gradients(model, k, steps) for k in range(steps)]
     recorder = Recorder(model, len(x)) if history else None
 
-    def attack(images: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any) -> Array:
-        goal = None if isinstance(target, str) else aim  # one of all targets: whichever class fools will do
+    def attack(images: Array, labels: Array, aim: Array | None, chunk: slice, standing: Any, out: Array) -> None:
+        goal = None if isinstance(target, str) else aim  # with all targets, any class that fools counts
         if not stop:
-            goal = model.xp.full(len(labels), model.classes)  # a class that no prediction is, so no sample is done
+            goal = model.xp.full(len(labels), model.classes)  # a class that is never predicted, so no sample is done
         offsets = (_offset(model, start, seed, chunk)[standing] for start in range(starts))
         note = recorder.at(chunk, standing) if recorder else unrecorded
-        return climb(model, guides, loss, images, labels, aim, goal, part(epsilon, chunk, standing), offsets, note)
+        radius = part(epsilon, chunk, standing)
+        out[...] = climb(model, guides, loss, images, labels, aim, goal, radius, offsets, note)
 
     images = by_chunks(model, x, y, target, attack, name, progress)
     followed = recorder.history() if recorder else None
@@ -135,13 +136,13 @@ def from_starts(
 
 
 def ball(model: Model, x: Array, epsilon: Epsilon) -> tuple[Array, Array]:
-    """Return the least and the greatest value of every pixel that is within ε of `x` and in the input range."""
+    """Return the smallest and the largest value that each pixel can have within ε of `x` and in the input range."""
     low, high = model.input_range
     return model.xp.clip(x - epsilon, low, high), model.xp.clip(x + epsilon, low, high)
 
 
 def _offset(model: Model, start: int, seed: int, chunk: slice) -> Array:
-    """Return a start relative to x, in units of ε: first x itself, then uniformly in the ball."""
+    """Return a start relative to x, in units of ε: first x itself, then random points in the ball."""
     shape = model.input_shape
     if start == 0:
         return model.xp.zeros((chunk.stop - chunk.start, *shape), dtype=model.dtype)
@@ -160,10 +161,10 @@ def _climb(
     offsets: Iterable[Array],
     note: Note,
 ) -> Array:
-    """Return for every sample the first iterate that fools, or is of the class `goal`, else the last one."""
+    """Return, for every sample, the first iterate that fools or has the class `goal`, else the last one."""
     images, alpha = x.copy(), 2.5 * epsilon / len(guides)
     low, high = ball(model, x, epsilon)
-    standing = model.xp.arange(len(x))  # the samples that are not done: y, aim, goal, alpha and the bounds are theirs
+    standing = model.xp.arange(len(x))  # samples that are not done; y, aim, goal, alpha and the bounds are theirs
     for offset in offsets:
         iterate = model.xp.clip((x + epsilon * offset)[standing], low, high)
         for guide in guides:

@@ -229,10 +229,16 @@ class CupyBackend(NumpyBackend):
         return grad_x
 
     def sign_step(
-        self, x: Array, gradient: Array, size: Array | float, low: Array | float, high: Array | float
+        self,
+        x: Array,
+        gradient: Array,
+        size: Array | float,
+        low: Array | float,
+        high: Array | float,
+        out: Array | None = None,
     ) -> Array:
         """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0."""
-        return self._elementwise["sign_step"](x, gradient, size, low, high)
+        return self._elementwise["sign_step"](x, gradient, size, low, high, *(() if out is None else (out,)))
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
         """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""

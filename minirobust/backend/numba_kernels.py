@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit, types, uintp
 from numba.core import event
 from numba.extending import overload
 
@@ -214,8 +214,9 @@ def unscaled(gradient: Any, factor: Any, out: Any) -> int:
     return odd
 
 
-# Images (N, H, W, C).  The innermost loop runs over numbers that lie side by side.  A slice there would cost more than
-# the loop, hence the long indices
+# Images (N, H, W, C).  The innermost loop runs over numbers that lie side by side, and its index is unsigned: a signed
+# one might be negative and count from the end, and a loop that checks for that is not vectorized.  A slice would cost
+# more than the loop
 
 
 @njit(**EXACT)
@@ -226,14 +227,14 @@ def max_pool(
     for n in range(samples):
         for i in range(y.shape[1]):
             for j in range(y.shape[2]):
-                for c in range(channels):
+                for c in range(uintp(channels)):
                     y[n, i, j, c] = -np.inf
                     winner[n, i, j, c] = 0
                 row, column = i * stride_down - top, j * stride_across - left
                 for u in range(max(0, -row), min(down, height - row)):
                     for v in range(max(0, -column), min(across, width - column)):
                         place = np.int32(u * across + v)
-                        for c in range(channels):
+                        for c in range(uintp(channels)):
                             candidate, best = x[n, row + u, column + v, c], y[n, i, j, c]
                             winner[n, i, j, c] = place if candidate > best else winner[n, i, j, c]
                             # In this form NaN replaces a number, and no number replaces NaN.
@@ -262,7 +263,7 @@ def max_pool_gradient(
                 for u in range(max(0, -row), min(down, height - row)):
                     for v in range(max(0, -column), min(across, width - column)):
                         place = np.int32(u * across + v)
-                        for c in range(channels):
+                        for c in range(uintp(channels)):
                             won = winner[n, i, j, c] == place
                             grad_x[n, row + u, column + v, c] += grad_y[n, i, j, c] if won else zero
 
@@ -275,8 +276,9 @@ def add_patches(patches: Any, down: int, stride_down: int, step: int, x: Any) ->
         for i in range(patches.shape[1]):
             for u in range(down):
                 for j in range(patches.shape[2]):
-                    for t in range(run):
-                        x[n, i * stride_down + u, j * step + t] += patches[n, i, j, u * run + t]
+                    to, source = uintp(j * step), uintp(u * run)
+                    for t in range(uintp(run)):
+                        x[n, i * stride_down + u, to + t] += patches[n, i, j, source + t]
 
 
 # The pixel attacks on a network of two dense layers with a temperature sigmoid between them

@@ -29,8 +29,8 @@ class NumpyBackend:
     xp : module
         The array module: its functions and operators are all that layers use besides the kernels below.
     chunk_bytes : int
-        How much memory the activations of the samples that pass through a network together may take: about a core's
-        cache.  Also the limit of a convolution's unrolled patches.  It bounds memory, and changes nothing but rounding.
+        How much memory the activations of the samples that pass through a network together may take.  Also the limit of
+        a convolution's unrolled patches.  It bounds memory, and changes nothing but rounding.
     loss_scale : float
         A power of two by which a loss gradient is multiplied on its way back, and the result divided: exact, unless the
         products are subnormal, as most of them are at low temperatures in float32.  A CPU is many times slower on
@@ -46,7 +46,7 @@ class NumpyBackend:
     """
 
     name = "numpy"
-    chunk_bytes = 3 << 20
+    chunk_bytes = 3 << 20  # about a core's cache
     loss_scale = 2.0**40
     adam_rates: Any = None
     adam_step: Any = None
@@ -222,11 +222,20 @@ class NumpyBackend:
     # A step of an attack
 
     def sign_step(
-        self, x: Array, gradient: Array, size: Array | float, low: Array | float, high: Array | float
+        self,
+        x: Array,
+        gradient: Array,
+        size: Array | float,
+        low: Array | float,
+        high: Array | float,
+        out: Array | None = None,
     ) -> Array:
-        """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0: no NaN enters an image."""
+        """Return clip(x + size · sign(gradient), low, high), in `out` if given.
+
+        With sign(0) = sign(NaN) = 0, so that no NaN enters an image.
+        """
         sign = (gradient > 0).astype(x.dtype) - (gradient < 0).astype(x.dtype)
-        return self.xp.clip(x + size * sign, low, high)
+        return self.xp.clip(x + size * sign, low, high, out=out)
 
     # The scale of the loss
 

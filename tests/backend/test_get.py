@@ -100,7 +100,7 @@ def test_auto_takes_numba_where_no_device_answers(monkeypatch, caplog):
         assert mr.backend.get("auto") is mr.backend.get("numba")
     [message] = caplog.messages
     assert re.match(
-        r"auto takes <backend numba: Numba [\d.]+ with NumPy [\d.]+ on the CPU, 3 MiB a chunk>; .*CuPy", message
+        r"auto takes <backend numba: Numba [\d.]+ with NumPy [\d.]+ on the CPU, 8 MiB a chunk>; .*CuPy", message
     )
 
 

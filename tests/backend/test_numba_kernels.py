@@ -115,6 +115,11 @@ def test_a_step_along_the_sign_is_the_reference_bit_for_bit(dtype, rng):
         got, expected = (backend.sign_step(x, gradient, 0.07, *bounds) for backend in (numba, reference))
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, expected)
+        for out in (np.empty((80, 5, 5, 1), dtype)[:40], np.empty((80, 5, 5, 1), dtype)[::2]):
+            for backend in (numba, reference):
+                out[...] = np.nan
+                backend.sign_step(x, gradient, 0.07, *bounds, out=out)
+                np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(got.reshape(-1)[:3], np.clip(x, 0, ball[1]).reshape(-1)[:3])
 
 
