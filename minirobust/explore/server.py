@@ -169,6 +169,8 @@ class Lab:
                 self.progress = {name: answer[name] for name in ("epoch", "of", "accuracy")}
                 for process in (self.quick, self.slow):
                     process.replace(parameters=answer["parameters"], generation=self.generation)
+        except RuntimeError as error:
+            self.progress = self.progress | {"stopped": str(error)}
         finally:
             await self.trainer.stop()
 

@@ -126,6 +126,24 @@ def test_the_sliders_move_everything_at_once(browser, address):
             "[waits.first.filter(wait => wait[0] === 'points').at(-1)[1], waits.points.at(-1)]"
         )
         print("the first point of a new curve after", round(begun), "ms, all after", round(ended))
+        print("FGSM's whole curve after", round(page.evaluate("waits.fgsm.at(-1)")), "ms")
+
+
+def test_a_tab_out_of_sight_asks_for_no_curves_until_it_is_seen_again(browser, address):
+    with opened(browser, f"{address}#t=-5&e=3") as page:
+        ended, asked = [], []
+        page.on("requestfailed", lambda request: ended.append(request.post_data))
+        page.on("request", lambda request: asked.append(request.post_data))
+        for hidden, requests in (("true", ended), ("false", asked)):
+            page.evaluate(
+                f"Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }});"
+                "document.dispatchEvent(new Event('visibilitychange'))"
+            )
+            end = time.monotonic() + 10
+            while not any('"points"' in (request or "") for request in requests):
+                assert time.monotonic() < end
+                page.wait_for_timeout(10)
+        until(page, "waits.points.length > 0")
 
 
 def test_a_link_reproduces_the_view(browser, address):

@@ -112,6 +112,29 @@ def test_training_replaces_the_network_and_reset_brings_it_back(client):
     assert state["progress"] == {}
 
 
+def test_a_training_whose_process_dies_says_so_and_may_begin_again():
+    async def scenario():
+        lab = Lab(None)
+        lab.train()
+        while not lab.progress:
+            await asyncio.sleep(0.02)
+        lab.trainer.process.kill()
+        await lab.learning
+        stopped = lab.progress
+        lab.train()
+        while lab.progress == stopped:
+            await asyncio.sleep(0.02)
+        begun = lab.progress
+        await lab.stop()
+        return stopped, begun
+
+    stopped, begun = asyncio.run(asyncio.wait_for(scenario(), timeout=60))
+    assert stopped["epoch"] < stopped["of"]
+    assert "ended" in stopped["stopped"]
+    assert begun["epoch"] == 1
+    assert "stopped" not in begun
+
+
 # What it refuses
 
 

@@ -11,7 +11,7 @@ const ATTACKS = [["fgsm", "FGSM"], ["strongest", "Strongest"]];
 const view = { t: 0, e: 6, digit: null, pixels: null, label: null }; // what the address says, and a drawing
 let known = null; // the server's state
 let grid = new Map(); // all points that are known, for both charts
-const waits = window.waits = { digit: [], wall: [], points: [], first: [] }; // milliseconds, for the tests
+const waits = window.waits = { digit: [], wall: [], points: [], first: [], fgsm: [] }; // milliseconds, for the tests
 
 const factor = t => t === 0 ? "T, as trained" : t < 0 ? `T/${2 ** -t}` : `${2 ** t} T`;
 const spoken = t => t === 0 ? "as trained" : t < 0 ? `trained temperature divided by ${2 ** -t}` : `${2 ** t} times the trained temperature`;
@@ -44,7 +44,10 @@ function askPoints(part, wanted) {
   const missing = wanted.filter(([t, e]) => !at(t, e)?.certificate);
   running[part]?.abort();
   if (!missing.length) return;
+  const begin = performance.now();
+  let left = missing.length;
   question(part, { task: "points", points: missing }, answer => {
+    if (answer.fgsm && !--left) waits.fgsm.push(performance.now() - begin);
     grid.set(`${answer.t} ${answer.e}`, { ...at(answer.t, answer.e), ...answer });
     redraw();
   });
@@ -291,8 +294,9 @@ async function follow() {
   try { fresh = await state(); } catch (error) { $("problem").textContent = `No answer: ${error.message}. Is minirobust explore still running?`; return; }
   const first = !known, changed = known?.generation !== fresh.generation;
   known = fresh;
-  const { epoch, of, accuracy } = known.progress, training = epoch < of;
-  $("network").textContent = epoch ? `Epoch ${epoch} of ${of} on the shipped digits: ${percent(accuracy)} of the test digits are read correctly.` : known.name;
+  const { epoch, of, accuracy, stopped } = known.progress, training = !stopped && epoch < of;
+  $("network").textContent = stopped ? `Training stopped${epoch ? ` after epoch ${epoch} of ${of}` : ""}: ${stopped}.`
+    : epoch ? `Epoch ${epoch} of ${of} on the shipped digits: ${percent(accuracy)} of the test digits are read correctly.` : known.name;
   $("train").textContent = epoch ? "Back to the first network" : "Train one on the shipped digits";
   $("samples").textContent = known.samples;
   if (first) {
