@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.performance import contests, growth, pages, timing
+from benchmarks.planted_faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(ROOT / "tests" / "benchmarks" / "all.py")]
@@ -149,3 +150,14 @@ def test_unknown_tables_are_refused_before_anything_is_measured(only):
     assert refused.returncode == 2
     assert "error: argument --only: expected" in refused.stderr
     assert refused.stdout == ""
+
+
+# Planted faults
+
+
+def test_the_code_that_each_planted_fault_replaces_stands_once_in_its_file():
+    for name, faults in FAULTS.items():
+        for what, file, text, fault in faults:
+            source = (ROOT / "minirobust" / "attacks" / file).read_text(encoding="utf-8")
+            assert source.count(text) == 1, f"{name}: {what}"
+            assert fault != text

@@ -25,8 +25,8 @@ FAULTS = {
         (
             "clipped to [0, 1] for every range",
             "fgsm.py",
-            "epsilon, *model.input_range)\n\n\ndef fgvm",
-            "epsilon, 0, 1)\n\n\ndef fgvm",
+            "epsilon, *model.input_range, out=out)",
+            "epsilon, 0, 1, out=out)",
         ),
         (
             "predicted label in place of the true one",
@@ -172,7 +172,12 @@ FAULTS = {
             "score.argmax(axis=1)",
             "score.shape[1] - 1 - score[:, ::-1].argmax(axis=1)",
         ),
-        ("wrong label", "pixel/ranked.py", "change.gradient(y[chunk], loss)", "change.gradient(0 * y[chunk], loss)"),
+        (
+            "wrong label",
+            "pixel/ranked.py",
+            "change.gradient(y[chunk], loss, aim)",
+            "change.gradient(0 * y[chunk], loss, aim)",
+        ),
         ("only all pixels at once", "pixel/ranked.py", "for n in range(1, best", "for n in range(best.shape[1], best"),
         ("colour skipped if one channel is equal", "pixel/change.py", "!= own).any(axis=2)", "!= own).all(axis=2)"),
         (
