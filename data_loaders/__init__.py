@@ -1,8 +1,8 @@
-"""Data sets for learning and for study: MNIST, Fashion-MNIST, SVHN, CIFAR-10, colour digits.
+"""Loaders for MNIST, Fashion-MNIST, SVHN, CIFAR-10 and colour digits.
 
 Every loader returns a `Dataset`. ``load_mnist(mini=True)`` and ``load_colour_digits()`` need
-neither files nor a network; the others search this machine and then download. This package knows
-nothing of neural networks.
+neither files nor a network connection; the others search this machine, then download what is
+missing. This package does not depend on `minirobust`.
 
 Examples
 --------

@@ -1,6 +1,6 @@
-"""The data sets that have a name here: what each should be, where it lies on this machine, and whether it is sound.
+"""The data sets that can be loaded by name: their expected contents, their location, and their verification.
 
-The loaders know the formats and `search` the places; this module joins them under one name for each set.
+The loaders parse the formats and `search` finds the files; this module gives each data set one name.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ __all__ = ["CATALOGUE", "Entry", "Verification", "load", "verify"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set as it is when it is whole.
+    """The expected properties of a complete data set.
 
     Parameters
     ----------
     title : str
-        Its name in sentences.
+        Its name in messages.
     load : callable
-        Its loader; called with nothing, it downloads what is nowhere.
+        Its loader; without arguments, it downloads files that are not on this machine.
     train, test : int
-        How many images.
+        Number of images.
     shape : tuple of int
-        Of one image, (H, W, C).
+        Shape of one image, (H, W, C).
     licence : str
     source : Source, optional
-        Its files; None if it needs none.
+        Where its files can be found; None if it needs no files.
     checksum : str
-        `Dataset.checksum` of the whole set, which holds however the files were compressed. Where it is empty, the
-        files are compared with the published ones instead.
+        `Dataset.checksum` of the complete data set, which does not depend on how the files are compressed. If empty,
+        the checksums of the files are compared with the published ones instead.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Entry:
     checksum: str = ""
 
     def find(self) -> Path | None:
-        """The folder in which its files lie, or None if they are nowhere or it needs none; nothing is downloaded."""
+        """Return the folder with the data set's files, or None if none are found or needed, without downloading."""
         if self.source is None:
             return None
         try:
@@ -62,12 +62,12 @@ class Entry:
             return None
 
     def fetch(self) -> Path | None:
-        """`find`, after a download if that is necessary.
+        """Return the folder with the data set's files, and download them first if necessary.
 
         Raises
         ------
         DataNotFoundError
-            If it is nowhere and cannot be downloaded.
+            If the data set is not found and cannot be downloaded.
         """
         return None if self.source is None else find_files(self.source)[0].parent
 
@@ -147,9 +147,9 @@ def load(dataset: str | Path) -> Dataset:
     Raises
     ------
     ValueError
-        If it is neither.
+        If `dataset` is neither.
     DataNotFoundError, DataError, FileNotFoundError
-        As the loaders do.
+        If the data set is not found or is invalid.
     """
     if str(dataset).endswith(".h5"):
         return load_hdf5(dataset)
@@ -160,7 +160,7 @@ def load(dataset: str | Path) -> Dataset:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
+    """The result of `verify`.
 
     Parameters
     ----------
@@ -168,9 +168,9 @@ class Verification:
     checksum : str
         `Dataset.checksum`.
     compared : str
-        What its content was compared with, in words; empty if there is nothing.
+        A description of what the content was compared with; empty if there is nothing to compare with.
     faults : list of str
-        What is not as it should be, a sentence each; empty if all is well.
+        The problems found, one sentence each; empty if there are none.
     """
 
     dataset: Dataset
@@ -180,7 +180,7 @@ class Verification:
 
 
 def verify(dataset: str | Path) -> Verification:
-    """Load a data set without downloading anything, and hold counts, labels and checksums against what they should be.
+    """Load a data set without downloading anything, and check its counts, labels and checksums.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def verify(dataset: str | Path) -> Verification:
     Raises
     ------
     ValueError, DataNotFoundError, DataError, FileNotFoundError
-        If it is unknown, nowhere, or cannot be read at all.
+        If the data set is unknown, is not found, or cannot be read.
     """
     entry = CATALOGUE.get(str(dataset))
     files = find_files(entry.source, download=False) if entry and entry.source else ()
@@ -207,7 +207,7 @@ def verify(dataset: str | Path) -> Verification:
         if checksum != entry.checksum:
             faults.append(f"expected content of SHA-256 {entry.checksum}, got {checksum}")
         return Verification(data, checksum, "the known content", faults)
-    assert entry.source is not None, "what needs no file has a known content"
+    assert entry.source is not None, "a data set without files has a known checksum"
     packed = {file: path for file, path in zip(entry.source.files, files, strict=True) if path.name == file.name}
     for file, path in packed.items():
         kind, expected = file.checksum.split(":")
@@ -238,7 +238,7 @@ def _counts(entry: Entry, data: Dataset) -> list[str]:
 def _missing_classes(data: Dataset) -> list[str]:
     classes = len(data.class_names)
     return [
-        f"{name}: expected labels 0 to {classes - 1}, all of them, got {np.unique(split.labels).tolist()}"
+        f"{name}: expected every label from 0 to {classes - 1}, got {np.unique(split.labels).tolist()}"
         for name, split in _splits(data).items()
         if len(np.unique(split.labels)) < classes
     ]

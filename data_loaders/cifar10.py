@@ -1,12 +1,12 @@
-"""CIFAR-10: 60,000 small photographs of ten kinds of things, 32 x 32, in colour.
+"""CIFAR-10: 60,000 colour photographs of ten kinds of objects, 32 x 32 pixels.
 
-This module reads the binary version, never the pickles of the Python version: unpickling a file
-runs whatever its author wrote. The archive is read in memory, member by member, by exact name;
-nothing is unpacked onto the disk, so no name in it can lead anywhere.
+This module reads the binary version, not the pickles of the Python version, because unpickling can
+run arbitrary code. The archive is read in memory, and only members with the expected names are
+used. Nothing is unpacked to disk, so no path in the archive can overwrite a file.
 
-Python's own `tarfile` supports far more than this archive needs, and trusts it: a thousand headers
-with long names in 4 kB raise RecursionError, and 300,000 empty members take a minute. The few lines
-here read plain members and refuse everything else.
+Python's own `tarfile` supports far more than this archive needs, and trusts its input: a thousand
+long-name headers in 4 kB raise RecursionError, and 300,000 empty members take a minute. The few
+lines here read plain members and refuse everything else.
 """
 
 import zlib
@@ -40,14 +40,14 @@ FOLDER = "cifar-10-batches-bin"
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILES = ("test_batch.bin",)
 RECORDS = 10_000
-"""How many images each file holds."""
+"""Number of images in each file."""
 RECORD_BYTES = 1 + 3 * 32 * 32
-"""One byte for the label, then the red, the green and the blue plane, row by row."""
+"""One byte for the label, then the red, green and blue planes, row by row."""
 
 MAX_MEMBERS = 100
-"""The most headers that are read of an archive; the real one has 9."""
+"""Maximum number of headers in an archive; the real one has 9."""
 MAX_OTHER_BYTES = 1 << 20
-"""The largest member that is not one of the six files, and the most that may follow the last one."""
+"""Size limit for members other than the six files, and for the bytes after the last member."""
 
 _BLOCK = 512
 _FILE, _OLD_FILE, _FOLDER, _PAX, _PAX_OF_ALL = b"0", b"\0", b"5", b"x", b"g"
@@ -77,11 +77,11 @@ def load_cifar10(folder: str | Path | None = None, download: bool = True) -> Dat
     Parameters
     ----------
     folder : path, optional
-        Where ``cifar-10-binary.tar.gz`` or its unpacked folder ``cifar-10-batches-bin`` lies, or
-        the folder around ``cifar10/``. By default the places that `data_loaders.search` names are
-        searched.
+        The folder that contains ``cifar-10-binary.tar.gz`` or the unpacked
+        ``cifar-10-batches-bin``, or the parent of a folder ``cifar10`` that does. By default, the
+        places listed in `data_loaders.search` are searched.
     download : bool
-        Whether to download the archive (170 MB) into the user's cache if it is nowhere.
+        Whether to download the archive (170 MB) into the user's cache if it is not found.
 
     Returns
     -------
@@ -91,9 +91,9 @@ def load_cifar10(folder: str | Path | None = None, download: bool = True) -> Dat
     Raises
     ------
     DataNotFoundError
-        If the data set is nowhere and cannot be downloaded.
+        If the data set is not found and cannot be downloaded.
     DataError
-        If the archive or a file in it is not what it should be.
+        If the archive or a file in it is invalid.
 
     References
     ----------
@@ -111,7 +111,7 @@ def read_cifar10_folder(path: str | Path) -> tuple[Split, Split]:
     Raises
     ------
     DataError
-        If a file is missing, is not of the right size, or holds a label beyond 9.
+        If a file is missing, has the wrong size, or contains a label above 9.
     """
     path = Path(path)
     files = {}
@@ -130,8 +130,8 @@ def read_cifar10_archive(path: str | Path) -> tuple[Split, Split]:
     ------
     DataError
         If the archive is truncated, corrupt or too large; if it contains a link, a device, or a
-        name outside its folder; if one of the six files is missing, there twice, of the wrong size,
-        or contains a label above 9.
+        path outside its folder; or if one of the six files is missing, duplicated, of the wrong
+        size, or contains a label above 9.
     OSError
         If the archive cannot be opened or read.
     """
@@ -159,7 +159,7 @@ def _read_members(stream: Gunzip, path: Path) -> dict[str, bytes]:
             _require_size(size, path / name)
         elif size > MAX_OTHER_BYTES:
             raise DataError(f"{path}: expected at most {MAX_OTHER_BYTES} bytes in {name!r}, found {size}")
-        content = _read(stream, size + -size % _BLOCK)  # members are filled up to whole blocks
+        content = _read(stream, size + -size % _BLOCK)  # members are padded to whole blocks
         if wanted:
             files[name] = content[:size]
     else:
@@ -172,7 +172,7 @@ def _read_members(stream: Gunzip, path: Path) -> dict[str, bytes]:
 
 
 def _read(stream: Gunzip, size: int) -> bytes:
-    """Return so many bytes; raise EOFError if there are fewer."""
+    """Return exactly `size` bytes; raise EOFError if there are fewer."""
     pieces = []
     while size:
         pieces.append(stream.read(size))
@@ -183,7 +183,7 @@ def _read(stream: Gunzip, size: int) -> bytes:
 
 
 def _read_to_the_end(stream: Gunzip, path: Path) -> None:
-    """Read what fills up the last record of the archive: the checksum is verified at the very end."""
+    """Read the padding after the last member, because the checksum is verified at the end of the stream."""
     left = MAX_OTHER_BYTES
     while data := stream.read(_BLOCK):
         left -= len(data)
@@ -192,14 +192,14 @@ def _read_to_the_end(stream: Gunzip, path: Path) -> None:
 
 
 def _checked_member(header: bytes, path: Path) -> tuple[str, int]:
-    """Return a member's name within the folder, empty for what is no file, and its size."""
+    """Return a member's name within the folder (empty if it is not a file) and its size."""
     size, checksum = _octal(header[124:136]), _octal(header[148:156])
     if size is None or checksum != sum(header) - sum(header[148:156]) + 8 * ord(" "):
         raise DataError(f"{path}: expected a member of a tar archive, found a damaged header")
     kind, name = header[156:157], _text(header[:100])
-    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""  # GNU tar has times there
+    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""  # GNU tar stores times there
     name = f"{prefix}/{name}" if prefix else name
-    if kind in (_PAX, _PAX_OF_ALL):  # times and the like, which are skipped
+    if kind in (_PAX, _PAX_OF_ALL):  # extended attributes such as times, which are skipped
         return "", size
     if kind not in (_FILE, _OLD_FILE, _FOLDER):
         raise DataError(
@@ -218,7 +218,7 @@ def _text(field: bytes) -> str:
 
 
 def _octal(field: bytes) -> int | None:
-    """Return the number in a field of octal digits, None if there are other characters."""
+    """Return the number in a field of octal digits, or None if it has other characters."""
     digits = field.partition(b"\0")[0].strip(b" ")
     return int(digits or b"0", 8) if not digits.strip(b"01234567") else None
 

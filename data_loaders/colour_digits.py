@@ -1,10 +1,10 @@
 """Colour digits: the shipped MNIST digits as 32 x 32 colour images, for convolutional networks.
 
-Small photographs (CIFAR-10, SVHN) must be downloaded; these images are computed, and are there on
-every machine. Colour says nothing about the class and the digit does not stand still: only shape
-helps. A digit is always brighter than its background; with both polarities mixed, a network of
-sigmoids does not leave chance level within ten epochs. All arithmetic is done in integers, so that
-the same seed gives the same bytes everywhere.
+CIFAR-10 and SVHN must be downloaded; these images are computed, so they are available on every
+machine. Neither colour nor position depends on the class, so a network has to learn the shapes. A
+digit is always brighter than its background: with both polarities mixed, a sigmoid network stays at
+chance level for ten epochs. All arithmetic is done in integers, so the same seed gives the same
+bytes on every machine.
 """
 
 import numpy as np
@@ -17,13 +17,13 @@ __all__ = ["load_colour_digits"]
 
 SIZE = 32
 CONTRAST = 120
-"""How much brighter, of 255, a digit's colour is than its background's, at least."""
+"""Minimum difference in luminance, out of 255, between a digit and its background."""
 DARK = 160
-"""Every channel of a background's colour is below this."""
+"""Every channel of a background colour is below this value."""
 TEXTURE = 20
-"""How far the background's texture strays from its colour, of 255."""
+"""Maximum difference, out of 255, between the background's texture and its colour."""
 _CANDIDATES = 128
-"""Pairs of colours drawn per image; one in ten has the contrast, so that no image goes without."""
+"""Pairs of colours drawn per image; one in ten has enough contrast, so every image gets such a pair."""
 
 
 def load_colour_digits(seed: int = 0) -> Dataset:
@@ -35,7 +35,7 @@ def load_colour_digits(seed: int = 0) -> Dataset:
     Parameters
     ----------
     seed : int
-        Of colours, textures and shifts; the digits are always the same.
+        Seed of the colours, textures and shifts; the digits are always the same.
 
     Returns
     -------
@@ -54,10 +54,10 @@ def load_colour_digits(seed: int = 0) -> Dataset:
 
 
 def _paint(digits: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Blend each digit's colour with its background, by the ink that MNIST has at each pixel."""
+    """Blend each digit's colour with its background, weighted by MNIST's pixel values."""
     colours, grounds = _contrasting_colours(len(digits), rng)
     background = grounds[:, None, None, :] + _texture(len(digits), rng)
-    # From here on nothing exceeds 255 * 255 + 127, which is what uint16 holds.
+    # No value below exceeds 255 * 255 + 127, which fits into uint16.
     background = background.clip(0, 255).astype(np.uint16)
     ink = _shifted(digits, rng).astype(np.uint16)
     blend = ink * colours[:, None, None, :].astype(np.uint16)
@@ -71,7 +71,7 @@ def _contrasting_colours(count: int, rng: np.random.Generator) -> tuple[NDArray[
     dark = rng.integers(0, DARK, (count, _CANDIDATES, 3), dtype=np.int16)
     # Luminance by ITU-R BT.601, in 256ths.
     contrast = (bright - dark) @ np.array([77, 150, 29], dtype=np.int32) // 256
-    # The first candidate that has the contrast: argmax returns the first of equals.
+    # argmax returns the first maximum, so this is the first candidate with enough contrast.
     first = np.arange(count), (contrast >= CONTRAST).argmax(axis=1)
     return bright[first], dark[first]
 
@@ -88,7 +88,7 @@ def _texture(count: int, rng: np.random.Generator) -> NDArray[np.int16]:
 
 
 def _shifted(digits: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Set each digit somewhere on a canvas of shape (SIZE, SIZE, 1)."""
+    """Place each digit at a random position on a canvas of shape (SIZE, SIZE, 1)."""
     height, width = digits.shape[1:3]
     canvas = np.zeros((len(digits), SIZE, SIZE, 1), np.uint8)
     tops = rng.integers(0, SIZE - height + 1, len(digits))

@@ -1,7 +1,7 @@
-"""What a data set is once it is in memory: images, labels, and the names of the classes.
+"""`Split` and `Dataset`: images, labels and class names in memory.
 
-Nothing here knows of files or formats. The loaders build these two classes, and whoever trains a
-network reads them.
+This module is independent of files and formats. The loaders create these objects; training and
+attacks use them.
 """
 
 import hashlib
@@ -17,22 +17,23 @@ __all__ = ["Dataset", "Split"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Labelled images: the training half or the test half of a data set.
+    """Labelled images: the training or the test split of a data set.
 
-    Images stay integers, a quarter of the memory that float32 would take; `pixels` turns the rows
-    of one batch into floats when they are needed.
+    Images are stored as integers, which take a quarter of the memory of float32; `pixels` converts
+    the rows of a batch to floats when they are needed.
 
     Parameters
     ----------
     images : ndarray of shape (N, H, W, C), uint8
         Channels last, 0 is black.
     labels : ndarray of shape (N,), int64
-        The class of every image, counted from 0.
+        The class of every image, starting from 0.
 
     Raises
     ------
     DataError
-        If dtype or shape is another, the counts differ, or a label is negative.
+        If a dtype or shape is wrong, the numbers of images and labels differ, or a label is
+        negative.
 
     Examples
     --------
@@ -60,7 +61,7 @@ class Split:
         return len(self.labels)
 
     def __getitem__(self, rows: slice | ArrayLike) -> "Split":
-        """Return the split of these rows: a slice (a view) or an array of indices (a copy)."""
+        """Return a split of the given rows: a slice gives a view, an array of indices a copy."""
         selection = _row_selection(rows)
         return Split(self.images[selection], self.labels[selection])
 
@@ -81,7 +82,7 @@ class Split:
         Returns
         -------
         ndarray of shape (len(rows), H, W, C)
-            A new array: writing into it leaves the split as it was.
+            A new array: writing to it does not change the split.
 
         Raises
         ------
@@ -103,16 +104,16 @@ class Dataset:
     name : str
         Short name, as in ``"mnist"``.
     train, test : Split
-        Images of one shape in both.
+        Both contain images of the same shape.
     class_names : tuple of str
-        The name of class i stands at place i.
+        Entry i is the name of class i.
     source : str
-        Where the images come from, in words.
+        Description of where the images come from.
 
     Raises
     ------
     DataError
-        If the image shapes differ, there is no class, or a label has no class name.
+        If the image shapes differ, there are no classes, or a label has no class name.
     """
 
     name: str
@@ -137,7 +138,7 @@ class Dataset:
                 )
 
     def checksum(self) -> str:
-        """Return the SHA-256 of all images and labels, training first: of the content, however it was stored."""
+        """Return the SHA-256 of all images and labels, training split first, however they were stored."""
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             digest.update(np.ascontiguousarray(split.images).data)
@@ -165,8 +166,9 @@ def _row_selection(rows: slice | ArrayLike) -> slice | NDArray[np.generic]:
         return rows
     selection = np.asarray(rows)
     if selection.ndim != 1:
-        # A single number would drop the first axis, and a network wants a batch even of one.
+        # A single number would drop the first axis, but a network expects a batch, even of one image.
         raise TypeError(
-            f"rows: expected a slice or an array of indices with one axis, got {rows!r}; one image is split[i:i + 1]"
+            f"rows: expected a slice or a one-dimensional array of indices, got {rows!r}; "
+            "for one image, use split[i:i + 1]"
         )
     return selection.astype(np.int64) if selection.size == 0 else selection

@@ -1,8 +1,8 @@
-"""Download a file from the first mirror that has it, and put it in place once its checksum is right.
+"""Download a file from the first mirror that has it, and move it into place once its checksum is verified.
 
-What has arrived is kept in a ``.part`` file, so that a transfer that was cut off continues where it
-stopped; pooch, which knows the user's cache folder, can neither resume a download nor end one that
-is too slow. The loaders define the files, and `search` looks for them before anything is downloaded.
+The bytes received so far are kept in a ``.part`` file, so that an interrupted transfer resumes where
+it stopped. pooch, which locates the user's cache folder, can neither resume a download nor abort one
+that is too slow. The loaders define the files, and `search` looks for existing copies first.
 """
 
 import contextlib
@@ -22,38 +22,38 @@ from data_loaders.atomic import replacing
 __all__ = ["DownloadError", "RemoteFile", "download_files"]
 
 ANSWER_SECONDS = 3.0
-"""How long all mirrors together have to give a sign of life."""
+"""Time limit for a first answer from any of the mirrors, which are asked all at once."""
 
 STALL_SECONDS = 30.0
-"""How long a transfer may fall short of `MIN_BYTES_PER_SECOND` before it counts as cut off."""
+"""How long a transfer may be slower than `MIN_BYTES_PER_SECOND` before it is interrupted."""
 
 MIN_BYTES_PER_SECOND = 1_000
-"""The slowest transfer that is worth waiting for."""
+"""The lowest acceptable transfer rate."""
 
 TOTAL_SECONDS = 6 * 3600.0
-"""How long one mirror may take for one file, all attempts together."""
+"""Time limit for one file from one mirror, over all attempts."""
 
 ATTEMPTS = 5
-"""How often one mirror may be asked to continue after a cut."""
+"""Maximum number of attempts to transfer a file from one mirror."""
 
 _PIECE = 1 << 14
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file as it lies on every mirror.
+    """A file that every mirror offers.
 
     Parameters
     ----------
     name : str
-        Its name, there and here.
+        Its name, on the mirrors and on this machine.
     size : int
-        In bytes.
+        Size in bytes.
     checksum : str
         ``"sha256:..."`` or ``"md5:..."``.
     unpacked : str
-        The name that it, or (ending in a slash) the folder in it, bears after someone unpacked it
-        by hand: as good as the file itself. Empty if there is no such form.
+        The name of the unpacked file or, if it ends in a slash, of the unpacked folder. Users may
+        provide it instead of the file itself. Empty if only the file is accepted.
     """
 
     name: str
@@ -63,7 +63,7 @@ class RemoteFile:
 
 
 class DownloadError(OSError):
-    """No mirror delivered the file; `attempts` says of every address what came of it."""
+    """Raised if no mirror delivers a file; `attempts` gives the reason for each address."""
 
     def __init__(self, attempts: Sequence[str]) -> None:
         super().__init__("\n".join(attempts))
@@ -79,14 +79,15 @@ def download_files(files: Sequence[RemoteFile], addresses: Sequence[str], folder
     addresses : sequence of str
         Web folders in order of preference; each ends in a slash.
     folder : Path
-        Made if necessary. It receives only whole files whose checksum is right, and ``.part``
-        files, from which the next call continues. Of several downloads of one file into one folder,
-        all but the first wait for it; without file locks, as on Windows, each downloads it.
+        Created if necessary. It receives only complete files with the right checksum, and ``.part``
+        files, from which the next call resumes. If several processes download the same file into
+        the same folder, one downloads it and the others wait; without file locks, as on Windows,
+        each of them downloads it.
 
     Raises
     ------
     DownloadError
-        At the first file that no address delivers.
+        If no address delivers one of the files.
     """
     alive, silent = _answering(addresses, files[0].name)
     for file in files:
@@ -97,23 +98,23 @@ def download_files(files: Sequence[RemoteFile], addresses: Sequence[str], folder
                 _retrieve(url, file, folder)
                 break
             except (OSError, ValueError) as error:
-                failures[url] = str(error)[:300]  # some of the words may be the server's own
+                failures[url] = str(error)[:300]  # the message may contain text from the server
         else:
             raise DownloadError([f"{url}: {reason}" for url, reason in failures.items()])
 
 
 def _answering(addresses: Sequence[str], name: str) -> tuple[list[str], dict[str, str]]:
-    """Ask all mirrors at once, and part those that answer from those that do not.
+    """Ask all mirrors at once, and separate those that answer from those that do not.
 
-    With no network the connections fail one by one, each after its own timeout, and looking up a
-    name may hang for longer than any timeout. Asking in threads bounds the whole search.
+    Without a network, connections made one after another would each run into a timeout, and a name
+    lookup may hang for longer than any timeout. Asking in threads bounds the total time.
 
     Returns
     -------
     alive : list of str
-        The addresses that answered anything at all, in the order given.
+        The addresses that gave any answer, in the order given.
     silent : dict
-        From the URL of each other address to the reason.
+        The reason for each of the other addresses, by URL.
     """
     answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     for address in addresses:
@@ -142,7 +143,7 @@ def _ask(address: str, name: str, answers: "queue.SimpleQueue[tuple[str, str]]")
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return the innermost message: the outer ones repeat it in the words of three libraries."""
+    """Return the innermost error's message; the outer errors only repeat it."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return str(error) or type(error).__name__
@@ -155,7 +156,7 @@ def _retrieve(url: str, file: RemoteFile, folder: Path) -> None:
     with _locked(folder / f".{file.name}.lock") as alone:
         if path.is_file() and _has_checksum(path, file):
             return
-        # Two downloads must not append to one part.
+        # Two downloads must not append to the same part.
         part = folder / (f"{file.name}.part" if alone else f".{file.name}.{secrets.token_hex(4)}.part")
         try:
             _complete(url, file, part)
@@ -167,11 +168,11 @@ def _retrieve(url: str, file: RemoteFile, folder: Path) -> None:
 
 
 def _complete(url: str, file: RemoteFile, part: Path) -> None:
-    """Download what a part lacks; raise OSError or ValueError unless it then has the right checksum."""
+    """Download the rest of `part`; raise OSError or ValueError if that fails or its checksum is wrong."""
     begun_elsewhere = part.exists()
     _transfer(url, part, file.size)
     if begun_elsewhere and not _has_checksum(part, file):
-        # The fault may lie in what an earlier download left, so start this address afresh.
+        # The bytes left by an earlier download may be wrong, so start again from this address.
         part.unlink()
         _transfer(url, part, file.size)
     if not _has_checksum(part, file):
@@ -181,7 +182,7 @@ def _complete(url: str, file: RemoteFile, part: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(lock: Path) -> Iterator[bool]:
-    """Hold an exclusive lock until the block ends; yield False if there are no locks here.
+    """Hold an exclusive lock until the block ends; yield False if file locks are not available.
 
     The kernel releases the lock when the process ends, however it ends.
     """
@@ -191,7 +192,7 @@ def _locked(lock: Path) -> Iterator[bool]:
         yield False
         return
     while True:
-        # Not `open`: it would follow a symbolic link, and empty the file that the link leads to.
+        # Not `open`, which would follow a symbolic link and truncate its target.
         with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -202,7 +203,7 @@ def _locked(lock: Path) -> Iterator[bool]:
                 current = lock.stat()
             except FileNotFoundError:
                 continue
-            # The previous holder removed its file, and another process may have made a new one.
+            # The previous holder removed its file, and another process may have created a new one.
             if not os.path.samestat(os.fstat(file.fileno()), current):
                 continue
             try:
@@ -219,7 +220,7 @@ def _has_checksum(path: Path, file: RemoteFile) -> bool:
 
 
 def _transfer(url: str, part: Path, size: int) -> None:
-    """Complete `part`, trying again after a cut as long as something arrives."""
+    """Complete `part`, resuming after an interruption as long as an attempt makes progress."""
     deadline = time.monotonic() + TOTAL_SECONDS
     for attempt in range(ATTEMPTS):
         arrived = _size(part)
@@ -236,7 +237,7 @@ def _size(path: Path) -> int:
 
 
 def _receive(url: str, part: Path, size: int, deadline: float) -> None:
-    """Append to `part` what it lacks; raise OSError if the connection ends before, or is too slow."""
+    """Append the missing bytes to `part`; raise OSError if the connection is lost or too slow."""
     if _size(part) >= size:
         return
     with contextlib.closing(_Request(url, _size(part), size, deadline)) as request:
@@ -254,14 +255,14 @@ def _receive(url: str, part: Path, size: int, deadline: float) -> None:
     if arrived < size and request.announced:
         raise ConnectionError(f"connection lost after {arrived} of {size} bytes")
     if arrived != size:
-        # The server ended of its own accord: this is another file, from which nothing can continue.
+        # The server ended the transfer itself, so it has a different file, which cannot be resumed.
         part.unlink()
         raise OSError(f"expected a file of {size} bytes, found {arrived}{' or more' * (arrived > size)}")
 
 
 @contextlib.contextmanager
 def _progress_bar(text: str, arrived: int, size: int) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many bytes have arrived; yield a function that counts more."""
+    """Show a progress bar on a terminal; yield a function that adds a number of bytes to it."""
     if sys.stderr is None or not sys.stderr.isatty():  # None if it was closed before Python started
         yield lambda more: None
         return
@@ -275,9 +276,9 @@ def _progress_bar(text: str, arrived: int, size: int) -> Iterator[Callable[[int]
 
 
 class _Request:
-    """A request for the rest of a file, made in a thread of its own, so that a slow server can be left.
+    """A request for the rest of a file, made in a separate thread so that a slow server can be abandoned.
 
-    A timeout of the connection is not enough: it begins anew with every byte.
+    A connection timeout is not enough, because it restarts with every byte.
     """
 
     def __init__(self, url: str, offset: int, size: int, deadline: float) -> None:
@@ -288,7 +289,7 @@ class _Request:
         threading.Thread(target=self._run, daemon=True).start()
 
     def start(self) -> int:
-        """Wait for the answer; return the offset in the file at which it begins."""
+        """Wait for the response; return the offset in the file at which it begins."""
         offset = self._next(time.monotonic() + ANSWER_SECONDS + STALL_SECONDS)
         assert isinstance(offset, int)
         return offset
@@ -305,7 +306,7 @@ class _Request:
                 yield piece
 
     def close(self) -> None:
-        """Leave the request; its thread ends as soon as it notices."""
+        """Abandon the request; its thread ends as soon as it notices."""
         self._left.set()
 
     def _next(self, limit: float) -> int | bytes | None:
@@ -314,7 +315,7 @@ class _Request:
             answer = self._answers.get(timeout=max(0.0, limit - time.monotonic()))
         except queue.Empty:
             if limit == self.deadline:
-                raise TimeoutError(f"not done within {TOTAL_SECONDS:g} seconds") from None
+                raise TimeoutError(f"not finished within {TOTAL_SECONDS:g} seconds") from None
             raise TimeoutError(f"less than {MIN_BYTES_PER_SECOND} bytes a second") from None
         if isinstance(answer, Exception):
             raise answer
@@ -337,19 +338,19 @@ class _Request:
                 return
 
     def _ask(self) -> Iterator[int | bytes]:
-        """Yield the offset at which the answer begins, then its pieces."""
+        """Yield the offset at which the response begins, then its pieces."""
         import requests
         import urllib3
 
-        # A proxy that unpacks a .gz file on the way would spoil size, offset and checksum.
+        # A proxy that decompresses a .gz file would change its size, offsets and checksum.
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={self.offset}-"}
         with requests.get(self.url, headers=headers, stream=True, timeout=(ANSWER_SECONDS, STALL_SECONDS)) as response:
             response.raise_for_status()
             offset = self.offset if response.status_code == requests.codes.partial else 0
             announced = response.headers.get("Content-Length")
             if announced is not None and announced != str(self.size - offset):
-                raise OSError(f"expected {self.size - offset} bytes to come, the server announced {announced:.20}")
-            # urllib3 before version 2 does not say that a body is shorter than announced.
+                raise OSError(f"expected {self.size - offset} more bytes, the server announced {announced:.20}")
+            # urllib3 before version 2 does not report that a body is shorter than announced.
             self.announced = announced is not None
             yield offset
             try:

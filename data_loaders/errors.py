@@ -2,11 +2,11 @@
 
 __all__ = ["DataError", "DataNotFoundError"]
 
-_MAX_MESSAGE = 2_000  # characters; a hostile file may contain names of megabytes
+_MAX_MESSAGE = 2_000  # characters; a name in a hostile file may be megabytes long
 
 
 class DataError(ValueError):
-    """Raised for data that is not what it should be; the message names the file, and what was expected and found."""
+    """Raised for invalid data; the message names the file, what was expected, and what was found."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]} …")

@@ -1,6 +1,6 @@
-"""Fashion-MNIST: 70,000 pictures of clothes in MNIST's format, and harder to tell apart.
+"""Fashion-MNIST: 70,000 images of clothing in MNIST's format, harder to classify than digits.
 
-The parsing is `idx`'s, the search `search`'s; this module holds what is particular to the set.
+`idx` parses the files and `search` finds them; this module adds what is specific to the data set.
 """
 
 from pathlib import Path
@@ -72,23 +72,23 @@ def load_fashion_mnist(folder: str | Path | None = None, download: bool = True) 
     Parameters
     ----------
     folder : path, optional
-        Where the four idx files lie, or the folder around ``fashion-mnist/``. By default the
-        places that `data_loaders.search` names are searched, the one where Debian puts the set
-        among them.
+        The folder that contains the four idx files, or the parent of a folder ``fashion-mnist``
+        that does. By default, the places listed in `data_loaders.search` are searched, including
+        the folder of Debian's package.
     download : bool
-        Whether to download the files (30 MB) into the user's cache if they are nowhere.
+        Whether to download the files (30 MB) into the user's cache if they are not found.
 
     Returns
     -------
     Dataset
-        Images of shape (N, 28, 28, 1), uint8, on black.
+        Images of shape (N, 28, 28, 1), uint8, with a black background.
 
     Raises
     ------
     DataNotFoundError
-        If the files are nowhere and cannot be downloaded.
+        If the files are not found and cannot be downloaded.
     DataError
-        If a file is not what it should be.
+        If a file is invalid.
 
     References
     ----------

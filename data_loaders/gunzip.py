@@ -1,7 +1,7 @@
-"""`Gunzip`: a gzip file as a stream that never unpacks more than is asked for.
+"""`Gunzip`: the content of a gzip file as a stream that decompresses no more than requested.
 
-`gzip.GzipFile` reads the header byte by byte in Python, and a file may have a header of any length: one of 60 MB took
-20 seconds. zlib reads it in C, and also verifies the checksum at the end.
+`gzip.GzipFile` reads the header byte by byte in Python, and a header may have any length: one of 60 MB took 20
+seconds. zlib reads it in C, and also verifies the checksum at the end.
 """
 
 import io
@@ -11,7 +11,7 @@ from typing import BinaryIO
 __all__ = ["Gunzip"]
 
 MAX_MEMBERS = 100
-"""The most members, one after another, that a gzip file may have; nearly all have one."""
+"""Maximum number of members in a gzip file; almost every file has one."""
 
 _PIECE = 1 << 16
 _LARGEST_READ = 1 << 20
@@ -19,7 +19,7 @@ _GZIP = 16 + zlib.MAX_WBITS  # tells zlib to expect gzip's header and checksum
 
 
 class Gunzip(io.RawIOBase):
-    """The unpacked content of a gzip file.
+    """The decompressed content of a gzip file.
 
     Reading raises EOFError if the file is truncated, and zlib.error if it is damaged.
     """
@@ -35,10 +35,10 @@ class Gunzip(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Unpack some bytes into the buffer, at least one; return their number, and 0 at the end."""
+        """Decompress at least one byte into the buffer; return the number of bytes, or 0 at the end."""
         size = min(len(buffer), _LARGEST_READ)
         data = b""
-        while size and not data:  # zlib takes 0 for "without limit"
+        while size and not data:  # zlib takes 0 to mean "no limit"
             if self._stream.eof and not self._next_member():
                 break
             data = self._stream.decompress(self._packed, size)

@@ -1,9 +1,9 @@
-"""The project's own file layout, for custom data sets and for parts of known ones.
+"""The project's own file layout, for custom data sets and for subsets of known ones.
 
-One HDF5 file holds ``/train/images`` (uint8, of shape (N, H, W, C)), ``/train/labels`` (int64, of
-shape (N,)), ``/test/images`` and ``/test/labels`` alike, and the attributes ``name``,
-``class_names`` and, if known, ``source``. HDF5 can do far more: links into other files, data kept
-elsewhere, arrays that exist only by declaration. A data set needs none of it, and it is refused.
+One HDF5 file contains ``/train/images`` (uint8, shape (N, H, W, C)) and ``/train/labels`` (int64,
+shape (N,)), the same two arrays under ``/test``, and the attributes ``name``, ``class_names`` and,
+if known, ``source``. HDF5 supports much more: links to other files, data stored elsewhere, arrays
+that are declared but never written. A data set needs none of this, so the reader refuses it.
 """
 
 import io
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "load_hdf5", "save_hdf5"]
 
 MAX_BYTES = 1 << 30
-"""The largest array that is read from compressed data, 1 GiB: six times CIFAR-10's training images.
+"""Size limit for a compressed array, 1 GiB: six times CIFAR-10's training images.
 
-A larger one must be stored uncompressed, so that no small file can claim gigabytes of memory.
+A larger array must be stored uncompressed, so that a small file cannot claim gigabytes of memory.
 """
 
 REHEARSAL_SECONDS = 20.0
-"""How long reading a small file may take, once a process has started; half a second is usual."""
+"""Time limit for reading a small file in a child process; half a second is typical."""
 
 _SLOWEST_BYTES_PER_SECOND = 5e6
 _REFUSED = 3
-"""The exit status by which the child process says that its last words are the error."""
+"""The child process's exit status if it refuses the file and prints the reason."""
 
 _DEFLATE_RATIO = 1032
-"""zlib cannot make data smaller than by this factor; what claims to be was never written."""
+"""The highest compression ratio of zlib; data with a higher declared ratio was never written."""
 
 
 def load_hdf5(path: str | Path) -> Dataset:
@@ -57,13 +57,13 @@ def load_hdf5(path: str | Path) -> Dataset:
     FileNotFoundError
         If there is no such file.
     DataError
-        If it is not an HDF5 file, is damaged, lacks a member, or has one of another dtype or
-        shape, larger than `MAX_BYTES` without being stored uncompressed, or not stored in this
-        very file.
+        If the file is not in HDF5 format, is damaged, or lacks a member, or if a member has the
+        wrong dtype or shape, is stored in another file, or is compressed and larger than
+        `MAX_BYTES`.
 
     Notes
     -----
-    The file is read twice, first in a child process, because a damaged one can hang or crash the
+    The file is read twice, first in a child process, because a damaged file can hang or crash the
     HDF5 library.
     """
     path = Path(path)
@@ -76,32 +76,32 @@ def load_hdf5(path: str | Path) -> Dataset:
 def save_hdf5(path: str | Path, dataset: Dataset) -> None:
     """Save a data set as an HDF5 file in the project's layout.
 
-    A reader of `path` finds the old file or the new one, never a part. Any number of threads and
-    processes may save to one path.
+    A reader of `path` sees either the old file or the new one, never a partial file. Any number of
+    threads and processes may save to the same path.
 
     Parameters
     ----------
     path : path of the file
-        A file that is already there is replaced.
+        An existing file is replaced.
     dataset : Dataset
 
     Raises
     ------
     ValueError
-        If a text cannot be stored, because it contains a NUL or a lone surrogate.
+        If a string cannot be stored because it contains a NUL or a lone surrogate.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    The file is put together in memory. Arrays larger than `MAX_BYTES` are not compressed.
+    The file is assembled in memory. Arrays larger than `MAX_BYTES` are not compressed.
     """
     import h5py
 
     with replacing(path) as temporary:
-        # On a full disk, the HDF5 library cannot even close its file, and crashes: let it write to memory.
+        # On a full disk, the HDF5 library cannot close its file and crashes, so it writes to memory instead.
         whole = io.BytesIO()
-        # Before version 1.8 of the format, an attribute has no room for more than about 4,000 class names.
+        # Before version 1.8 of the format, an attribute cannot hold more than about 4,000 class names.
         with h5py.File(whole, "w", libver=("v108", "latest")) as file:
             file.attrs["name"] = dataset.name
             file.attrs["class_names"] = list(dataset.class_names)
@@ -114,7 +114,7 @@ def save_hdf5(path: str | Path, dataset: Dataset) -> None:
 def _write_split(file: "h5py.File", part: str, split: Split) -> None:
     storage = {}
     if 0 < split.images.nbytes <= MAX_BYTES:
-        # A chunk is what one read decompresses, about a batch.
+        # HDF5 decompresses whole chunks; one chunk is about one batch.
         chunks = (min(len(split), 250), *split.images.shape[1:])
         storage = {"compression": "gzip", "chunks": chunks}
     file.create_dataset(f"{part}/images", data=split.images, **storage)
@@ -122,11 +122,11 @@ def _write_split(file: "h5py.File", part: str, split: Split) -> None:
 
 
 def _rehearse(path: Path) -> None:
-    """Read the file in a child process first, and raise DataError unless that ends well.
+    """Read the file in a child process first, and raise DataError if that fails.
 
-    HDF5 believes what a file says of lengths and links. One wrong byte, and it allocates gigabytes
-    or follows a chain in a circle for ever, out of reach of Ctrl-C (found by fuzzing HDF5 2.0). A
-    child process can be killed, and if it crashes, it crashes alone.
+    HDF5 trusts the lengths and links in a file. A single wrong byte can make it allocate gigabytes
+    or follow a cycle forever, and Ctrl-C does not stop it (found by fuzzing HDF5 2.0). A child
+    process can be killed, and if it crashes, this process survives.
     """
     seconds = REHEARSAL_SECONDS + path.stat().st_size / _SLOWEST_BYTES_PER_SECOND
     code = "import sys; from data_loaders import hdf5; hdf5._rehearsal(sys.argv[1])"
@@ -145,7 +145,9 @@ def _rehearse(path: Path) -> None:
             timeout=seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"{path}: expected a sound HDF5 file, found no end after {seconds:.0f} seconds") from error
+        raise DataError(
+            f"{path}: expected a sound HDF5 file, but reading it took more than {seconds:.0f} seconds"
+        ) from error
     if child.returncode == _REFUSED:
         raise DataError(child.stderr.strip())
     if child.returncode != 0:
@@ -157,7 +159,7 @@ def _rehearse(path: Path) -> None:
 
 
 def _rehearsal(path: str) -> None:
-    """Read the file and forget it: what the child process does."""
+    """Read the file in the child process and discard its content."""
     try:
         _read(Path(path))
     except DataError as error:
@@ -209,7 +211,7 @@ def _member(group: "h5py.Group", name: str, kind: type) -> "h5py.HLObject":
 
 
 def _checked_array(group: "h5py.Group", name: str, dtype: np.dtype[Any], ndim: int) -> "h5py.Dataset":
-    """Return an array of the file, which is not read before its kind and size are known to be right."""
+    """Return an array of the file after checking its type and size, without reading it."""
     import h5py
 
     dataset = _member(group, name, h5py.Dataset)
@@ -243,14 +245,14 @@ def _is_uncompressed(dataset: "h5py.Dataset") -> bool:
 def _text(file: "h5py.File", name: str) -> str:
     text = _text_attribute(file, name)
     if not isinstance(text, str):
-        raise DataError(f"expected the attribute {name} to be one text, found {text!r}")
+        raise DataError(f"expected the attribute {name} to be a single string, found {text!r}")
     return text
 
 
 def _text_list(file: "h5py.File", name: str) -> tuple[str, ...]:
     texts = _text_attribute(file, name)
     if not isinstance(texts, list):
-        raise DataError(f"expected the attribute {name} to be a list of text, found {texts!r}")
+        raise DataError(f"expected the attribute {name} to be a list of strings, found {texts!r}")
     return tuple(texts)
 
 
@@ -265,10 +267,10 @@ def _text_attribute(file: "h5py.File", name: str) -> str | list[str]:
         return _decoded(value)
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return [_decoded(text) for text in value.tolist()]
-    raise DataError(f"expected the attribute {name} to be text or a list of text, found {dtype}")
+    raise DataError(f"expected the attribute {name} to be a string or a list of strings, found {dtype}")
 
 
 def _decoded(text: str | bytes) -> str:
-    # Text of a fixed length, which other programs write, arrives as bytes; text that is no UTF-8
-    # as a str with surrogates, which nothing could print.
+    # Fixed-length text, which other programs write, arrives as bytes. Text that is not UTF-8 arrives
+    # as a str with surrogates, which cannot be printed.
     return (text if isinstance(text, bytes) else text.encode(errors="surrogateescape")).decode()

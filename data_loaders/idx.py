@@ -1,12 +1,11 @@
-"""The idx format, in which MNIST and Fashion-MNIST were published: one array in one file.
+"""The idx format, in which MNIST and Fashion-MNIST were published: one array per file.
 
 An idx file is a four-byte magic number (two zeros, a code for the type, the number of dimensions),
 one big-endian 32-bit size per dimension, and the elements in C order; both data sets gzip it.
-This module knows the format and the four files that make up such a data set. Where the files lie
-is the business of `download`.
+This module reads the format and the four files that make up such a data set; `search` finds them.
 
-A file is not trusted: nothing is read beyond the size its header declares, and that size is
-bounded, so that a gzip bomb costs neither time nor memory.
+Files are not trusted: nothing is read beyond the size that the header declares, and that size is
+limited, so a gzip bomb costs neither time nor memory.
 """
 
 import math
@@ -31,10 +30,10 @@ FILE_NAMES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
-"""The files of such a data set: training images and labels, then the test half's."""
+"""The files of such a data set: training images and labels, then test images and labels."""
 
 MAX_BYTES = 1 << 28
-"""The largest array that is read, 256 MiB: five times MNIST's training images."""
+"""Size limit for an array, 256 MiB: five times MNIST's training images."""
 
 _UNSIGNED_BYTE = 0x08
 
@@ -46,18 +45,18 @@ def read_idx(path: str | Path, ndim: int) -> NDArray[np.uint8]:
     ----------
     path : path of the file
     ndim : int
-        The number of dimensions it must have: 3 for images, 1 for labels.
+        The required number of dimensions: 3 for images, 1 for labels.
 
     Returns
     -------
     ndarray of uint8
-        Of the shape that the file's header declares.
+        An array of the shape that the file's header declares.
 
     Raises
     ------
     DataError
-        If the file is not of this format, or is truncated, corrupt, too large, or longer than its
-        header says.
+        If the file is not in this format, or is truncated, corrupt, too large, or longer than its
+        header declares.
     OSError
         If the file cannot be opened or read.
 
@@ -80,15 +79,15 @@ def read_idx(path: str | Path, ndim: int) -> NDArray[np.uint8]:
 def read_idx_split(
     images_path: str | Path, labels_path: str | Path, image_shape: tuple[int, int], classes: int
 ) -> Split:
-    """Read a file of grey images and the file of their labels.
+    """Read a file of greyscale images and the file of their labels.
 
     Parameters
     ----------
     images_path, labels_path : paths of the two idx files
     image_shape : (int, int)
-        Height and width that the images must have.
+        Required height and width of the images.
     classes : int
-        Every label must be below this.
+        Number of classes; every label must be smaller.
 
     Returns
     -------
@@ -98,8 +97,8 @@ def read_idx_split(
     Raises
     ------
     DataError
-        As `read_idx`; also if the shape is another, there is no image, the counts differ, or a
-        label is out of range.
+        See `read_idx`; also if the images have another shape, there are none, the numbers of images
+        and labels differ, or a label is out of range.
     """
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
     if images.shape[1:] != image_shape:
@@ -127,14 +126,14 @@ def read_idx_splits(
 
 
 def refuse_counts(labels: NDArray[np.int64], counts: Sequence[int], path: Path, name: str) -> None:
-    """Raise DataError if the labels have these counts per class: those of another data set.
+    """Raise DataError if the labels have the counts per class of another data set, `name`.
 
-    MNIST and Fashion-MNIST share their file names, so that one can be taken for the other.
+    MNIST and Fashion-MNIST share their file names, so one can be mistaken for the other.
     """
     if np.array_equal(np.bincount(labels, minlength=len(counts)), counts):
         raise DataError(
-            f"{path}: these are the labels of {name}, under the file name that both data sets "
-            "share; put each data set into the subfolder that bears its name"
+            f"{path}: these are the labels of {name}, a data set with the same file names; "
+            "put each data set into a subfolder with its own name"
         )
 
 
@@ -144,7 +143,7 @@ def _parse(stream: BinaryIO | Gunzip, path: Path, ndim: int) -> NDArray[np.uint8
     found = _fill(stream, elements.data)
     if found < len(elements):
         raise DataError(f"{path}: truncated: expected {len(elements)} bytes for shape {shape}, found {found}")
-    # In a gzip file this read also reaches the checksum at the end, and verifies it.
+    # In a gzip file, this read also reaches the checksum at the end and verifies it.
     if stream.read(1):
         raise DataError(
             f"{path}: expected the end of the file after {len(elements)} bytes for shape {shape}, found more"
@@ -166,14 +165,14 @@ def _read_header(stream: BinaryIO | Gunzip, path: Path, ndim: int) -> tuple[int,
     shape = struct.unpack(f">{ndim}i", sizes)
     if min(shape) < 0:
         raise DataError(f"{path}: expected sizes of 0 or greater, found shape {shape}")
-    # A size of 0 must not hide the others: NumPy refuses them even in an empty array.
+    # A size of 0 must not hide sizes that are too large, which NumPy refuses even in an empty array.
     if math.prod(max(size, 1) for size in shape) > MAX_BYTES:
         raise DataError(f"{path}: expected at most {MAX_BYTES} bytes, found shape {shape}")
     return shape
 
 
 def _read(stream: BinaryIO | Gunzip, size: int) -> bytes:
-    """Return so many bytes, or as many as there are."""
+    """Return `size` bytes, or fewer if the stream ends."""
     buffer = bytearray(size)
     return bytes(buffer[: _fill(stream, memoryview(buffer))])
 

@@ -1,6 +1,6 @@
-"""MNIST: 70,000 handwritten digits, 28 x 28, grey; and 5,000 of them that are always at hand.
+"""MNIST: 70,000 greyscale images of handwritten digits, 28 x 28 pixels; 5,000 come with the package.
 
-The parsing is `idx`'s, the search `search`'s; this module holds what is particular to MNIST.
+`idx` parses the files and `search` finds them; this module adds what is specific to MNIST.
 """
 
 from importlib import resources
@@ -49,7 +49,7 @@ SOURCE = Source(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
-    hint="5,000 of its digits need no file: load_mnist(mini=True).",
+    hint="Without these files, load_mnist(mini=True) loads 5,000 of its digits.",
 )
 
 FASHION_TRAIN_COUNTS = (6000,) * 10
@@ -61,27 +61,27 @@ def load_mnist(folder: str | Path | None = None, download: bool = True, mini: bo
     Parameters
     ----------
     folder : path, optional
-        Where the four idx files lie, or the folder around ``mnist/``. By default the places that
-        `data_loaders.search` names are searched.
+        The folder that contains the four idx files, or the parent of a folder ``mnist`` that does.
+        By default, the places listed in `data_loaders.search` are searched.
     download : bool
-        Whether to download the files (11 MB) into the user's cache if they are nowhere.
+        Whether to download the files (11 MB) into the user's cache if they are not found.
     mini : bool
-        Load the 5,000 digits that are shipped inside this package instead: 4,000 to train and
-        1,000 to test, 500 of every class. All 5,000 come from MNIST's *training* set, so a network
-        that has seen one of the two sets must not be tested on the other's images. `folder` and
-        `download` have no effect.
+        Load the 5,000 digits that come with this package instead: 4,000 for training and 1,000 for
+        testing, 500 of each class. All 5,000 come from MNIST's *training* set, so a network trained
+        on one of the two data sets must not be tested on the other. `folder` and `download` have no
+        effect.
 
     Returns
     -------
     Dataset
-        Images of shape (N, 28, 28, 1), uint8: the ink is 255, the paper 0.
+        Images of shape (N, 28, 28, 1), uint8: white digits (255) on black (0).
 
     Raises
     ------
     DataNotFoundError
-        If the files are nowhere and cannot be downloaded.
+        If the files are not found and cannot be downloaded.
     DataError
-        If a file is not what it should be.
+        If a file is invalid.
 
     References
     ----------

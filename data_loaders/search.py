@@ -1,9 +1,8 @@
-"""Where data sets are looked for on this machine, and what is said when they are nowhere.
+"""Find the files of a data set on this machine, or download them.
 
-The order: the caller's folder and nothing else, if one is given; or else the folder that the
-environment variable MINIROBUST_DATA names, the user's cache folder, the system's folders, and a
-download into the cache. What a file holds is the business of the parsers, how it is downloaded
-that of `download`.
+If the caller names a folder, only that folder is searched. Otherwise, the search goes through the
+folder named by the environment variable MINIROBUST_DATA, the user's cache folder, and the system's
+folders, and ends with a download into the cache.
 """
 
 import os
@@ -21,22 +20,22 @@ ENVIRONMENT_VARIABLE = "MINIROBUST_DATA"
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set may be found, near and far.
+    """The files of a data set, and where to find them.
 
     Parameters
     ----------
     title : str
         Its name in messages.
     folder : str
-        The subfolder that bears its name, in MINIROBUST_DATA and in the cache.
+        The name of its subfolder in MINIROBUST_DATA and in the cache.
     files : tuple of RemoteFile
-        All that belong to it.
+        All its files.
     addresses : tuple of str
-        Web folders that hold the files: the original one, then the mirrors.
+        URLs of folders that contain the files: the original one, then the mirrors.
     system_folders : tuple of str
-        Where operating systems' packages put it.
+        Where packages of an operating system install it.
     hint : str
-        One more way to it, for the error message.
+        Another way to get the data, for the error message.
     """
 
     title: str
@@ -48,14 +47,14 @@ class Source:
 
 
 def find_files(source: Source, folder: str | Path | None = None, download: bool = True) -> tuple[Path, ...]:
-    """Return the paths of the data set's files, downloading them if they are nowhere.
+    """Return the paths of the data set's files, downloading them if they are not found.
 
     Parameters
     ----------
     source : Source
         The data set.
     folder : path, optional
-        Look here and in the subfolder of the data set's name, nowhere else, and do not download.
+        Search only this folder and its subfolder named after the data set, and do not download.
     download : bool
         Whether to download what is missing.
 
@@ -67,7 +66,8 @@ def find_files(source: Source, folder: str | Path | None = None, download: bool 
     Raises
     ------
     DataNotFoundError
-        With every place and every address that was tried, and what was wrong with it.
+        If the files are not found. The message lists every place and address tried, with the reason
+        for each.
     """
     looked = []
     for place in _places(source, folder):
@@ -94,9 +94,9 @@ def find_files(source: Source, folder: str | Path | None = None, download: bool 
 
 
 def _places(source: Source, folder: str | Path | None) -> Iterator[Path]:
-    """Yield the folders to look into, the likeliest first.
+    """Yield the folders to search, the most likely one first.
 
-    A subfolder comes before the folder around it because two data sets may share file names.
+    A subfolder comes before its parent because two data sets may share file names.
     """
     if folder is not None:
         given = Path(folder).expanduser()
@@ -118,7 +118,7 @@ def _cache_folder(source: Source) -> Path:
 
 
 def _find(place: Path, file: RemoteFile) -> Path | None:
-    # Only regular files count: a pipe under the right name would block whoever opens it.
+    # Accept only regular files, because opening a pipe with the right name would block.
     if (place / file.name).is_file():
         return place / file.name
     if not file.unpacked:
@@ -145,8 +145,8 @@ def _message(source: Source, folder: str | Path | None, looked: list[str], tried
         remedy = f"put {names} into {folder}."
     else:
         remedy = (
-            f"put {names} into {_cache_folder(source)}, or into any folder "
-            f"and name that folder in the environment variable {ENVIRONMENT_VARIABLE}."
+            f"put {names} into {_cache_folder(source)}, or into any other folder "
+            f"and set the environment variable {ENVIRONMENT_VARIABLE} to that folder."
         )
     return "\n".join(
         [
@@ -154,7 +154,7 @@ def _message(source: Source, folder: str | Path | None, looked: list[str], tried
             *(f"  {place}" for place in looked),
             "Tried to download from:",
             *(f"  {attempt}" for attempt in tried),
-            f"To place it by hand, {remedy}",
+            f"To install it by hand, {remedy}",
             *([source.hint] if source.hint else []),
         ]
     )

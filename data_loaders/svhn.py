@@ -1,13 +1,13 @@
-"""SVHN: photographed house numbers, cropped to one digit each, 32 x 32, in colour.
+"""SVHN: colour photographs of house numbers, cropped to single digits, 32 x 32 pixels.
 
-The files are in MATLAB's format, version 5: a header of 128 bytes, then one element per variable,
-each a tag (type, number of bytes) and its content, mostly compressed by zlib. A general reader
-builds whatever objects such a file asks for, of whatever size. The few lines here read the two
-numeric arrays of which SVHN consists and refuse everything else. SciPy's reader (1.17.1) was
-measured in their place, behind checks of the header and of all that ``whosmat`` lists: 31 of 3,000
-files with one to three bytes changed ended the interpreter with a segmentation fault or a bus
-error, because the type code of the numbers is used unchecked as an index, and a file of 2 MB took
-4 GB of memory while ``whosmat`` was still reading a name.
+The files are in MATLAB's format, version 5: a header of 128 bytes, then one element per variable.
+Each element is a tag (type, number of bytes) followed by its content, usually compressed with zlib.
+A general reader creates whatever objects a file asks for, of any size. The few lines here read the
+two numeric arrays that make up SVHN and refuse everything else. We tried SciPy's reader (1.17.1)
+behind checks of the header and of everything that ``whosmat`` lists. With one to three bytes
+changed, 31 of 3,000 files crashed the interpreter with a segmentation fault or a bus error, because
+SciPy uses the type code of the numbers as an index without checking it. A file of 2 MB took 4 GB of
+memory while ``whosmat`` was still reading a name.
 """
 
 import math
@@ -46,7 +46,7 @@ SOURCE = Source(
 )
 
 MAX_BYTES = 1 << 28
-"""The largest file and the largest array that are read, 256 MiB; the training images take 215."""
+"""Size limit for a file and for an array, 256 MiB; the training images take 215 MiB."""
 
 # Codes of the format: the type of an element ("mi") and the class of an array ("mx").
 _MI_MATRIX, _MI_COMPRESSED = 14, 15
@@ -77,10 +77,11 @@ def load_svhn(folder: str | Path | None = None, download: bool = True) -> Datase
     Parameters
     ----------
     folder : path, optional
-        Where ``train_32x32.mat`` and ``test_32x32.mat`` lie, or the folder around ``svhn/``. By
-        default the places that `data_loaders.search` names are searched.
+        The folder that contains ``train_32x32.mat`` and ``test_32x32.mat``, or the parent of a
+        folder ``svhn`` that does. By default, the places listed in `data_loaders.search` are
+        searched.
     download : bool
-        Whether to download the files (246 MB) into the user's cache if they are nowhere.
+        Whether to download the files (246 MB) into the user's cache if they are not found.
 
     Returns
     -------
@@ -90,9 +91,9 @@ def load_svhn(folder: str | Path | None = None, download: bool = True) -> Datase
     Raises
     ------
     DataNotFoundError
-        If the files are nowhere and cannot be downloaded.
+        If the files are not found and cannot be downloaded.
     DataError
-        If a file is not what it should be.
+        If a file is invalid.
 
     References
     ----------
@@ -114,12 +115,13 @@ def read_svhn_file(path: str | Path) -> Split:
     Returns
     -------
     Split
-        Images of shape (N, 32, 32, 3); label 10 has become 0.
+        Images of shape (N, 32, 32, 3); label 10 becomes 0.
 
     Raises
     ------
     DataError
-        If the file is of another format, truncated, corrupt, too large, or holds anything else.
+        If the file has another format, is truncated, corrupt or too large, or contains anything
+        else.
     OSError
         If the file cannot be opened or read.
     """
@@ -146,7 +148,7 @@ def read_svhn_file(path: str | Path) -> Split:
 
 
 def _read_bytes(path: Path) -> memoryview:
-    """Return what follows the header of the file."""
+    """Return the content of the file after its header."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise DataError(f"{path}: expected at most {MAX_BYTES} bytes, found {size}")
@@ -160,7 +162,7 @@ def _read_bytes(path: Path) -> memoryview:
 
 
 def _variables(content: memoryview, path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield name and array of every variable in the file."""
+    """Yield the name and the array of every variable in the file."""
     expected = ["X", "y"]
     while content:
         kind, element, content = _split_element(content, path)
@@ -169,7 +171,7 @@ def _variables(content: memoryview, path: Path) -> Iterator[tuple[str, NDArray[A
             kind, element = _unpacked_header(packed, path)
         if kind != _MI_MATRIX:
             raise DataError(f"{path}: expected an array (type {_MI_MATRIX}), found type {kind}")
-        # Only the beginning of a compressed array is unpacked until its name, sizes and type are known to be right.
+        # Decompress only the beginning of an array until its name, shape and type have been checked.
         name, shape, data = _parse_header(element, path)
         if name not in expected:
             raise DataError(f"{path}: expected the variables X and y, once each, found {name!r}")
@@ -211,7 +213,7 @@ def _unpacked_header(packed: memoryview, path: Path) -> tuple[int, memoryview]:
 
 
 def _decompress(packed: memoryview, path: Path) -> memoryview:
-    """Decompress one element: never more than its own tag declares, nor more than `MAX_BYTES`."""
+    """Decompress one element, up to the size that its tag declares and at most `MAX_BYTES`."""
     try:
         tag = zlib.decompressobj().decompress(packed, 8)
         declared = 8 + struct.unpack("<II", tag)[1]
@@ -222,7 +224,7 @@ def _decompress(packed: memoryview, path: Path) -> memoryview:
     except zlib.error as error:
         raise DataError(f"{path}: expected sound compressed data, found damage: {error}") from error
     if len(content) != declared or not stream.eof or stream.unused_data:
-        found = "more, or no end" if len(content) >= declared else len(content)
+        found = "more bytes, or no end" if len(content) >= declared else len(content)
         raise DataError(f"{path}: expected {declared} decompressed bytes, found {found}")
     return memoryview(content)[8:]
 

@@ -30,15 +30,15 @@ exclude_patterns = ["images", "gallery/*.ipynb", "gallery/*.py"]
 templates_path = ["_templates"]
 default_role = "code"
 smartquotes = False  # an option such as --full keeps its hyphens
-copybutton_prompt_text = r"\$ |\(Pdb\) |>>> |\.\.\. "  # what a reader does not want to copy
+copybutton_prompt_text = r"\$ |\(Pdb\) |>>> |\.\.\. "  # prompts, which are not copied
 copybutton_prompt_is_regexp = True
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 # The reference
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings give types in words, with shapes and ranges
-autodoc_inherit_docstrings = False  # a layer's own page repeats nothing of Layer's
+autodoc_typehints = "none"  # the docstrings describe types in words, with shapes and ranges
+autodoc_inherit_docstrings = False  # a layer's page does not repeat the docstrings of Layer
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -47,7 +47,7 @@ viewcode_line_numbers = True
 # The gallery
 gallery_pages.write_sources()
 sphinx_gallery_conf = gallery_pages.CONFIGURATION
-logging.getLogger("minirobust").setLevel(logging.WARNING)  # not which backend "auto" takes
+logging.getLogger("minirobust").setLevel(logging.WARNING)  # do not print which backend "auto" takes
 
 # The theme
 html_theme = "pydata_sphinx_theme"
@@ -58,7 +58,7 @@ html_show_sourcelink = False
 html_use_index = False  # the reference is the index
 html_sidebars = {"index": [], "install": []}
 pygments_style = "a11y-high-contrast-light"
-# Where a page can be edited: the host that builds the site says which repository it has cloned.
+# The repository in which readers can edit a page; the host that builds the site names it.
 repository = os.environ.get("READTHEDOCS_GIT_CLONE_URL", "").removesuffix(".git")
 if "GITHUB_REPOSITORY" in os.environ:
     repository = f"https://github.com/{os.environ['GITHUB_REPOSITORY']}"
@@ -84,23 +84,23 @@ html_theme_options = {
 
 
 def keep_formulas(app, what, name, obj, options, lines):
-    """Escape what docutils would take for markup: |net| is a magnitude, (N, *shape) a shape, and classes_ a name."""
+    """Escape text that docutils would take for markup: |net| is a magnitude, (N, *shape) a shape, classes_ a name."""
     lines[:] = [re.sub(r"\||(?<=, )\*|(?<=\w)_(?![\w`])", r"\\\g<0>", line) for line in lines]
 
 
 def leave_out_inherited(app, what, name, thing, skip, options):
-    """Leave out what scikit-learn adds to its estimators; its own documentation describes that."""
+    """Leave out the methods that scikit-learn adds to its estimators; its own documentation describes them."""
     return skip or re.fullmatch(r"set_\w+_request", name) is not None
 
 
 def edit_what_is_written(app, pagename, templatename, context, doctree):
-    """Offer no editing of a page that has no file: an object's text stands in its source."""
+    """Hide the edit button on generated pages, which have no file in docs/."""
     if pagename.startswith("reference/generated/") or pagename == "gallery/index":
         context["theme_use_edit_page_button"] = False
 
 
 def write_the_page_with_the_slider(app):
-    """Write the page of `minirobust explore` that the front page shows; it takes a minute, so an existing one stays."""
+    """Write the page of `minirobust explore` for the front page, unless it exists; this takes a minute."""
     path = Path(app.srcdir) / "_static" / "explore.html"
     if not path.exists():
         export.write(None, path)

@@ -1,19 +1,21 @@
 """Turn the scripts of `examples/` into the gallery's sources.
 
-A page of the gallery is also a notebook, which has no command line.  So a page is its script with the options written
-out as a block of settings, some of them reduced so that the whole gallery is built in two minutes.
+A page of the gallery is also a notebook, which has no command line.  A page is therefore the script with its options
+written out as a block of settings.  Some settings are reduced so that the whole gallery is built in two minutes.
 """
 
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
+from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "build" / "examples"
 
-# From first to last: the title of each example, and the settings of its page that differ from the script's.
+# In the order of the gallery: the title of each example, and the settings of its page that differ from the script's.
 EXAMPLES = {
     "mnist_mlp": ("Train, measure and attack a network", {"epochs": 4, "samples": 1000, "mini": True}),
     "step_through_backprop": ("Step through backpropagation", {}),
@@ -37,14 +39,26 @@ EXAMPLES = {
     "audit_torch_module": ("Audit a PyTorch module", {"epochs": 2, "samples": 50}),
 }
 
+# The thumbnail of an example that draws no picture shows its code from this line on.
+SHOWN_CODE = {
+    "step_through_backprop": "net = mr.Network(",
+    "step_through_cnn": "net = mr.Network(",
+    "own_layer": "class Swish",
+    "batch_norm": "class BatchNorm",
+    "false_zeros": "class Textbook",
+    "audit_low_temperature": "    for T, network in networks",
+    "adversarial_training": "def train_adversarially",
+    "audit_torch_module": "class Rounded",
+}
+
 HEADER = """\
 Examples
 ========
 
-Each example is a lesson of one page and runs on the data that come with the package.  Download it as a notebook or as a
-script from the end of its page.  The pages use fewer epochs and images than the scripts in ``examples/``, which take
-their settings as options: ``--epochs 30``, ``--temperature 1/64``.  ``--full`` selects the full-size data, which
-``MINIROBUST_DATA`` may locate, and ``--help`` lists all options.
+Each example is a one-page lesson that runs on the data that come with the package.  Download it as a notebook or as a
+script at the end of its page.  The pages use fewer epochs and images than the scripts in ``examples/``, which take
+their settings as options: ``--epochs 30``, ``--temperature 1/64``.  ``--full`` selects the full-size data (see
+:doc:`/install`), and ``--help`` lists all options.
 """
 
 SHOW_PICTURES = """\
@@ -73,7 +87,7 @@ CONFIGURATION = {
 
 
 def position(name):
-    """Return where a page stands in the gallery."""
+    """Return the position of a page in the gallery."""
     return list(EXAMPLES).index(Path(name).stem)
 
 
@@ -92,7 +106,11 @@ def page(name, title, settings, script):
     paragraphs = docstring.replace("|", r"\|").split("\n\n")
     text = [literal(paragraph) if paragraph.startswith("python ") else paragraph for paragraph in paragraphs]
     head = "\n\n".join([f"{title}\n{'=' * len(title)}", *text])
-    return f'"""\n{head}\n"""\n{without_options(name, code, settings)}'
+    code = without_options(name, code, settings)
+    if name in SHOWN_CODE:
+        thumbnail = Path("..") / SOURCES.relative_to(ROOT) / f"{name}.png"
+        code += f'\n\n# sphinx_gallery_thumbnail_path = "{thumbnail.as_posix()}"\n'
+    return f'"""\n{head}\n"""\n{code}'
 
 
 def literal(text):
@@ -101,7 +119,7 @@ def literal(text):
 
 
 def without_options(name, code, settings):
-    """Return an example's code with its settings where its options were, and `main()` in a cell of its own."""
+    """Return an example's code with settings in place of options, and `main()` in a separate cell."""
     code = re.sub(r"^command_line\.options\(__doc__\).*\n\n", "", code, flags=re.MULTILINE)
     for setting, value in settings.items():
         code, found = re.subn(rf"^    {setting}=(\(.*?\)|[^,]*),", f"    {setting}={value},", code, flags=re.MULTILINE)
@@ -115,14 +133,24 @@ def without_options(name, code, settings):
     return code.replace('if __name__ == "__main__":\n    main()', "# %%\n\nmain()")
 
 
+def draw_thumbnail(name, script):
+    """Draw an example's code, from the line in `SHOWN_CODE` on, as its thumbnail."""
+    lines = script[script.index(SHOWN_CODE[name]) :].splitlines()[:16]
+    figure = Figure(figsize=(4, 2.8))
+    figure.text(0.03, 0.95, dedent("\n".join(lines)), family="monospace", fontsize=9, verticalalignment="top")
+    figure.savefig(SOURCES / f"{name}.png", dpi=100)
+
+
 def write_sources():
-    """Write the gallery's sources; a page that has not changed keeps its file, and is not run again."""
+    """Write the gallery's sources; an unchanged page keeps its file, so sphinx-gallery does not run it again."""
     SOURCES.mkdir(parents=True, exist_ok=True)
     pages = {"GALLERY_HEADER.rst": HEADER}
     for name, (title, settings) in EXAMPLES.items():
         if name != "audit_torch_module" or find_spec("torch"):
             script = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
             pages[f"{name}.py"] = page(name, title, settings, script)
+            if name in SHOWN_CODE:
+                draw_thumbnail(name, script)
     for name, text in pages.items():
         path = SOURCES / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -130,7 +158,7 @@ def write_sources():
 
 
 def saved_pictures(block, block_vars, gallery_conf):
-    """Return reStructuredText with the picture that an example has saved, which moves into the gallery."""
+    """Move the picture that an example has saved into the gallery, and return it as reStructuredText."""
     source = Path(block_vars["src_file"])
     picture = source.parent / "results" / f"{source.stem}.png"
     if not picture.exists():
@@ -141,5 +169,5 @@ def saved_pictures(block, block_vars, gallery_conf):
 
 
 def link_to_gallery(app, name, content):
-    """Let a link to a script, which GitHub shows, lead to the script's page in the gallery."""
+    """Turn a link to a script, which works on GitHub, into a link to the script's page in the gallery."""
     content[0] = re.sub(r"\]\((?:\.\./)+examples/(\w+)\.py\)", r"](/gallery/\1.rst)", content[0])

@@ -1,14 +1,14 @@
-"""Train a network on adversarial images in a loop of your own, and compare its audit with a plainly trained network's.
+"""Train a network on adversarial images in a custom loop, and compare its audit with that of a plainly trained network.
 
 python examples/adversarial_training.py
 python examples/adversarial_training.py --full --epochs 5
 
-Before every step, PGD attacks the batch, and the network learns from what the attack returns (Madry et al., 2018).  The
+Before every step, PGD attacks the batch, and the network learns from the adversarial images (Madry et al., 2018).  The
 audit tells whether the network has become robust or only hides its gradient.  The networks learn the 5,000 shipped
 digits, or all of MNIST with --full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 
 import minirobust as mr
 from data_loaders import load_mnist
@@ -18,13 +18,13 @@ options = command_line.options(
     temperature=1.0,
     epochs=15,
     epsilon=0.1,  # in training and in the audit
-    samples=500,  # test images that are audited, from the first
+    samples=500,  # the first test images, which are audited
     full=False,
     backend="auto",
     seed=0,
 )
 
-STEPS = 5  # of PGD in training; the audit takes more
+STEPS = 5  # of PGD in training; the audit uses more
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
 
@@ -43,7 +43,7 @@ def main():
     print(f"\n{'trained':<15}{'clean accuracy':>15}{f'worst case at ε = {options.epsilon:g}':>25}")
     reports = {}
     for name, network, other in (("plainly", plain, robust), ("adversarially", robust, plain)):
-        # The other network is a source of transfer attacks, which a hidden gradient does not stop.
+        # The other network is a source of transfer attacks, which work even if the gradient is hidden.
         report = mr.audit(network, x, y, options.epsilon, [other], "quick", seed=options.seed)
         reports[name] = report
         clean, worst = (report.robustness[key].value for key in ("clean", "worst case"))
@@ -54,10 +54,10 @@ def main():
 
 
 def train_adversarially(network, data):
-    """Train as `mr.fit` does, but on the images that PGD returns for every batch."""
+    """Train like `mr.fit`, but on the images that PGD returns for each batch."""
     optimizer = mr.Adam(network, lr=LEARNING_RATE)
     loss = mr.SoftmaxCrossEntropy()
-    network.training = True  # for layers that differ in training, such as Dropout
+    network.training = True  # for layers that behave differently in training, such as Dropout
     for epoch in range(1, options.epochs + 1):
         for x, y in mr.batches(network, data, BATCH_SIZE, options.seed, epoch):
             x = mr.attacks.pgd(network, x, y, options.epsilon, steps=STEPS, starts=1).images

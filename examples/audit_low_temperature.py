@@ -3,14 +3,14 @@
 python examples/audit_low_temperature.py
 python examples/audit_low_temperature.py --full --epochs 30
 
-Against FGSM, a network at a low temperature looks robust.  The other columns show its robustness against stronger
-attacks.  "white box" is the worst of all that follow the true gradient, "smoothed" joins it with attacks that take the
-sigmoid's derivative at a higher temperature, and "worst case" is the worst of all attacks for each image.  The single
-pixel may take any value, so it does not count there.  The networks learn the 5,000 shipped digits, or all of MNIST with
---full.
+A network at a low temperature looks robust against FGSM.  The other columns show its robustness against stronger
+attacks.  "white box" is the worst of all attacks along the true gradient.  "smoothed" also includes attacks that take
+the sigmoid's derivative at a higher temperature.  "worst case" is the worst of all attacks for each image, except for
+"one pixel", which may change its pixel by more than ε.  The networks learn the 5,000 shipped digits, or all of MNIST
+with --full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 
 import minirobust as mr
 from data_loaders import load_mnist
@@ -21,7 +21,7 @@ options = command_line.options(
     temperatures=(1 / 64, 1 / 4, 1.0, 4.0),
     epochs=15,
     epsilon=0.1,
-    samples=500,  # test images that are audited, from the first
+    samples=500,  # the first test images, which are audited
     budget="quick",
     report=False,
     full=False,

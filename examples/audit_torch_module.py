@@ -3,13 +3,13 @@
 python examples/audit_torch_module.py
 python examples/audit_torch_module.py --full --epochs 3
 
-PyTorch trains a small convolutional network on normalized digits.  `mr.foreign.torch` makes it a model that every
-attack and the audit take, with ε in pixels.  The same network behind a layer that rounds its input has no gradient, and
-FGSM finds nothing there.  Square and images made on the other module need no gradient, and show how much of this
-robustness is real.  The network learns the 5,000 shipped digits, or all of MNIST with --full.
+PyTorch trains a small convolutional network on normalized digits.  `mr.foreign.torch` turns it into a model for every
+attack and the audit, with ε in pixels.  If a layer in front of the same network rounds the input, there is no gradient,
+and FGSM fails.  Square, and transfer from the other module, need no gradient, and show how much of this robustness is
+real.  The network learns the 5,000 shipped digits, or all of MNIST with --full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 
 import minirobust as mr
@@ -19,7 +19,7 @@ options = command_line.options(
     __doc__,
     epochs=5,
     epsilon=0.1,
-    samples=100,  # test images that are attacked, from the first
+    samples=100,  # the first test images, which are attacked
     full=False,
     seed=0,
 )
@@ -36,7 +36,7 @@ LEARNING_RATE = 2e-3
 
 
 class Rounded(torch.nn.Module):
-    """A module behind rounding, whose derivative is 0 almost everywhere."""
+    """Round the input of a module; the derivative of rounding is 0 almost everywhere."""
 
     def __init__(self, module):
         super().__init__()
@@ -80,7 +80,7 @@ def convolutional_network():
 
 
 def train(module, data):
-    """Train as usual in PyTorch: normalized images, channels first."""
+    """Train in the usual way, on normalized images with channels first."""
     optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
     generator = np.random.default_rng(options.seed)
     for epoch in range(1, options.epochs + 1):

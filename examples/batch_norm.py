@@ -1,4 +1,4 @@
-"""Write batch normalization, a layer with state that is not trained, and see that copies and files keep that state.
+"""Write batch normalization, a layer with untrained state, and see that copies and files keep this state.
 
 python examples/batch_norm.py
 """
@@ -6,25 +6,25 @@ python examples/batch_norm.py
 import tempfile
 from pathlib import Path
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 
 import minirobust as mr
 from data_loaders import load_mnist
 
-command_line.options(__doc__)  # --help, and nothing else
+command_line.options(__doc__)  # only --help
 
 HIDDEN = 64
-MOMENTUM = 0.9  # share of the running statistics that a training step keeps
+MOMENTUM = 0.9  # fraction of the running statistics that a training step keeps
 EPOCHS = 2
 LEARNING_RATE = 3e-3
 SEED = 0
 
 
 class BatchNorm(mr.Layer):
-    """y = γ (x - mean) / sqrt(variance + ε) + β for every feature (Ioffe & Szegedy, 2015).
+    """Compute y = γ (x - mean) / sqrt(variance + ε) + β for every feature (Ioffe & Szegedy, 2015).
 
-    Training takes mean and variance of the batch and updates the running ones, which evaluation uses.
+    Training uses the mean and variance of the batch and updates the running ones, which evaluation uses.
     """
 
     saved = ("deviation", "normalized", "of_batch")  # what forward stores for the backward pass
@@ -52,7 +52,7 @@ class BatchNorm(mr.Layer):
 
     def input_gradient(self, grad_y):
         grad = grad_y * self.gamma.value
-        if self.of_batch:  # every sample also moves the mean and the variance of its batch
+        if self.of_batch:  # every sample also changes the mean and the variance of its batch
             grad = grad - grad.mean(axis=0) - self.normalized * (grad * self.normalized).mean(axis=0)
         return grad / self.deviation
 

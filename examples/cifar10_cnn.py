@@ -3,11 +3,11 @@
 python examples/cifar10_cnn.py
 python examples/cifar10_cnn.py --data my-images.h5 --temperature 1/4 --epochs 20
 
-`--data` takes a file in the project's HDF5 layout.  Without it, and without CIFAR-10, the network learns coloured
-digits.
+`--data` takes a file in the project's HDF5 format.  Without it, the network learns CIFAR-10, or coloured digits if
+CIFAR-10 is not available.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
@@ -18,7 +18,7 @@ options = command_line.options(
     temperature=0.25,
     epochs=5,
     epsilon=0.1,  # of FGSM
-    samples=1000,  # test images, from the first: attacking all of CIFAR-10 takes longer than an epoch
+    samples=1000,  # the first test images; attacking all of CIFAR-10 takes longer than an epoch
     data=None,
     backend="auto",
     seed=0,
@@ -73,7 +73,7 @@ def main():
 
 
 def draw(path, net, x, attack, history, names, title):
-    """Draw eight correctly classified images that the attack turned into others, and the curves of the training."""
+    """Draw eight correctly classified images that are misclassified after the attack, and the training curves."""
     to_numpy = net.backend.to_numpy
     fooled = (to_numpy(attack.clean_correct) & to_numpy(attack.fooled)).nonzero()[0]
     shown = fooled[:8] if len(fooled) else slice(8)
@@ -86,7 +86,7 @@ def draw(path, net, x, attack, history, names, title):
 
 
 def load_images(path):
-    """Return the images of a file in the project's layout, else CIFAR-10, else the coloured digits."""
+    """Return the images of a file in the project's format, else CIFAR-10, else the coloured digits."""
     if path is not None and path.is_file():
         return load_hdf5(path)
     try:

@@ -1,6 +1,6 @@
-"""What the examples share: their options, checked as the command `minirobust` checks them, and how an example ends.
+"""The options of the examples, checked like those of the command `minirobust`, and the way in which an example ends.
 
-Import it first: from then on, Ctrl-C is one sentence.
+Import it first, so that from then on Ctrl-C prints one sentence instead of a traceback.
 """
 
 import argparse
@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 BEGIN = time.time()
-# Errors whose message says all there is to say, by name, because their modules may not be imported yet.
+# Errors whose message says enough, listed by name because their modules may not be imported yet.
 SENTENCES = {"BackendError", "CheckpointError", "DataError", "DataNotFoundError", "ModuleNotFoundError"}
-folders = []  # in which the example writes
+folders = []  # to which the example writes
 
 
 def end(kind, error, trace):
-    """End with one sentence and the exit code of the command; a mistake in the example itself shows where it is."""
+    """Exit with one sentence and the command's exit code; print a traceback for a mistake in the example itself."""
     if issubclass(kind, KeyboardInterrupt):
         files = sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir())
         written = [str(path) for path in files if path.stat().st_mtime >= BEGIN]
@@ -31,27 +31,27 @@ def end(kind, error, trace):
 
 sys.excepthook = end
 
-import minirobust as mr  # noqa: E402 - an import can be interrupted
+import minirobust as mr  # noqa: E402 - Ctrl-C may interrupt the import
 from minirobust.commands.arguments import number  # noqa: E402
 from minirobust.commands.terminal import sentence  # noqa: E402
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that refuses a wrong value with one sentence."""
+    """A parser that reports a wrong value in one sentence."""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def options(lesson, **defaults):
-    """Return the options of an example, from the command line or else the defaults.
+    """Return the options of an example: the values on the command line, else the defaults.
 
     Parameters
     ----------
     lesson : str
-        What --help shows: the example's docstring.
+        The example's docstring, which --help shows.
     defaults
-        Each is an option of that name, see `KNOWN`. False is a switch, and a tuple an option with several values.
+        The default of each option, by its name in `KNOWN`. False makes a switch, a tuple an option with several values.
     """
     parser = Parser(description=lesson, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in defaults.items():
@@ -64,7 +64,7 @@ def options(lesson, **defaults):
         parser.add_argument(
             f"--{name}",
             type=read,
-            # argparse reads a text as it reads the command line, so defaults are checked, too.
+            # argparse parses a string like the command line, so defaults are checked, too.
             default=default if several or default is None else str(default),
             nargs="+" if several else None,
             metavar=name.upper().rstrip("S") if several else name.upper(),
@@ -78,12 +78,12 @@ def options(lesson, **defaults):
 
 
 def label(value):
-    """Return a default as one would write it: 1/64 rather than 0.015625."""
+    """Return a default as a person would write it: 1/64 rather than 0.015625."""
     return mr.regimes.temperature_label(value) if isinstance(value, float) and value > 0 else str(value)
 
 
 def checked(check):
-    """Return a reader of an option whose value `check` returns or refuses with a sentence."""
+    """Return a parser for an option; `check` returns the option's value or raises an error with a sentence."""
 
     def read(text):
         try:
@@ -102,7 +102,7 @@ def temperature(text):
 
 
 def epsilon(text):
-    """Return a largest change of a pixel: from 0 to 1."""
+    """Return the largest change of a pixel, from 0 to 1."""
     value = number(text)
     if not 0 <= value <= 1:
         raise ValueError(f"expected a number in [0, 1], got {text!r}")
@@ -110,7 +110,7 @@ def epsilon(text):
 
 
 def whole(least):
-    """Return a check of whole numbers from `least` on."""
+    """Return a check for whole numbers of at least `least`."""
 
     def check(text):
         if not text.isdecimal() or int(text) < least:
@@ -136,7 +136,7 @@ def budget(text):
 
 
 def folder(text):
-    """Return a folder that is there or can be made; it is made when something is written."""
+    """Return a folder that exists or can be created; it is created when something is written."""
     path = Path(text)
     parent = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
@@ -146,17 +146,17 @@ def folder(text):
 
 
 KNOWN = {
-    "temperature": (checked(temperature), "of the sigmoids, also as 1/64"),
-    "temperatures": (checked(temperature), "of the sigmoids, also as 1/64"),
-    "epochs": (checked(whole(1)), "of training"),
-    "epsilon": (checked(epsilon), "largest change of a pixel, also as 8/255"),
-    "epsilons": (checked(epsilon), "largest changes of a pixel, also as 8/255"),
-    "samples": (checked(whole(1)), "how many test images to measure on, from the first"),
+    "temperature": (checked(temperature), "temperature of the sigmoids, a number or a fraction such as 1/64"),
+    "temperatures": (checked(temperature), "temperatures of the sigmoids, numbers or fractions such as 1/64"),
+    "epochs": (checked(whole(1)), "number of training epochs"),
+    "epsilon": (checked(epsilon), "largest change of a pixel, a number or a fraction such as 8/255"),
+    "epsilons": (checked(epsilon), "largest changes of a pixel, numbers or fractions such as 8/255"),
+    "samples": (checked(whole(1)), "number of test images to measure on"),
     "budget": (checked(budget), "how hard the audit tries: quick, standard or full"),
     "backend": (checked(backend), "auto, numpy, numba or cupy"),
-    "seed": (checked(whole(0)), "of weights, shuffling and random draws"),
+    "seed": (checked(whole(0)), "seed of the weights, the shuffling and random draws"),
     "output": (checked(folder), "folder for networks and pictures"),
-    "data": (Path, "where the data are: a folder, or an .h5 file where the text above says so"),
+    "data": (Path, "location of the data: a folder, or an .h5 file if the text above says so"),
     "network": (Path, "a saved network"),
     "full": (None, "learn all of MNIST, not the 5,000 shipped digits"),
     "mini": (None, "learn the 5,000 shipped digits"),

@@ -1,13 +1,13 @@
-"""Attack a network with FGSM twice: with the textbook's gradient of cross entropy, and with the stable one.
+"""Attack a network twice with FGSM: with the textbook's gradient of cross entropy, and with the stable one.
 
 python examples/mnist_mlp.py --epochs 30 && python examples/false_zeros.py
 python examples/false_zeros.py --mini
 
-For a confident sample, the softmax of its own class rounds to 1 in float32, and the textbook's p_y - 1 to 0.  The rest
-of the gradient points in a wrong direction, the attack fails, and the network looks more robust than it is.
+If the network is confident, p_y rounds to 1 in float32, and the textbook's p_y - 1 is 0.  The rest of the gradient
+points in a wrong direction, the attack fails, and the network looks more robust than it is.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 
 import minirobust as mr
 from data_loaders import load_mnist
@@ -16,7 +16,7 @@ options = command_line.options(
     __doc__,
     network="results/mnist_mlp.h5",  # saved by mnist_mlp.py
     epsilon=0.1,  # of FGSM
-    samples=10_000,  # test images, from the first
+    samples=10_000,  # the first test images
     mini=False,
     data=None,
 )

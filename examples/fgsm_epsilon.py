@@ -7,7 +7,7 @@ The curves are upper bounds: FGSM takes a single step, and a stronger attack foo
 5,000 shipped digits, or all of MNIST with --full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
@@ -19,7 +19,7 @@ options = command_line.options(
     epochs=20,
     epsilons=(0.0, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3),  # of the curves
     epsilon=0.1,  # of the images that are drawn
-    samples=1000,  # test images, from the first
+    samples=1000,  # the first test images
     full=False,
     backend="auto",
     seed=0,
@@ -54,7 +54,7 @@ def train(temperature, data):
 
 
 def draw(path, networks, curves, x, y):
-    """Draw the curves, and below them six digits with which FGSM fooled the first network."""
+    """Draw the curves, and below them six digits with which FGSM fools the first network."""
     figure = Figure(figsize=(9, 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(4, 5))
     mr.plots.robustness_over_epsilon(upper.subplots(), options.epsilons, curves)

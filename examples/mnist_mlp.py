@@ -4,7 +4,7 @@ python examples/mnist_mlp.py
 python examples/mnist_mlp.py --temperature 1/64 --epochs 30
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
@@ -15,7 +15,7 @@ options = command_line.options(
     temperature=1.0,
     epochs=10,
     epsilon=0.1,  # of FGSM
-    samples=10_000,  # test images, from the first
+    samples=10_000,  # the first test images
     mini=False,
     data=None,
     backend="auto",
@@ -62,7 +62,7 @@ def main():
 
 
 def draw(path, net, x, attack, history, title):
-    """Draw eight correctly classified digits that the attack turned into others, and the curves of the training."""
+    """Draw eight correctly classified digits that are misclassified after the attack, and the training curves."""
     to_numpy = net.backend.to_numpy
     fooled = (to_numpy(attack.clean_correct) & to_numpy(attack.fooled)).nonzero()[0]
     shown = fooled[:8] if len(fooled) else slice(8)
@@ -75,7 +75,7 @@ def draw(path, net, x, attack, history, title):
 
 
 def load_digits():
-    """Return MNIST, or the 5,000 shipped digits if MNIST is neither found nor downloaded."""
+    """Return MNIST, or the 5,000 shipped digits if MNIST can be neither found nor downloaded."""
     try:
         return load_mnist(options.data, mini=options.mini)
     except DataNotFoundError:

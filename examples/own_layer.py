@@ -1,18 +1,18 @@
-"""Write a custom layer and check its gradients: first with a mistake in it, then without.
+"""Write a custom layer and check its gradients, first with a mistake and then without it.
 
 python examples/own_layer.py
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 
 import minirobust as mr
 
-command_line.options(__doc__)  # --help, and nothing else
+command_line.options(__doc__)  # only --help
 
 
 class Swish(mr.Layer):
-    """y = x · σ(βx), with a learned β for every feature (Ramachandran et al., 2017)."""
+    """Compute y = x · σ(βx), with a learned β for every feature (Ramachandran et al., 2017)."""
 
     saved = ("x", "s")  # what forward stores for the backward pass
 
@@ -34,7 +34,7 @@ class Swish(mr.Layer):
 
 
 class CorrectedSwish(Swish):
-    """β acts on every sample of the batch, so its gradient is a sum over them, not a mean."""
+    """Sum the gradient of β over the batch: β acts on every sample, so a mean is wrong."""
 
     def parameter_gradients(self, grad_y):
         self.beta.grad[...] = (grad_y * self.x**2 * self.s * (1 - self.s)).sum(axis=0)

@@ -1,13 +1,14 @@
-"""Fool a network by changing one, two or three pixels, and draw the changes of two (Fig. 10 of the study).
+"""Fool a network by changing one, two or three pixels, and draw images with two changed pixels (Fig. 10 of the study).
 
 python examples/pixel_attack.py
 python examples/pixel_attack.py --full --epochs 30 --temperature 1/4
 
 The attack sets the pixels with the largest gradients to black or white.  Most of them lie around the digit rather than
-on it, many in the outermost rows and columns.  The network learns the 5,000 shipped digits, or MNIST with --full.
+on it, many in the outermost rows and columns.  The network learns the 5,000 shipped digits, or all of MNIST with
+--full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -18,7 +19,7 @@ options = command_line.options(
     __doc__,
     temperature=1.0,
     epochs=20,
-    samples=1000,  # test images that are attacked, from the first
+    samples=1000,  # the first test images, which are attacked
     full=False,
     backend="auto",
     seed=0,
@@ -43,7 +44,7 @@ def main():
 
 
 def print_success(attack, y):
-    """Print the share of fooled images per class: of all images, and of those classified correctly."""
+    """Print the share of fooled images per class, among all images and among those classified correctly."""
     fooled_at = mr.backend.of(attack.fooled_at).to_numpy(attack.fooled_at)
     every = [1 - mr.robustness.by_class(fooled, y) for fooled in fooled_at]
     correct = [1 - mr.robustness.by_class_of_correct(fooled, attack.clean_correct, y) for fooled in fooled_at]
@@ -56,7 +57,7 @@ def print_success(attack, y):
 
 
 def draw(path, net, x, y, attack, title):
-    """Draw one image per class that two pixels fooled: the one whose changed pixels are nearest the border."""
+    """Draw one fooled image per class with two changed pixels: the one whose changed pixels are nearest the border."""
     to_numpy = net.backend.to_numpy
     height, width, _ = net.input_shape
     changed = (to_numpy(attack.images) != x).reshape(len(x), -1)

@@ -1,14 +1,14 @@
-"""Train a network, then change its temperature without training, and see how robust it looks and how robust it is.
+"""Change the temperature of a trained network, and see how robust it looks and how robust it is.
 
 python examples/sharpen_after_training.py
 python examples/sharpen_after_training.py --full --epochs 100 --temperature 1/64
 
-A lower temperature makes the sigmoid steeper.  Its units saturate, the gradient vanishes, and FGSM fails.  Stronger
-attacks do not, and the certificate, which no attack can undercut, falls.  The network learns the 5,000 shipped digits,
-or all of MNIST with --full.
+A lower temperature makes the sigmoid steeper.  The units saturate, the gradient vanishes, and FGSM fails.  Stronger
+attacks still succeed, and the certificate, a lower bound that no attack can break, falls.  The network learns the 5,000
+shipped digits, or all of MNIST with --full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 from matplotlib.figure import Figure
 
 import minirobust as mr
@@ -20,7 +20,7 @@ options = command_line.options(
     temperature=1.0,  # in training
     epochs=40,
     epsilons=(0.02, 0.1),
-    samples=200,  # test images, from the first
+    samples=200,  # the first test images
     full=False,
     backend="auto",
     seed=0,
@@ -28,7 +28,7 @@ options = command_line.options(
 )
 
 FACTORS = [4.0**k for k in range(-3, 4)]  # T'/T, from 1/64 to 64
-COLUMNS = {"accuracy": "k:", "FGSM": "C1--", "strongest attack": "C3-", "certificate": "C0-"}  # and their lines
+COLUMNS = {"accuracy": "k:", "FGSM": "C1--", "strongest attack": "C3-", "certificate": "C0-"}  # with their line styles
 
 
 def main():
@@ -68,7 +68,7 @@ def at_temperature(trained, temperature):
 
 
 def measure(network, x, y, epsilon):
-    """Return a rate for each of the columns; the last two are the ends of the sandwich in which robustness lies."""
+    """Return the rate for each column; the last two are the ends of the sandwich in which robustness lies."""
     fgsm = attacks.fgsm(network, x, y, epsilon)
     smoothed = attacks.annealed()  # a surrogate: saturation does not stop its gradient
     attempts = [
@@ -84,7 +84,7 @@ def measure(network, x, y, epsilon):
 
 
 def saturated(network, x):
-    """Return the share of saturated units, where r1 < r2; at other temperatures the regimes are undefined."""
+    """Return the share of saturated units, or "undefined" at temperatures without regimes (r1 ≥ r2)."""
     try:
         fractions = mr.regimes.fractions(network.hidden(x), network.last_activation.temperature)
     except ValueError:
@@ -93,7 +93,7 @@ def saturated(network, x):
 
 
 def draw(path, tables, title):
-    """Draw the columns over T'/T, one panel for each ε; robustness lies in the shaded band."""
+    """Draw the columns over T'/T, with one panel per ε; robustness lies in the shaded band."""
     figure = Figure(figsize=(5 * len(tables), 4.4), layout="constrained")
     panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     for axes, (epsilon, rows) in zip(panels, tables.items(), strict=True):

@@ -1,18 +1,18 @@
-"""Three layers and two samples, small enough to see every number, to step through in a debugger.
+"""Step through three layers and two samples in a debugger; they are small enough to see every number.
 
 python -m pdb examples/step_through_backprop.py
 (Pdb) break 33
 (Pdb) continue
-(Pdb) step          repeat: through `Network.backward` into each layer's gradients, from the last layer to the first
-(Pdb) p self.x      what the layer stored in its forward pass; self.weight.value, grad_y, ... are plain arrays, too
+(Pdb) step          repeat this: it goes through `Network.backward` into each layer, from the last to the first
+(Pdb) p self.x      the input that the layer stored in its forward pass; self.weight.value and grad_y are arrays, too
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 
 import minirobust as mr
 
-command_line.options(__doc__)  # --help, and nothing else
+command_line.options(__doc__)  # only --help
 
 np.set_printoptions(precision=4, suppress=True)
 

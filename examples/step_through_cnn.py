@@ -1,22 +1,22 @@
-"""A convolution, a sigmoid and a pooling layer on two tiny images, to step through in a debugger.
+"""Step through a convolution, a sigmoid and a pooling layer in a debugger, on two tiny images.
 
 python -m pdb examples/step_through_cnn.py
 (Pdb) break 40
 (Pdb) continue
-(Pdb) step              repeat: through `Network.backward` into each layer's gradients, from the last layer to the first
+(Pdb) step              repeat this: it goes through `Network.backward` into each layer, from the last to the first
 (Pdb) p winner[..., 0]  in `max_pool_gradient`: the position of each maximum in its window; the gradient goes there
-(Pdb) p columns         in `conv2d_...`: one patch per row, those of both images; on these rows a convolution is Dense
-(Pdb) p self.x[..., 0]  what a layer stored in its forward pass, without the channel axis
+(Pdb) p columns         in `conv2d_...`: one row per patch of both images; on these rows a convolution is a dense layer
+(Pdb) p self.x[..., 0]  the input that a layer stored in its forward pass, without the channel axis
 
 To step through the forward pass, break at line 37, continue, break mr.Conv2D.forward, continue, and step from there.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 
 import minirobust as mr
 
-command_line.options(__doc__)  # --help, and nothing else
+command_line.options(__doc__)  # only --help
 
 np.set_printoptions(precision=4, suppress=True, linewidth=120)
 

@@ -3,12 +3,12 @@
 python examples/ugly_images.py
 python examples/ugly_images.py --full --epochs 30 --temperature 1/4
 
-G is the mean of |∂L/∂x| over an image's pixels.  It is largest where the network is wrong, and a few such images raise
-its mean far above its median, which is why the study takes medians.  The network learns the 5,000 shipped digits, or
-all of MNIST with --full.
+G is the mean of |∂L/∂x| over an image's pixels.  It is largest for images that the network misclassifies.  A few of
+them raise the mean of G far above its median, which is why the study uses medians.  The network learns the 5,000
+shipped digits, or all of MNIST with --full.
 """
 
-import command_line  # first: from here on, Ctrl-C is one sentence
+import command_line  # first, so that Ctrl-C prints one sentence
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import mannwhitneyu
@@ -21,7 +21,7 @@ options = command_line.options(
     __doc__,
     temperature=1.0,
     epochs=20,
-    samples=1000,  # test images, from the first
+    samples=1000,  # the first test images
     full=False,
     backend="auto",
     seed=0,
@@ -51,18 +51,18 @@ def main():
 
 
 def print_classes(found):
-    """Print, for each class, the median of G and how it correlates with the network's confidence."""
+    """Print the median of G for each class, and the correlation of G with the network's confidence."""
     print("         median of G   correlation of G and confidence   p-value")
     for digit, (median, correlation, p_value) in enumerate(zip(*found, strict=True)):
         print(f"digit {digit} {median:12.2e}{correlation:34.3f}{p_value:10.1e}")
 
 
 def print_samples(g, wrong):
-    """Print how few images make up the mean of G, and how well G separates the wrong ones from the others."""
+    """Print how much a few images contribute to the mean of G, and how well G identifies misclassified images."""
     largest = mr.saliency.largest(g, max(1, len(g) // 20))
     print(f"\nmedian of G {np.median(g):.2e}, mean {g.mean():.2e}, {g.mean() / np.median(g):.0f} times the median:")
     print(f"5 % of the images hold {g[largest].sum() / g.sum():.0%} of the sum")
-    # The probability that a wrong image has a larger G than a right one: U counts these pairs, and ties as one half.
+    # The probability that G is larger for a misclassified image than for another: U counts these pairs, ties as 1/2.
     area = mannwhitneyu(g[wrong], g[~wrong]).statistic / (wrong.sum() * (~wrong).sum())
     print(f"{wrong.sum()} images are classified wrongly; G finds them with an area under the ROC curve of {area:.3f}")
 

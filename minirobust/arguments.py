@@ -1,6 +1,6 @@
-"""Attributes that are checked when they are assigned, and constructor arguments: shown, compared, and repeated.
+"""Attributes that are checked when they are assigned, and the constructor arguments of layers and optimizers.
 
-Copies and checkpoints build a layer anew from its arguments, so every argument is stored under its own name.
+Copies and checkpoints rebuild a layer from its arguments, so every argument is stored under its own name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Argument(Generic[T]):
     """A constructor argument that is checked and normalized whenever it is assigned.
 
-    Reading it is an ordinary look-up on the instance: no code runs between a layer and its numbers.
+    Reading it is an ordinary attribute lookup on the instance, which runs no code of this class.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class Argument(Generic[T]):
         value = self.check(type(owner).__name__, self.name, value, **self.limits)
         if self.fixed and "index" in vars(owner) and not same(value, vars(owner)[self.name]):
             raise AttributeError(
-                f"{owner}: {self.name} determines the shapes of the layer's arrays, which exist already: "
-                f"make a new network to change it to {value!r}"
+                f"{owner}: {self.name} determines the shapes of arrays that exist already: "
+                f"create a new network to change it to {value!r}"
             )
         vars(owner)[self.name] = value
 
@@ -55,8 +55,8 @@ class Argument(Generic[T]):
 class Rate(Argument[Any]):
     """An optimizer's argument: a number, or an array with one for each of the network's parameters.
 
-    Besides, `Optimizer.rates` holds it as an array on the network's backend, which the arithmetic uses.  Assigning a
-    number writes into that array, so that a step that a device has recorded sees it.
+    `Optimizer.rates` also holds it as an array on the network's backend, which the arithmetic uses.  Assigning a number
+    writes into that array, so a step that was recorded on a device uses the new value.
     """
 
     def __set__(self, owner: Any, value: Any) -> None:
@@ -66,11 +66,11 @@ class Rate(Argument[Any]):
             array = np.asarray(value, dtype=network.dtype)
         else:
             array = network.backend.to_numpy(value).astype(network.dtype)
-            least = "from 0 upwards" if self.limits.get("include_low") else "above 0"
+            least = "of at least 0" if self.limits.get("include_low") else "above 0"
             inside = array >= 0 if self.limits.get("include_low") else array > 0
             if array.shape != network.parameters.shape or not (inside & np.isfinite(array)).all():
                 raise ValueError(
-                    f"{kind}: expected {self.name} to be a number {least}, or an array of them of shape "
+                    f"{kind}: expected {self.name} to be a number {least}, or an array of such numbers of shape "
                     f"{network.parameters.shape}, got an array of shape {array.shape}"
                 )
         moved = network.backend.asarray(array)
@@ -83,7 +83,7 @@ class Rate(Argument[Any]):
 
 
 class FlatArray:
-    """An attribute of a network that holds a flat array; assigning to it writes into it, so that views stay views."""
+    """A network's attribute that holds a flat array; assigning to it writes into the array, so its views stay valid."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -106,7 +106,7 @@ def normalized(value: Any) -> Any:
     """Return `value` with NumPy scalars as Python numbers, lists as tuples, and arrays copied and made read-only."""
     if isinstance(value, np.generic):
         return value.item()
-    if type(value) in (list, tuple):  # not a named tuple, which has a constructor of its own
+    if type(value) in (list, tuple):  # not a named tuple, whose constructor differs
         return tuple(normalized(item) for item in value)
     if type(value) is np.ndarray and value.flags.writeable:
         value = value.copy()
@@ -129,7 +129,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Return `repr`, but an array of more than a few numbers as its dtype and shape."""
+    """Return `repr(value)`, or the dtype and shape of an array with more than a few elements."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"<{value.dtype} array of shape {value.shape}>"
     return repr(value)
@@ -160,7 +160,7 @@ def constructor_arguments(owner: object) -> dict[str, Any]:
 
 
 def constructor_call(owner: object) -> str:
-    """Return the call that builds an equal object, without the arguments that have their default value."""
+    """Return the call that builds an equal object, without arguments that have their default values."""
     parameters = inspect.signature(type(owner)).parameters
     texts = [
         shown(value) if parameters[name].default is inspect.Parameter.empty else f"{name}={shown(value)}"

@@ -1,7 +1,7 @@
-"""The command `minirobust`: which commands there are, and how each of them ends.
+"""The command `minirobust`: the list of its subcommands, and their exit codes.
 
-What they do is in `minirobust.commands`. The module of a command is imported when the command is run or explained, so
-that `minirobust --help` and the shell's completion answer at once.
+`minirobust.commands` implements the subcommands. The module of a subcommand is imported only when the subcommand is run
+or its help is shown, so that `minirobust --help` and shell completion are fast.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from typer.core import TyperCommand, TyperGroup
 from minirobust.commands.terminal import FAULT, INTERRUPTED, NO, UNUSABLE, degrade_output, echo, examples
 
 EXIT_CODES = (
-    "Exit codes: 0 success; 1 the command ran and the answer is no (a masked or a wrong gradient, wrong or missing "
-    "data, a failed task); 2 wrong usage, or something that is needed is missing or not writable; "
+    "Exit codes: 0 success; 1 the command ran, and the answer is no (a masked or wrong gradient, invalid or missing "
+    "data, a failed task); 2 wrong usage, or a required file or package is missing or a file is not writable; "
     "3 a bug in minirobust; 130 interrupted."
 )
 OF_ALL_COMMANDS = ("--quiet", "-q", "--debug")
 
 
 class Later(TyperCommand):
-    """A command as the list of commands shows it, whose module is not imported yet."""
+    """An entry in the list of commands; the command's module has not been imported yet."""
 
     def __init__(self, name: str, panel: str, summary: str, module: str = "") -> None:
         super().__init__(name, help=summary, rich_help_panel=panel)
         self.module = module or name
 
     def load(self) -> Any:
-        """Import the command's module, and return the command itself."""
+        """Import the command's module and return the command itself."""
         return typer.main.get_command(import_module(f"minirobust.commands.{self.module}").app)
 
 
-HERE, NETWORK, STUDY, CLASS = "What is here", "One network", "The study", "The classroom"  # panels of --help
+HERE, NETWORK, STUDY, CLASS = "This machine", "One network", "The study", "The classroom"  # panels of --help
 COMMANDS = (
-    Later("info", HERE, "Show versions, the backends that run here, and where each data set was found."),
+    Later("info", HERE, "Show versions, the backends that work here, and where each data set was found."),
     Later("data", HERE, "Find, fetch and verify data sets."),
     Later("train", NETWORK, "Train a network and save it after every epoch."),
-    Later("attack", NETWORK, "Attack a network on test images and print how robust each class is."),
-    Later("audit", NETWORK, "Attack a network in many ways, and judge whether its robustness is real."),
-    Later("explore", NETWORK, "Turn a trained network's temperature on a page, and watch its attacks."),
+    Later("attack", NETWORK, "Attack a network on test images and print the robustness of each class."),
+    Later("audit", NETWORK, "Attack a network in many ways, and decide whether its robustness is real."),
+    Later("explore", NETWORK, "Change a trained network's temperature on a web page, and watch the attacks on it."),
     Later("gradcheck", NETWORK, "Compare every gradient of a network with central differences, in float64."),
-    Later("study", STUDY, "Run the study, continue it, look at it."),
-    Later("report", STUDY, "Write one HTML page: what was run, every claim with its verdict, all figures, the audits."),
+    Later("study", STUDY, "Run, resume and inspect the study."),
+    Later("report", STUDY, "Write an HTML page with the studies' settings, claims and verdicts, figures, and audits."),
     Later("class", CLASS, "Work on assignments, and grade them.", module="classroom"),
 )
 
 
 class Program(TyperGroup):
-    """The outermost command, in which every error becomes a sentence and an exit code."""
+    """The top-level command, which turns every error into a one-sentence message and an exit code."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -64,12 +64,12 @@ class Program(TyperGroup):
         return super().parse_args(ctx, of_all + [argument for argument in args if argument not in of_all])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the name of the command that is run, explained or completed, the command, and its arguments."""
+        """Return the name, the command and the arguments of the subcommand to run, explain or complete."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, Later) else command, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command, whichever way it ends."""
+        """Run a command, and end it with the exit code for any error."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -94,7 +94,7 @@ class Program(TyperGroup):
 
 
 def end(context: Any, sentence: str, code: int) -> NoReturn:
-    """Say why on the error stream, with a traceback if that is asked for, and end with this exit code."""
+    """Print a message, and a traceback with --debug, to standard error; exit with `code`."""
     if context.params["debug"]:
         echo(traceback.format_exc(), err=True, nl=False)
     echo(f"minirobust: {sentence}", err=True)
@@ -102,13 +102,13 @@ def end(context: Any, sentence: str, code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command; a bug in minirobust shows where it is."""
+    """Run the command, and print a traceback if there is a bug in minirobust."""
     degrade_output()
     try:
         app(prog_name="minirobust")
     except Exception:
         echo(traceback.format_exc(), err=True, nl=False)
-        echo("minirobust: this is a mistake in minirobust, not in what it was given", err=True)
+        echo("minirobust: this is a bug in minirobust, not in your input", err=True)
         sys.exit(FAULT)
 
 
@@ -122,7 +122,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and end."""
+    """Print the version and exit."""
     if wanted:
         from importlib.metadata import version
 
@@ -142,4 +142,4 @@ def program(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Neural networks small enough to read, and a laboratory for how robust they are."""
+    """Neural networks that are small enough to read, and a laboratory for their robustness."""

@@ -1,7 +1,7 @@
 """`warn_of_busy_cores`: one warning per process if BLAS has more threads than there are free cores.
 
 The threads of a matrix product wait for one another.  A thread that shares its core with another program delays the
-rest by milliseconds, and the products of a small network take microseconds.
+others by milliseconds, while the products of a small network take microseconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from minirobust.backend import Backend
 
-LOOKS = 3  # all of which must find too few free cores: other programs' bursts are shorter
+LOOKS = 3  # every look must find too few free cores, because short bursts of other programs do not count
 SECONDS = 0.1  # per look
 STAT = Path("/proc/stat")
 CGROUP = Path("/sys/fs/cgroup")
@@ -29,7 +29,7 @@ _looked = False
 def warn_of_busy_cores(backend: Backend) -> None:
     """Log a warning if BLAS has more threads than there are free cores.
 
-    Only the first call for a backend on the CPU looks; every later call returns at once.
+    Only the first call for a backend on the CPU looks; later calls return immediately.
     """
     global _looked
     if _looked or backend.xp is not np:
@@ -56,11 +56,11 @@ def warn_of_busy_cores(backend: Backend) -> None:
 
 def blas_threads() -> tuple[int, str]:
     """Return how many threads BLAS uses and the environment variable that sets it; one thread if no BLAS is found."""
-    from threadpoolctl import threadpool_info  # here, to keep `import minirobust` fast
+    from threadpoolctl import threadpool_info  # imported here to keep `import minirobust` fast
 
     for library in threadpool_info():  # in the order in which they were loaded: NumPy's BLAS comes before SciPy's
         if library["user_api"] == "blas":
-            # OpenBLAS that was built with OpenMP reads no variable of its own.
+            # OpenBLAS built with OpenMP ignores its own variable.
             openmp = library.get("threading_layer") == "openmp"
             return library["num_threads"] or 1, f"{'OMP' if openmp else library['internal_api'].upper()}_NUM_THREADS"
     return 1, ""
@@ -74,15 +74,15 @@ def usable_cores() -> Collection[int]:
 
 
 def free_cores(cores: Collection[int]) -> int:
-    """Return how many of these cores other processes leave free, and at most as many as a container may use."""
+    """Return how many of these cores other processes leave free, but no more than a container may use."""
     return int(min(len(cores) - round(busy_cores(cores)), quota()))
 
 
 def busy_cores(cores: Collection[int]) -> float:
     """Return how many of these cores other processes keep busy; 0 where `STAT` cannot be read, as outside Linux.
 
-    `os.getloadavg` exists on more systems.  But it is an average over the last minute: it misses a program that has
-    just started, and counts what this process itself did, such as its last training run.
+    `os.getloadavg` exists on more systems, but it averages over the last minute: it misses a program that has just
+    started, and counts what this process itself did, such as its last training run.
     """
     if not os.access(STAT, os.R_OK):
         return 0.0
@@ -92,7 +92,7 @@ def busy_cores(cores: Collection[int]) -> float:
 
 
 def others_seconds(cores: Collection[int]) -> float:
-    """Return how long other processes have kept these cores busy: only differences have a meaning."""
+    """Return how long other processes have kept these cores busy; only differences are meaningful."""
     names, ticks = {f"cpu{core}" for core in cores}, 0
     for line in STAT.read_text().splitlines():
         name, *times = line.split()

@@ -1,6 +1,6 @@
-"""The door to `data_loaders`: the commands and the study import it from here, and the rest of minirobust needs no data.
+"""Access to `data_loaders`: the commands and the study import it from here; the rest of minirobust needs no data.
 
-A package of that name in the current directory hides ours from Python. It is recognised by its place, before any of its
+A package of that name in the current directory hides ours from Python. We detect it by its location, before any of its
 code runs.
 """
 
@@ -17,7 +17,7 @@ def _check_place() -> None:
     if found and found.resolve() != Path(__file__).resolve().parents[1] / "data_loaders" / "__init__.py":
         raise ImportError(
             f"data_loaders: expected the package that comes with minirobust, found {found}: "
-            "rename what was found, or run from another folder",
+            "rename that package, or run from another folder",
             name="data_loaders",
         )
 

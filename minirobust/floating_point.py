@@ -1,9 +1,9 @@
 """NumPy's floating-point error mode, which a user may have set to warn or to raise.
 
-exp(-1000) = 0 is an underflow and not a mistake, so the arithmetic of a network runs with all errors ignored, whatever
-the mode around it.  ``numpy.errstate`` would do the same, but it is Python code: a debugger that steps from
-`Network.backward` towards a layer would walk through it.  NumPy keeps the mode in a context variable; setting that
-variable directly is one call into C.
+exp(-1000) = 0 is an underflow but not a mistake, so the arithmetic of a network ignores all floating-point errors,
+whatever mode the user has set.  ``numpy.errstate`` would do the same, but it is Python code, and a debugger that steps
+from `Network.backward` into a layer would step through it.  NumPy stores the mode in a context variable, which a single
+call into C can set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def _find_error_mode() -> tuple[ContextVar[Any], Any]:
     before, context = dict(copy_context()), copy_context()
     context.run(np.seterr, all="ignore")
     changed = [(variable, value) for variable, value in context.items() if before.get(variable) is not value]
-    # A NumPy that keeps its mode elsewhere leaves the user's mode in force: nothing else depends on this.
+    # If a version of NumPy stores its mode elsewhere, the user's mode remains in force; nothing else depends on it.
     return changed[0] if changed else (ContextVar("unused"), None)
 
 

@@ -17,17 +17,17 @@ from minirobust.validation import check_labels, check_loss, check_per_sample
 
 
 class Loss(Protocol):
-    """What training and attacks need of a loss: any object with this method is one."""
+    """The interface of a loss for training and attacks: any object with this method is a loss."""
 
     def value_and_gradient(self, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
         """Return per-sample losses (N,) and their gradients with respect to the logits (N, K).
 
-        Training descends the loss and attacks ascend it.  With a `target`, ascending leads towards that class.
+        Training descends the loss and attacks ascend it.  With a `target`, ascending the loss leads towards that class.
         """
 
 
 class LossOfLogits:
-    """What the library's own losses share: they check their labels, and then compute `formula`."""
+    """Base class of the library's own losses, which check the labels and then compute `formula`."""
 
     least_classes: ClassVar[int] = 2  # a loss that needs more for a target has `least_classes_targeted`, too
 
@@ -43,8 +43,8 @@ class LossOfLogits:
         y : ndarray of int, shape (N,)
             True labels.
         target : ndarray of int, shape (N,), optional
-            Classes that an attack aims at.  The loss is then minus that of `target` in place of `y`, unless the class
-            says otherwise, and ascending it leads towards `target`.
+            Classes that an attack aims at.  Unless the loss defines it otherwise, it is then minus the loss with
+            `target` in place of `y`, so that ascending it leads towards `target`.
 
         Returns
         -------
@@ -64,7 +64,7 @@ class LossOfLogits:
         return self.unchecked(backend, logits, y, target)
 
     def unchecked(self, backend: Backend, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
-        """Return what `value_and_gradient` does, for arguments that were checked at the door."""
+        """Return what `value_and_gradient` returns, for arguments that have already been checked."""
         mode = ERROR_MODE.set(IGNORE)
         try:
             if target is None:
@@ -78,7 +78,7 @@ class LossOfLogits:
         raise NotImplementedError(f"{type(self).__name__} has no formula(backend, logits, y)")
 
     def targeted_formula(self, backend: Backend, logits: Array, y: Array, target: Array) -> tuple[Array, Array]:
-        """Return what an attack towards `target` ascends: minus the loss of `target` taken for the label."""
+        """Return what an attack towards `target` ascends: minus the loss with `target` as the label."""
         value, gradient = self.formula(backend, logits, target)
         return -value, -gradient
 
@@ -87,7 +87,7 @@ class SoftmaxCrossEntropy(LossOfLogits):
     """L = -log softmax(z)_y = log Σ_j exp(z_j) - z_y, natural logarithm.
 
     The gradient is p_j for j ≠ y and -Σ_{j≠y} p_j for y.  The usual p_y - 1 rounds to zero in float32 above a margin of
-    about 17, while the gradients of the other classes stay alive: the gradient of a confident sample would point in a
+    about 17, while the gradients of the other classes do not, so the gradient of a confident sample would point in a
     wrong direction.
     """
 
@@ -99,8 +99,8 @@ class SoftmaxCrossEntropy(LossOfLogits):
 class Margin(LossOfLogits):
     """L = max_{j≠y} z_j - z_y: above 0 exactly where the network is wrong.
 
-    It keeps its gradient (1 for the runner-up, -1 for y) where that of cross entropy rounds to zero.  Of several equal
-    runners-up the first one counts.
+    It keeps its gradient (1 for the runner-up, -1 for y) where that of cross entropy rounds to zero.  If several
+    runners-up are equal, the first one counts.
     """
 
     def formula(self, backend: Backend, logits: Array, y: Array) -> tuple[Array, Array]:
@@ -120,7 +120,7 @@ class DLR(LossOfLogits):
     does not change when the logits are shifted or scaled.  It needs three classes.  With a target t it is
     (z_t - z_y) / (z_π1 - (z_π3 + z_π4) / 2) (eq. 7), and needs four.
 
-    Of equal logits the first one counts as the largest.  Where the denominator is 0, or so small that the gradient
+    Among equal logits, the first one counts as the largest.  Where the denominator is 0, or so small that the gradient
     would overflow, it is replaced by 1.  The loss is then the difference of the two logits alone, whose gradient still
     gives an attack a direction.
     """
@@ -146,11 +146,11 @@ class ScaleFree(LossOfLogits):
 
     If all logits are multiplied by a number, the loss stays the same, and its gradient keeps its direction.  The
     gradient of cross entropy rounds to zero for large logits, which is how defensive distillation hides it; Carlini &
-    Wagner (2016) divide the logits by the temperature of the distillation.  Dividing by s needs no such knowledge.
+    Wagner (2016) divide the logits by the temperature of the distillation.  Dividing by s does not require knowing it.
 
     The gradient includes the derivative of s: if g is the gradient of cross entropy at u, it is
     (g - u · mean(g · u)) / s.  Where s is 0, or so small that the gradient would overflow, the gradient is divided by 1
-    instead: equal logits have the gradient of cross entropy.  At least three classes are needed: with two, u is always
+    instead, so for equal logits it is that of cross entropy.  At least three classes are needed: with two, u is always
     (1, -1) or (-1, 1), and the loss is constant.
 
     Why not divide by the range max z - min z?  All exponentials of u would then lie within a factor of e, and the
@@ -202,12 +202,12 @@ def ratio(backend: Backend, logits: Array, above: Array, below: Array) -> tuple[
 
 
 def evaluate(loss: Loss, backend: Backend, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
-    """Return losses and gradients for labels that were checked at the door; only a custom loss' results are checked.
+    """Return losses and gradients for checked labels; only the results of a custom loss are checked here.
 
     Raises
     ------
     ValueError
-        If a custom loss returns arrays of other shapes: a mean over the batch, for example.
+        If a custom loss returns arrays of the wrong shapes: a mean over the batch, for example.
     """
     if getattr(type(loss), "value_and_gradient", None) is LossOfLogits.value_and_gradient:
         assert isinstance(loss, LossOfLogits)

@@ -1,7 +1,7 @@
-"""`Model`: what attacks, the audit and the study ask of whatever they attack.
+"""`Model`: the interface of a classifier that attacks, the audit and the study require.
 
-A network's `Evaluation` is one, so are the surrogates of `minirobust.attacks.surrogates`, and `minirobust.foreign`
-makes one of a PyTorch module or of functions.
+A network's `Evaluation` and the surrogates of `minirobust.attacks.surrogates` are models, and `minirobust.foreign`
+makes a model from a PyTorch module or from functions.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Effort:
-    """What a model was asked.
+    """How often a model was used.
 
     Attributes
     ----------
     queries : int
-        Images that went forward.
+        Images in forward passes.
     gradients : int
         Images for which a gradient was computed.
     began : float
-        When, by `time.perf_counter`.
+        Start time, from `time.perf_counter`.
     """
 
     queries: int = 0
@@ -45,24 +45,24 @@ class Effort:
 class Model:
     """A classifier under attack: logits and gradients of one chunk of samples, unchecked.
 
-    A subclass sets the attributes and writes `logits` and `gradient`.
+    A subclass sets the attributes and defines `logits` and `gradient`.
 
     Attributes
     ----------
     input_shape : tuple of int
         Without the batch axis.
     input_range : (float, float)
-        The ends of what an input may be.
+        The smallest and the largest value that an input may have.
     classes : int
     backend : Backend
-        Whose arrays the methods take and return.
+        The backend whose arrays the methods take and return.
     dtype : str
     sample_bytes : int
-        What the input and all activations of one sample take: it decides how many samples make a chunk.
+        Memory for the input and all activations of one sample, which determines the size of a chunk.
     layers : tuple of Layer
-        Those of a network; empty where there are none.
+        The layers of a network; empty for other models.
     effort : Effort
-        What was asked so far.
+        The queries and gradients so far.
     """
 
     input_shape: tuple[int, ...]
@@ -78,7 +78,7 @@ class Model:
     def logits(self, x: Array, draw: int = 0) -> Array:
         """Return the logits of one chunk, (N, classes).
 
-        `draw` selects the random numbers of a model that draws any.  With the same `draw` the answer is the same.
+        `draw` selects the random numbers of a random model; the same `draw` always gives the same result.
         """
         raise NotImplementedError(f"{type(self).__name__} has no logits(x, draw)")
 
@@ -89,7 +89,7 @@ class Model:
         raise NotImplementedError(f"{type(self).__name__} has no gradient(x, y, loss, target, draw)")
 
     def chunks(self, samples: int) -> Iterator[slice]:
-        """Yield slices of as many samples as the backend's `chunk_bytes` allow: see `NumpyBackend.chunks`."""
+        """Yield slices of as many samples as the backend's `chunk_bytes` allows; see `NumpyBackend.chunks`."""
         return self.backend.chunks(samples, self.sample_bytes)
 
     def predict(self, x: Array, draw: int = 0) -> Array:
@@ -101,7 +101,7 @@ class Model:
 
 
 class Given(Model):
-    """Any object that has the two methods of a `Model` and says what its inputs are.
+    """A model made from any object that has the two methods of a `Model` and describes its inputs.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Given(Model):
     Raises
     ------
     TypeError
-        If it lacks one of these; the message names the first.
+        If it lacks one of these; the message names the first one missing.
     """
 
     def __init__(self, model: Any) -> None:
@@ -128,14 +128,14 @@ class Given(Model):
         self.sample_bytes = getattr(model, "sample_bytes", 20 * size)
 
     def logits(self, x: Array, draw: int = 0) -> Array:
-        """Return what the object's `logits` does, if it is of shape (N, classes)."""
+        """Return the result of the object's `logits`, after checking its shape (N, classes)."""
         self.effort.queries += len(x)
         return self._expect("logits", self.model.logits(x, draw=draw), (len(x), self.classes))
 
     def gradient(
         self, x: Array, y: Array, loss: Loss, target: Array | None = None, draw: int = 0
     ) -> tuple[Array, Array, Array]:
-        """Return what the object's `gradient` does, if logits and gradient have the right shapes."""
+        """Return the result of the object's `gradient`, after checking the shapes of logits and gradient."""
         self.effort.queries += len(x)
         self.effort.gradients += len(x)
         logits, losses, gradient = self.model.gradient(x, y, loss, target=target, draw=draw)
@@ -150,13 +150,13 @@ class Given(Model):
 
 
 class Wrapper(Model):
-    """A model around another one, with the same inputs and classes; a subclass writes `logits` and `gradient`.
+    """A model around another one, with the same inputs and classes; a subclass defines `logits` and `gradient`.
 
     Parameters
     ----------
     model : Model
     effort : Effort
-        Its own, or the other model's.
+        A separate count, or that of the other model.
     """
 
     def __init__(self, model: Model, effort: Effort) -> None:

@@ -24,7 +24,7 @@ def mlp(
     Parameters
     ----------
     temperature : float
-        T > 0 of the sigmoid; the study takes 1/64, 1/32, ..., 16.
+        T > 0 of the sigmoid; the study uses 1/64, 1/32, ..., 16.
     input_shape : sequence of int, default (28, 28, 1)
     hidden, classes : int, default 256 and 10
     backend, dtype, seed
@@ -52,10 +52,10 @@ def cnn(
     dtype: str = "float32",
     seed: int = 0,
 ) -> Network:
-    """For SVHN and CIFAR-10: two convolutions with pooling, one hidden layer, 10 logits.
+    """Return a network for SVHN and CIFAR-10: two convolutions with pooling, one hidden layer, 10 logits.
 
-    A stand-in: the study shows its network in a figure (Fig. 1) that survives nowhere in text.  This one reaches the
-    study's accuracy on CIFAR-10 and learns at each of its temperatures, 1/8 to 8.
+    This is a stand-in, because the study shows its network only in a figure (Fig. 1), without a description.  It
+    reaches the study's accuracy on CIFAR-10 and learns at each of its temperatures, 1/8 to 8.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""`Network`: a stack of layers with its memory, and the door to the loops over them.
+"""`Network`: a stack of layers with their arrays, and the public methods that run them.
 
-Public methods check their arguments and enter the loops, which are in `stack`.  Nothing here computes: the arithmetic
-is in the layers, and its kernels are in the backend.
+Public methods check their arguments and then call the loops over the layers in `stack`.  There is no arithmetic here:
+it is in the layers, and its kernels are in the backend.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ class Network(Stack):
     """Layers one after the other, from images (or features) to logits.
 
     `forward`, `backward` and training store activations in the layers and belong to one thread.  All other methods, and
-    attacks, work on an `Evaluation`: they leave nothing on the network, and several threads may call them at once.
+    attacks, work on an `Evaluation`: they do not change the network, and several threads may call them at once.
 
     Parameters
     ----------
     layers : sequence of Layer
-        New ones: a layer belongs to one network.
+        New layers, because a layer belongs to one network only.
     input_shape : tuple of int
-        Of one sample: (height, width, channels) or (features,).
+        Shape of one sample: (height, width, channels) or (features,).
     backend : str or Backend, default "numpy"
         "numpy", "numba", "cupy" or "auto"; see `minirobust.backend.get`.
     dtype : {"float32", "float64"}
     seed : int, default 0
-        Of the weights and of the layers' random streams.  Weights are drawn on the host: they are the same everywhere.
+        Seed of the weights and of the layers' random streams.  Weights are drawn on the host, so that they are the same
+        on every backend.
     input_range : (float, float), default (0, 1)
-        The range of inputs, to which attacks clip and beyond which they refuse.  The network itself takes any finite
+        The range of inputs.  Attacks clip to it and refuse inputs outside it.  The network itself accepts any finite
         number.
 
     Attributes
@@ -56,7 +57,7 @@ class Network(Stack):
     parameters, gradients : ndarray of shape (P,)
         All parameters and their gradients; those of each layer are views into them.  Assigning an array writes into it.
     buffers : ndarray of shape (B,)
-        All buffers, likewise.
+        All buffers, in the same way.
     output_shape : tuple of int
     training : bool
         True during training only.
@@ -111,7 +112,7 @@ class Network(Stack):
             self._bind_states()
         except Exception:
             for layer in joined:
-                del layer.index  # there will be no network: its layers are free again
+                del layer.index  # the network cannot be built, so its layers are free again
             raise
         self.output_shape: Shape = shape
 
@@ -164,9 +165,9 @@ class Network(Stack):
         Raises
         ------
         ValueError, TypeError
-            If `x` is empty, of another shape, not float, not finite, or an array of a foreign library, or if a layer's
-            output is not what its `build` promised.  Finiteness is checked for host arrays only: reading a device
-            array would stop the device.
+            If `x` is empty, has the wrong shape, is not float, is not finite, or is an array of another library, or if
+            a layer's output does not have the shape that `build` returned.  Finiteness is checked only for host arrays,
+            because reading a device array would stall the device.
         """
         return self.run(self.check_input(x, start), start)
 
@@ -178,7 +179,7 @@ class Network(Stack):
         grad : ndarray of shape (N, *output_shape)
             ∂L/∂logits.
         input_gradient : bool, default True
-            Training passes False: then nothing is computed below the first layer with parameters, and None is returned.
+            If False, as in training, nothing is computed below the first layer with parameters, and None is returned.
 
         Returns
         -------
@@ -207,7 +208,7 @@ class Network(Stack):
     def input_gradient(
         self, x: Array, y: Array, loss: Loss | None = None, start: int = 0, target: Array | None = None
     ) -> Array:
-        """Return ∂L/∂x for every sample, in chunks; the gradients of parameters are neither computed nor touched.
+        """Return ∂L/∂x for every sample, in chunks, without computing or changing the gradients of parameters.
 
         Parameters
         ----------
@@ -261,7 +262,7 @@ class Network(Stack):
             logits[rows], *_ = model.gradient(x[rows], y[rows], loss, aim, start=start, out=gradient[rows])
         return logits, gradient
 
-    # Questions to a trained network
+    # Results of a trained network
 
     def predict(self, x: Array) -> Array:
         """Return the most likely class of every sample.
@@ -277,7 +278,7 @@ class Network(Stack):
         Raises
         ------
         NonFiniteError
-            If a sample's logits are not finite: it has no most likely class.
+            If a sample's logits are not finite, so that it has no most likely class.
         ValueError, TypeError
             If `x` is wrong, as for `forward`.
         """
@@ -379,7 +380,7 @@ class Network(Stack):
         return self.copy()
 
     def __reduce__(self) -> NoReturn:
-        # Its views into flat arrays would come back as separate arrays, and the optimizer would train nothing.
+        # Views into the flat arrays would be restored as separate arrays, and the optimizer would train nothing.
         raise TypeError("a Network cannot be pickled: use save and load, or copy")
 
     def to(self, backend: str | Backend, dtype: str | None = None) -> Network:
@@ -389,7 +390,7 @@ class Network(Stack):
         ----------
         backend : str or Backend
         dtype : {"float32", "float64"}, optional
-            By default the network's.
+            By default, that of the network.
 
         Returns
         -------
@@ -444,7 +445,7 @@ class Network(Stack):
         for layer, other in zip(self.layers, twin.layers, strict=True):
             layer.expect_declared(other)
 
-    # What it looks like
+    # Representation
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
@@ -477,7 +478,7 @@ class Network(Stack):
         rows.append(("total", "", f"{self.parameters.size:,}"))
         return rows
 
-    # The checks at the door
+    # Checks of arguments
 
     def check_input(self, x: Array, start: int = 0) -> Array:
         """Return `x` on the network's backend and in its dtype, if it fits layer `start`.
@@ -485,7 +486,7 @@ class Network(Stack):
         Raises
         ------
         ValueError, TypeError
-            As described for `forward`.
+            See `forward`.
         AttributeError
             If a parameter or buffer was replaced by another object.
         """
@@ -496,7 +497,7 @@ class Network(Stack):
         return validation.check_batch(x, layer.input_shape, self.dtype, layer, self.backend)
 
     def check_states(self) -> None:
-        """Raise AttributeError if a layer's parameter or buffer was replaced: the network would not notice."""
+        """Raise AttributeError if a layer's parameter or buffer was replaced, which the network would not notice."""
         validation.check_states(self._declared)
 
     def expect_logits(self, loss: Loss | None = None, targeted: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""`NonFiniteError`: NaN or infinity where numbers are needed."""
+"""`NonFiniteError`: NaN or infinity where finite numbers are needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class NonFiniteError(ArithmeticError):
-    """NaN or infinity where training or a prediction needs numbers; the message says where it arose."""
+    """Raised if training or a prediction produces NaN or infinity; the message says where it arose."""
 
 
 def check_predictions(network: object, classes: np.ndarray) -> None:

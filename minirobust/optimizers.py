@@ -1,4 +1,4 @@
-"""Optimizers: each reads as its paper's algorithm, on all parameters at once, since they lie in one flat array."""
+"""Optimizers: each reads like the algorithm in its paper, and updates all parameters at once, in one flat array."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BLOCK = 40_960  # parameters that Adam updates at a time on the CPU: temporaries
 
 
 class Optimizer:
-    """Change a network's parameters by their gradients.
+    """Update a network's parameters with their gradients.
 
-    A custom optimizer writes `update`, names its constructor's arguments in `arguments`, stores each under its name,
+    A custom optimizer defines `update`, lists its constructor's arguments in `arguments`, stores each under its name,
     and declares running averages with `average`.
 
     Parameters
@@ -29,15 +29,15 @@ class Optimizer:
     Attributes
     ----------
     arguments : tuple of str
-        The constructor's arguments, but for the network.
+        The constructor's arguments, except for the network.
     divides_by_scale : bool
         Whether `update` itself divides gradients by `scale`, which saves a pass over them.
     scale : float
         During a step, the power of two by which the gradients were multiplied (`NumpyBackend.loss_scale`); else 1.
     t : ndarray of int, shape ()
-        How many steps were taken, on the network's backend.
+        Number of steps taken, on the network's backend.
     averages : dict of str to ndarray of shape (P,)
-        The state besides `t`.
+        The rest of the state.
     rates : dict of str to ndarray of shape () or (P,)
         The arguments that are a `Rate`, in the network's dtype.
     """
@@ -55,7 +55,7 @@ class Optimizer:
         self.rates: dict[str, Array] = {}
 
     def step(self, scale: float = 1.0) -> None:
-        """Take one step along the gradients that `Network.backward` left, which are `scale` times the true ones."""
+        """Take one step with the gradients that `Network.backward` computed, which are `scale` times the true ones."""
         mode = ERROR_MODE.set(IGNORE)
         try:
             self.t += 1
@@ -85,20 +85,20 @@ class Optimizer:
         return {"t": int(self.network.backend.to_numpy(self.t)), **self.averages}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Copy what `state` returned, in the network's dtype and on its backend."""
+        """Restore what `state` returned, in the network's dtype and on its backend."""
         self.t[...] = state["t"]
         for name, average in self.averages.items():
             average[...] = self.network.backend.asarray(state[name]) if name in state else 0
 
 
 class SGD(Optimizer):
-    """θ ← θ - lr · g.
+    """Gradient descent: θ ← θ - lr · g.
 
     Parameters
     ----------
     network : Network
     lr : float or ndarray of shape (P,), default 0.1
-        Learning rate, from 0; an array has one for each of `Network.parameters`.
+        Learning rate, at least 0; an array has one rate for each of `Network.parameters`.
     """
 
     arguments = ("lr",)
@@ -114,7 +114,7 @@ class SGD(Optimizer):
 
 
 class Momentum(Optimizer):
-    """u ← momentum · u + g;  θ ← θ - lr · u (Polyak, 1964).
+    """Gradient descent with momentum: u ← momentum · u + g;  θ ← θ - lr · u (Polyak, 1964).
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class Adam(Optimizer):
 
 
 def adam_rates(lr: Array, epsilon: Array, t: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
-    """Return `lr` and ε with the corrections 1 - βᵗ in them, as in the paper's section 2: one pass less over arrays."""
+    """Return `lr` and ε including the corrections 1 - βᵗ (section 2 of the paper), which saves a pass over arrays."""
     root = (1 - beta2**t) ** 0.5
     return lr * (root / (1 - beta1**t)).astype(lr.dtype), epsilon * root.astype(lr.dtype)
 

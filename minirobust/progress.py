@@ -1,6 +1,6 @@
-"""`progress_bar` shows on a terminal how far something has come; `counted` does so for chunks of samples.
+"""`progress_bar` shows progress on a terminal; `counted` does so for chunks of samples.
 
-There is one bar at a time: what runs under a bar, such as an attack of an audit, shows none of its own.
+Only one bar is shown at a time: an attack within an audit, for example, shows none.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _screen = threading.Lock()  # held by the bar that is on the screen
 
 
 class Bar:
-    """Counts what is done. The text beside the count may change at any time."""
+    """A count of completed work. The text beside the count may change at any time."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more."""
+        """Add `n` to the count."""
 
 
 class _Drawn(Bar):
@@ -55,25 +55,25 @@ class _Drawn(Bar):
 
 @contextmanager
 def progress_bar(total: int, text: str, unit: str = "samples", shown: bool = True) -> Iterator[Bar]:
-    """Show a progress bar on the error stream, if that is a terminal and no other bar is on it.
+    """Show a progress bar on standard error, if that is a terminal and shows no other bar.
 
     Parameters
     ----------
     total : int
-        The count at the end.
+        The final count.
     text : str
-        What is going on.
+        What is being done.
     unit : str, default "samples"
         What is counted.
     shown : bool, default True
-        Whether a bar is wanted at all.
+        Whether to show a bar at all.
 
     Yields
     ------
     Bar
         Call `Bar.advance` as the work proceeds.
     """
-    # There is no error stream if it was closed before Python started.
+    # Standard error is None if it was closed before Python started.
     if not shown or sys.stderr is None or not sys.stderr.isatty() or not _screen.acquire(blocking=False):
         yield Bar(text)
         return
@@ -86,7 +86,7 @@ def progress_bar(total: int, text: str, unit: str = "samples", shown: bool = Tru
 
 
 def counted(chunks: Iterable[slice], samples: int, text: str, shown: bool) -> Iterator[slice]:
-    """Yield chunks of `samples` samples, under a progress bar on request."""
+    """Yield chunks of `samples` samples, and show a progress bar if requested."""
     with progress_bar(samples, text, shown=shown) as bar:
         for chunk in chunks:
             yield chunk
@@ -103,9 +103,9 @@ def _columns() -> Progress:
         TextColumn("{task.completed:,}/{task.total:,} {task.fields[unit]}", markup=False),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        auto_refresh=False,  # a thread that draws would write over the prompt of a debugger
+        auto_refresh=False,  # a drawing thread would overwrite the prompt of a debugger
         transient=True,
-        redirect_stdout=False,  # results go where they are sent, not to the error stream
+        redirect_stdout=False,  # results must not go to standard error
         redirect_stderr=False,
         expand=True,
     )

@@ -1,4 +1,4 @@
-"""`Replay`: steps of full batches, which a backend can record and then replay without running their Python."""
+"""`Replay`: training steps of full batches, which a backend can record and replay without running their Python code."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _log = logging.getLogger("minirobust")
 
 
 class Replay:
-    """The steps of full batches, recorded by the network's backend once, and anew when a hyperparameter has changed.
+    """Training steps of full batches, which the backend records once, and again after a hyperparameter has changed.
 
     Parameters
     ----------
     network : Network
     optimizer : Optimizer
     step : callable
-        ``step(rows)`` learns from a batch and returns its summed loss, which stays on the device.
+        ``step(rows)`` trains on a batch and returns its summed loss, which stays on the device.
     total : ndarray of shape ()
         On the device; each step adds its loss.
     """
@@ -38,7 +38,7 @@ class Replay:
         self.settings: list[Any] = []
 
     def begin(self, order: Array, batch_size: int, place: int = 0) -> None:
-        """Get ready for the batches of an epoch, of `order` (N,), from batch number `place` on."""
+        """Prepare for the batches of an epoch, in the given order, (N,), starting with batch number `place`."""
         full = len(order) // batch_size
         order = order[: full * batch_size].reshape(full, batch_size)
         if self.order is None:
@@ -55,21 +55,21 @@ class Replay:
         self.recording.take()
 
     def _next(self) -> None:
-        """Learn from the next batch: what is recorded.  Where it stands in the epoch is known to the device alone."""
+        """Train on the next batch.  This is what is recorded, so only the device knows the position in the epoch."""
         assert self.order is not None
         rows = self.order[self.place]
         self.place += 1
         self.total += self.step(rows)
 
     def _settings(self) -> list[Any]:
-        """Return the numbers that a recorded step holds fixed."""
+        """Return the numbers that are fixed in a recorded step."""
         optimizer = self.optimizer
         arguments = [list(layer.arguments().values()) for layer in self.network.layers]
         return [*arguments, [getattr(optimizer, name) for name in optimizer.arguments]]
 
 
 def can_replay(network: Network, optimizer: Optimizer, loss: Loss) -> bool:
-    """Return whether a step that was taken once can be recorded; log why not, if the backend records at all."""
+    """Return whether a step can be recorded after it was taken once; if the backend can record, log why not."""
     if network.backend.record is None:
         return False
     reason = obstacle(network, optimizer, loss)
@@ -79,11 +79,11 @@ def can_replay(network: Network, optimizer: Optimizer, loss: Loss) -> bool:
 
 
 def obstacle(network: Network, optimizer: Optimizer, loss: Loss) -> str | None:
-    """Return what keeps a step that was taken once from being recorded, or None."""
+    """Return the reason why a step cannot be recorded after it was taken once, or None."""
     for part in (*network.layers, optimizer, loss):
         if not type(part).__module__.startswith(OWN):
             return f"{type(part).__name__} is not one of the library's own classes, and may do more than launch kernels"
     for layer in network.layers:
         if layer.draws:
-            return f"{layer} draws other random numbers in each step"
+            return f"{layer} draws different random numbers in each step"
     return None

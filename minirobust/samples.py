@@ -18,7 +18,7 @@ def batches(
     """Yield the minibatches of one epoch, for a custom training loop.
 
     The loop computes ``logits = network.forward(x)``, a loss and its gradient, ``network.backward(gradient / len(x))``,
-    and calls ``optimizer.step()``.  Set ``network.training = True`` around it for layers that differ in training.
+    and calls ``optimizer.step()``.  Set ``network.training = True`` for layers that behave differently in training.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def batches(
         See `minirobust.epochs`.
     batch_size : int, default 64
     seed, epoch : int, default 0 and 1
-        Of the shuffling: the batches are those of `fit` in this epoch.
+        They determine the shuffling: the batches are those of `fit` in this epoch.
 
     Yields
     ------
@@ -37,7 +37,7 @@ def batches(
     Raises
     ------
     ValueError, TypeError
-        At once, if an argument is wrong.
+        If an argument is wrong, before the first batch.
     """
     samples = Samples(network, data)
     positive_int("batches", "batch_size", batch_size)
@@ -47,7 +47,7 @@ def batches(
 
 
 class Samples:
-    """Training data, moved once to the network's backend; bytes stay bytes and become floats batch by batch.
+    """Training data, copied once to the network's backend; bytes are converted to floats batch by batch.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ class Samples:
         self.network = network
 
     def shuffled(self, batch_size: int, seed: int, epoch: int) -> tuple[Array, list[Array]]:
-        """Return the rows of an epoch in their order, and those of each batch."""
+        """Return the shuffled rows of an epoch, and the rows of each batch."""
         order = self.network.backend.asarray(np.random.default_rng((seed, epoch)).permutation(len(self.y)))
         return order, [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def batch(self, rows: Array) -> tuple[Array, Array]:
-        """Return the samples of some rows and their labels."""
+        """Return the samples and the labels of some rows."""
         x = self.x[rows]
         return (x if x.dtype.kind == "f" else x.astype(self.network.dtype) / 255), self.y[rows]

@@ -1,7 +1,7 @@
-"""`Stack`, layers and the two loops over them, and `Evaluation`, a network as attacks and predictions see it.
+"""`Stack`: layers and the two loops over them; `Evaluation`: a network's view for attacks and predictions.
 
-Every pass through a network goes through these loops: training, predictions, attacks and the study.  Nothing here
-checks an argument: that is done at the door, by the methods of `Network` and by each attack.
+Every pass through a network uses these loops: in training, in predictions, in attacks and in the study.  They do not
+check arguments, because the methods of `Network` and each attack do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Stack:
 
     layers: tuple[Layer, ...]
     dtype: str
-    passed: tuple[int, ...] | None = None  # the output's shape of the whole pass whose activations the layers hold
+    passed: tuple[int, ...] | None = None  # output shape of the complete pass whose activations the layers hold
 
     def run(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """Return the output of layers `start` to `stop` for a batch `x`."""
@@ -38,7 +38,7 @@ class Stack:
                 draws = layer.draws
                 x = layer.forward(x)
                 if not layer.training:
-                    layer.draws = draws  # evaluation asks the same question again and gets the same answer
+                    layer.draws = draws  # so that repeated evaluations give the same result
                 if getattr(x, "shape", None) != (samples, *layer.output_shape) or x.dtype != self.dtype:
                     raise unlike_promise(layer, x, layer.output_shape, self.dtype)
         finally:
@@ -57,14 +57,14 @@ class Stack:
         return grad
 
     def through(self, layer: Layer, grad: Array) -> Array:
-        """Return ∂L/∂x of a layer given ∂L/∂y: a surrogate takes another derivative here."""
+        """Return ∂L/∂x of a layer given ∂L/∂y; a surrogate uses another derivative here."""
         return layer.input_gradient(grad)
 
 
 class Evaluation(Stack, Model):
-    """A network as attacks and predictions see it: its parameters, activations of its own, evaluation mode.
+    """A network's view for attacks and predictions: shared parameters, separate activations, evaluation mode.
 
-    Its methods check nothing.  `logits` and `gradient` take one chunk.
+    Its methods do not check arguments.  `logits` and `gradient` take one chunk.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class Evaluation(Stack, Model):
     Attributes
     ----------
     layers : tuple of Layer
-        Shallow copies of the network's.
+        Shallow copies of the network's layers.
     output_shape : tuple of int
-        The network's, as are the attributes of a `Model`.
+        That of the network, as are the attributes of a `Model`.
     """
 
     def __init__(self, network: Network) -> None:
@@ -143,6 +143,6 @@ class Evaluation(Stack, Model):
         return output
 
     def _select(self, draw: int) -> None:
-        """Put each layer's random stream where draw number `draw` begins: draws are far apart, and share no numbers."""
+        """Move each layer's random stream to the start of number `draw`; draws are far apart and share no numbers."""
         for layer, draws in zip(self.layers, self.draws, strict=True):
             layer.draws = draws + (draw << 32)

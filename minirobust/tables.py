@@ -1,4 +1,4 @@
-"""How results look: `printable` text, a `table` of aligned columns for a terminal, and one for a notebook."""
+"""Formatting of results: `printable` text, a `table` with aligned columns for a terminal, and one for a notebook."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from html import escape
 from io import StringIO
 
 WIDTH = 80
-BOX = "\n".join([*4 * [4 * " "], 4 * "-", *3 * [4 * " "]])  # as rich takes it: nothing but a rule between rows
+BOX = "\n".join([*4 * [4 * " "], 4 * "-", *3 * [4 * " "]])  # in rich's format: only a rule between rows
 
 
 def printable(text: str, keep: str = "\n\t") -> str:
-    """Return text in which control characters are escaped, as `repr` escapes them.
+    """Return text with control characters escaped, as in `repr`.
 
-    Names of data sets, classes and files come from other people. Written raw, they could move the cursor, delete lines
-    or reverse the order of letters.
+    Names of data sets, classes and files come from other people. Printed as they are, they could move the cursor,
+    delete lines or reverse the order of letters.
 
     Parameters
     ----------
     text : str
     keep : str
-        Characters that stay. For a name, pass "": a line break in it would look like a line of ours.
+        Characters to keep. For a name, pass "", because a line break in it would look like a line of our own.
     """
     if text.isprintable():
         return text
@@ -28,18 +28,18 @@ def printable(text: str, keep: str = "\n\t") -> str:
 
 
 def table(rows: Iterable[Sequence[str]], left: int = 1, rules: Iterable[int] = (), width: int = WIDTH) -> str:
-    """Return rows as columns side by side, as plain text with control characters in cells escaped.
+    """Return rows as plain text with aligned columns, and escape control characters in cells.
 
     Parameters
     ----------
     rows : iterable of sequence of str
-        Of one length.
+        All of the same length.
     left : int, default 1
-        How many columns, from the first, are flush left; the others are flush right.
+        Number of columns, starting with the first, that are aligned left; the others are aligned right.
     rules : iterable of int
-        The rows above which a horizontal rule stands.
+        The rows that have a horizontal rule above them.
     width : int, default 80
-        A wider table has longer lines wrapped within the columns that are flush left.
+        If a table is wider, text is wrapped in the columns that are aligned left.
     """
     from rich.box import Box
     from rich.console import Console
@@ -61,7 +61,7 @@ def table(rows: Iterable[Sequence[str]], left: int = 1, rules: Iterable[int] = (
 
 
 def html_table(rows: Iterable[Sequence[str]], left: int = 1, rules: Iterable[int] = (), caption: str = "") -> str:
-    """Return the same rows as an HTML table, for a notebook. It sets no colours, and so fits light and dark pages.
+    """Return the same rows as an HTML table for a notebook. It sets no colours, so it fits light and dark pages.
 
     Parameters
     ----------

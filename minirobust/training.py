@@ -1,6 +1,6 @@
-"""Training: `fit` does all of it, and `epochs` is the loop under it.
+"""Training: `fit` trains a network, and `epochs` is the loop that it runs.
 
-The loop watches for NaN and infinity, and saves what it has after every epoch.
+The loop watches for NaN and infinity, and can save a checkpoint after every epoch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minirobust.tables import html_table
 from minirobust.validation import check_run, check_seed
 from minirobust.watch import Snapshot, is_finite, repeat
 
-WATCH = 100  # steps between two looks at the loss: each look stops the device
+WATCH = 100  # steps between two checks of the loss, each of which stalls the device
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Epoch:
     Attributes
     ----------
     epoch : int
-        From 1.
+        Number of the epoch, from 1.
     loss : float
-        Mean over the training samples, each at the weights of its own step.
+        Mean over the training samples, each with the weights at its own step.
     seconds : float
     """
 
@@ -73,13 +73,13 @@ def epochs(
     start: int = 0,
     progress: bool = False,
 ) -> Iterator[Epoch]:
-    """Train one epoch for each turn of a loop, so that the loop can measure, or change the learning rate, in between.
+    """Train one epoch per iteration of a loop, which can measure or change the learning rate in between.
 
     Parameters
     ----------
     network : Network
     optimizer : Optimizer
-        Made for this network.
+        An optimizer made for this network.
     data : Dataset, Split or (x, y)
         A data set's training split, or float samples (N, *input_shape) with integer labels (N,).
     epochs : int
@@ -87,15 +87,15 @@ def epochs(
     batch_size : int, default 64
         The last batch of an epoch is smaller if the number of samples is not a multiple of it.
     seed : int, default 0
-        Of the shuffling, which depends only on it and the number of the epoch.
+        Seed of the shuffling, which depends only on the seed and on the number of the epoch.
     checkpoint : path, optional
-        Where to save network and optimizer after every epoch; an interrupted run leaves the last whole epoch there.
+        Where to save network and optimizer after every epoch; after an interruption, it contains the last full epoch.
     loss : object with ``value_and_gradient(logits, y)``, default `SoftmaxCrossEntropy`
         Averaged over the batch.
     start : int, default 0
-        How many epochs are done already: ``load(path).epoch`` to continue from a checkpoint.
+        Number of epochs trained already: ``load(path).epoch`` to continue from a checkpoint.
     progress : bool, default False
-        Whether to show a bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Yields
     ------
@@ -104,9 +104,9 @@ def epochs(
     Raises
     ------
     ValueError, TypeError
-        At once, if an argument is wrong.
+        If an argument is wrong, before the loop begins.
     NonFiniteError
-        In the loop, if the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
+        In the loop, if the loss becomes NaN or infinite.  The network is then as it was before the faulty step.
     """
     check_run(network, optimizer, epochs, batch_size, start)
     loss = SoftmaxCrossEntropy() if loss is None else loss
@@ -141,7 +141,7 @@ def fit(
     network, optimizer, data, epochs, batch_size, seed, checkpoint, loss, start
         See `minirobust.epochs`.
     progress : bool, default True
-        Whether to show a bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
@@ -151,9 +151,9 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        Before training, if an argument is wrong.
+        If an argument is wrong, before training.
     NonFiniteError
-        If the loss becomes NaN or infinite.  The network is left as it was before the step at fault.
+        If the loss becomes NaN or infinite.  The network is then as it was before the faulty step.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def fit(
 
 @dataclass
 class _Run:
-    """A training run: all that a step needs."""
+    """A training run: everything that a step needs."""
 
     network: Network
     optimizer: Optimizer
@@ -180,15 +180,15 @@ class _Run:
     batch_size: int
     checkpoint: str | Path | None
     overflowed: bool = False  # whether the scale made a gradient overflow
-    replay: Replay | None = None  # of full batches' steps, if the first has shown that they can be recorded
+    replay: Replay | None = None  # steps of full batches, if the first has shown that they can be recorded
     started: bool = False
 
     def __post_init__(self) -> None:
-        self.total = self.network.xp.zeros((), dtype="float64")  # of the epoch's losses
+        self.total = self.network.xp.zeros((), dtype="float64")  # sum of the epoch's losses
 
     @property
     def scale(self) -> float:
-        """By how much the loss gradient is multiplied on its way back."""
+        """The factor of the loss gradient in the backward pass."""
         return 1.0 if self.overflowed else self.network.loss_scale
 
     def epochs(self, start: int, stop: int, progress: bool) -> Iterator[Epoch]:
@@ -196,7 +196,7 @@ class _Run:
             begin = perf_counter()
             self.network.training = True
             try:
-                # NumPy would warn of the first NaN and go on; the run looks for NaN itself, and stops.
+                # NumPy would only warn of the first NaN; the run looks for NaN itself, and stops.
                 with np.errstate(all="ignore"):
                     mean_loss = self.epoch(epoch, progress)
             finally:
@@ -228,20 +228,20 @@ class _Run:
                         total[...] = repeat(self.step, batches[:step], before, epoch)
                     before = Snapshot.of(self.network, self.optimizer, step, total)
         if self.scale != 1 and self.optimizer.divides_by_scale:
-            self.network.gradients *= 1 / self.scale  # the true ones are for everyone to see
+            self.network.gradients *= 1 / self.scale  # users may read them, so they must be the true ones
         return float(self.network.backend.to_numpy(total)) / len(self.samples.y)
 
     def after_the_first(self, order: Array) -> None:
-        """Look at what the first step of the run has shown."""
+        """Check what only the first step of the run can show."""
         self.started = True
         if self.checkpoint is not None:
-            check_saveable(self.network, self.optimizer, self.checkpoint)  # a layer may only now show stray state
+            check_saveable(self.network, self.optimizer, self.checkpoint)  # an undeclared attribute may appear only now
         if can_replay(self.network, self.optimizer, self.loss):
             self.replay = Replay(self.network, self.optimizer, self.step, self.total)
             self.replay.begin(order, self.batch_size, place=1)
 
     def step(self, rows: Array) -> Array:
-        """Learn from one batch: forward, loss, backward, update.  Return the summed loss, which stays on the device."""
+        """Train on one batch: forward, loss, backward, update.  Return the summed loss, which stays on the device."""
         x, y = self.samples.batch(rows)
         logits = self.network.run(x)
         value, gradient = evaluate(self.loss, self.network.backend, logits, y)

@@ -1,4 +1,4 @@
-"""What users pass in: each check returns the value to go on with, or raises a sentence with what was expected."""
+"""Checks of users' arguments: each returns the value to use, or raises an error that says what was expected."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 def positive_int(owner: str, name: str, value: int) -> int:
-    """Return a whole number from 1 upwards."""
+    """Return a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{owner}: expected {name} to be a whole number of at least 1, got {value!r}")
     return int(value)
 
 
 def size(owner: str, name: str, value: Size, least: int = 1) -> Size:
-    """Return a whole number or a pair (down, across) of them, from `least` upwards."""
+    """Return a whole number or a pair (down, across) of them, each at least `least`."""
     values = value if isinstance(value, tuple | list) else (value, value)
     whole = all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in values)
     if len(values) != 2 or not whole:
@@ -38,12 +38,12 @@ def size(owner: str, name: str, value: Size, least: int = 1) -> Size:
 
 
 def size_or_none(owner: str, name: str, value: Size | None) -> Size | None:
-    """Return a whole number from 1 upwards, a pair of them, or None."""
+    """Return a whole number of at least 1, a pair of them, or None."""
     return None if value is None else size(owner, name, value)
 
 
 def check_padding(owner: str, name: str, padding: str | Size) -> str | Size:
-    """Return "valid", "same", or a whole number from 0 upwards or a pair of them."""
+    """Return "valid", "same", a whole number of at least 0, or a pair of them."""
     if not isinstance(padding, str):
         return size(owner, name, padding, least=0)
     if padding not in ("valid", "same"):
@@ -52,14 +52,14 @@ def check_padding(owner: str, name: str, padding: str | Size) -> str | Size:
 
 
 def pair(value: Size) -> tuple[int, int]:
-    """Return (down, across) of a size that is the same both ways or given for each."""
+    """Return (down, across) for a size given as one number or as a pair."""
     return (int(value[0]), int(value[1])) if isinstance(value, tuple | list) else (int(value), int(value))
 
 
 def number(
     owner: str, name: str, value: float, low: float, high: float = math.inf, *, include_low: bool = False
 ) -> float:
-    """Return a finite number between `low` and `high`, which do not belong unless `include_low`."""
+    """Return a finite number between `low` and `high`, excluding `high`, and excluding `low` unless `include_low`."""
     real = isinstance(value, Real) and not isinstance(value, bool) and abs(value) < math.inf  # isfinite(10**400) raises
     if not real or not (value > low or (include_low and value == low)) or not value < high:
         bracket = "[" if include_low else "("
@@ -81,7 +81,7 @@ def check_members(owner: str, name: str, values: Sequence[Any], kind: type[T]) -
 
 
 def check_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the shape of one sample: at least one axis, every size a whole number from 1 upwards."""
+    """Return the shape of one sample: at least one axis, every size a whole number of at least 1."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if not sizes or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
         raise ValueError(f"expected input_shape (height, width, channels) or (features,), got {shape!r}")
@@ -100,14 +100,14 @@ def check_dtype(dtype: Any) -> str:
 
 
 def check_seed(seed: int) -> int:
-    """Return a whole number from 0 upwards."""
+    """Return a whole number of at least 0."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"expected seed to be a whole number from 0 upwards, got {seed!r}")
+        raise ValueError(f"expected seed to be a whole number of at least 0, got {seed!r}")
     return int(seed)
 
 
 def check_range(bounds: tuple[float, float]) -> tuple[float, float]:
-    """Return a finite low and a finite high above it."""
+    """Return finite bounds (low, high) with low < high."""
     low, high = (float(bound) for bound in bounds)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"expected input_range (low, high) with low < high, got {bounds!r}")
@@ -117,33 +117,33 @@ def check_range(bounds: tuple[float, float]) -> tuple[float, float]:
 def all_finite(x: np.ndarray) -> bool:
     """Return whether no element is NaN or infinite."""
     with np.errstate(over="ignore"):
-        # The sum of squares is finite only if every element is.  It takes a third of the time of looking at each.
+        # The sum of squares is finite only if every element is.  It takes a third of the time of checking each element.
         return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())
 
 
 def check_batch(
     x: object, shape: tuple[int, ...], dtype: str, owner: object, backend: Backend, finite: bool = True
 ) -> Array:
-    """Return `x` on `backend` and in `dtype`, if it is a batch of float samples of that shape.
+    """Return `x` on `backend` and in `dtype`, after checking that it is a batch of float samples of that shape.
 
-    Finiteness is checked for host arrays only: reading a device array would stop the device.
+    Finiteness is checked only for host arrays, because reading a device array would stall the device.
 
     Parameters
     ----------
     x : ndarray or nested lists
     shape : tuple of int
-        Of one sample.
+        Shape of one sample.
     dtype : str
     owner : object
-        Whose input it is; its `str` opens the message, and is computed only then.
+        The object whose input this is.  Error messages begin with its `str`, which is not computed otherwise.
     backend : Backend
     finite : bool, default True
-        Whether to check that all numbers are finite; False if the caller is going to compare them with a range.
+        Whether to check that all numbers are finite; False if the caller compares them with a range anyway.
 
     Raises
     ------
     ValueError, TypeError
-        If it is empty, of another shape or kind, not finite, or from another library.
+        If `x` is empty, has the wrong shape or type, is not finite, or is from another library.
     """
     batch = own_array(x, owner, backend)
     if tuple(batch.shape[1:]) != shape or len(batch.shape) != len(shape) + 1:
@@ -166,9 +166,9 @@ def check_batch(
 
 
 def check_labels(y: object, shape: tuple[int, ...], backend: Backend, owner: str = "labels") -> Array:
-    """Return `y` on `backend`, if it labels logits of that shape.
+    """Return `y` on `backend`, after checking that it contains labels for logits of that shape.
 
-    The range is checked for host arrays only: reading labels on a device would stop it at every training step.
+    The range is checked only for host arrays, because reading labels would stall a device at every training step.
 
     Raises
     ------
@@ -189,17 +189,17 @@ def check_labels(y: object, shape: tuple[int, ...], backend: Backend, owner: str
 
 
 def check_gradient(grad: Any, shape: tuple[int, ...] | None, dtype: str, owner: object, backend: Backend) -> Array:
-    """Return `grad` on `backend` and in `dtype`, if it is a gradient of an output of that shape.
+    """Return `grad` on `backend` and in `dtype`, after checking that it fits an output of that shape.
 
     Raises
     ------
     RuntimeError
         If there was no output yet, and `shape` is None.
     ValueError, TypeError
-        If the gradient is of another shape or kind, or from another library.
+        If the gradient has the wrong shape or type, or is from another library.
     """
     if shape is None:
-        raise RuntimeError(f"{owner}: backward before forward, there are no activations to go back through")
+        raise RuntimeError(f"{owner}: backward before forward: call forward first, which stores the activations")
     grad = backend.asarray(own_array(grad, owner, backend))
     if tuple(grad.shape) != shape:
         raise ValueError(
@@ -212,13 +212,13 @@ def check_gradient(grad: Any, shape: tuple[int, ...] | None, dtype: str, owner: 
 
 
 def own_array(array: Any, owner: object, backend: Backend) -> Array:
-    """Return an array of `backend` as it is and anything else as a plain NumPy array: it moves when all is checked.
+    """Return an array of `backend` unchanged, and anything else as a plain NumPy array, to be moved after all checks.
 
     Raises
     ------
     TypeError
         If it is of another library, or of a subclass of ``numpy.ndarray``, whose extra meaning (a mask, a matrix
-        product) would be lost without a word.
+        product) would be lost silently.
     """
     if isinstance(array, np.memmap):
         return np.asarray(array)
@@ -250,7 +250,7 @@ def check_loss(loss: Any, classes: int, *, targeted: bool = False) -> None:
 
 
 def check_per_sample(loss: object, result: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return what a loss returned for logits of that shape, if it is (losses, gradients), one for each sample."""
+    """Return the result of a loss, after checking that it is (losses, gradients), one of each per sample."""
     if not isinstance(result, tuple) or len(result) != 2:
         raise ValueError(f"{loss!r}: expected (losses, gradients), got {type(result).__name__}")
     for name, array, expected in zip(("losses", "gradients"), result, (shape[:1], shape), strict=True):
@@ -261,18 +261,18 @@ def check_per_sample(loss: object, result: Any, shape: tuple[int, ...]) -> tuple
 
 
 def unlike_promise(owner: object, y: Any, shape: tuple[int, ...], dtype: str) -> Exception:
-    """Return the error for a layer's output that is not of the shape that `build` promised, or not in `dtype`."""
+    """Return the error for a layer's output whose shape is not the one that `build` returned, or not in `dtype`."""
     expected = f"({', '.join(map(str, ('N', *shape)))}) in {dtype}"
     if not hasattr(y, "shape"):
         return TypeError(f"{owner}: expected forward to return an array {expected}, got {type(y).__name__}")
     got = f"{tuple(y.shape)} in {y.dtype}"
     # The usual cause of another dtype is an array in float64 among the layer's arguments or constants.
     hint = "" if y.dtype == dtype else ": convert the arrays it computes with, .astype(x.dtype)"
-    return ValueError(f"{owner}: expected forward to return an array {expected}, as build promised, got {got}{hint}")
+    return ValueError(f"{owner}: expected forward to return an array {expected}, as declared by build, got {got}{hint}")
 
 
 def check_states(declared: Sequence[tuple[object, str, object]]) -> None:
-    """Raise AttributeError if the attribute `name` of a layer, for (layer, name, state), is not that state any more."""
+    """For each (layer, name, state), raise AttributeError if the layer's attribute `name` is no longer that state."""
     for layer, name, state in declared:
         found = vars(layer).get(name)
         if found is not state:
@@ -297,7 +297,7 @@ def check_run(network: object, optimizer: Any, epochs: int, batch_size: int, sta
     """Raise ValueError unless an optimizer can train this network for these epochs."""
     if optimizer.network is not network:
         raise ValueError(
-            "fit: expected an optimizer made for this network, got another network's (a moved or copied one is another)"
+            "fit: expected an optimizer made for this network, got another network's (a copy is another network)"
         )
     positive_int("fit", "epochs", epochs)
     positive_int("fit", "batch_size", batch_size)

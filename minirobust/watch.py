@@ -1,4 +1,4 @@
-"""What training does about NaN and infinity: look for them now and then, and repeat the steps since the last look.
+"""How training handles NaN and infinity: check for them at intervals, and repeat the steps since the last check.
 
 The repeated steps run one by one under `trace`, which names the layer, and without the scale of the loss gradient,
 which may have made a large gradient overflow.
@@ -20,7 +20,7 @@ from minirobust.optimizers import Optimizer
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a step changes, before step number `step` of an epoch."""
+    """A copy of everything that a step changes, made before step number `step` of an epoch."""
 
     network: Network
     optimizer: Optimizer
@@ -33,14 +33,14 @@ class Snapshot:
 
     @classmethod
     def of(cls, network: Network, optimizer: Optimizer, step: int, total: Array) -> Snapshot:
-        """Copy it all; `total` is the sum of the losses so far."""
+        """Take a snapshot; `total` is the sum of the losses so far."""
         state = {"t": optimizer.t.copy()} | {name: array.copy() for name, array in optimizer.averages.items()}
         total, parameters, buffers = (array.copy() for array in (total, network.parameters, network.buffers))
         draws = [layer.draws for layer in network.layers]
         return cls(network, optimizer, step, total, parameters, buffers, state, draws)
 
     def restore(self) -> None:
-        """Undo the steps since."""
+        """Undo the steps since the snapshot."""
         self.network.parameters, self.network.buffers = self.parameters, self.buffers
         self.optimizer.load_state(self.state)
         for layer, draws in zip(self.network.layers, self.draws, strict=True):
@@ -48,7 +48,7 @@ class Snapshot:
 
 
 def is_finite(network: Network, optimizer: Optimizer, total: Array) -> bool:
-    """Return whether all that a step changes is finite, in a single look: 0 · NaN and 0 · inf are NaN."""
+    """Return whether everything that a step changes is finite, in a single read: 0 · NaN and 0 · inf are NaN."""
     arrays = network.parameters, *optimizer.averages.values()
     look = total + 0 * sum(array.sum(dtype="float64") for array in arrays)
     return math.isfinite(network.backend.to_numpy(look))
@@ -60,7 +60,7 @@ def repeat(step: Callable[[Array], Array], batches: Sequence[Array], before: Sna
     Raises
     ------
     NonFiniteError
-        At the first step after which something is not finite, with the network as it was before that step.
+        At the first step that gives a value that is not finite; the network is then as it was before that step.
     """
     network, optimizer, total = before.network, before.optimizer, before.total.copy()
     before.restore()

@@ -1,5 +1,6 @@
-"""Fixtures shared by all tests; above all `backend`, on each of which every test of arithmetic runs."""
+"""Fixtures shared by all tests, above all `backend`: every test of arithmetic runs on each backend."""
 
+import gc
 import io
 import os
 import signal
@@ -31,6 +32,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long an example takes depends on what else the machine does. Each run draws other examples.
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector away from what collection creates, since that lives to the end; run it less often."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(10_000)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m leaves any out

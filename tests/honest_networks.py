@@ -1,4 +1,4 @@
-"""Eleven small networks whose gradient hides nothing: no check of the audit may call one of them masked."""
+"""Eleven small networks with honest gradients: no check of the audit may call one of them masked."""
 
 import audited_networks as make
 

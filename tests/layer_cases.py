@@ -1,4 +1,4 @@
-"""One network for every layer and every kind of padding, off the defaults, for the tests of modules and of files."""
+"""One network for every layer and kind of padding, with non-default arguments, for tests of modules and files."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A stand-in for a device: arrays that, like CuPy's, refuse to become NumPy arrays or Python numbers by themselves.
+"""A stand-in for a GPU: arrays that, like CuPy's, are not converted to NumPy arrays or Python numbers implicitly.
 
 Behind them is NumPy, so the whole suite can run on "a device" where there is none, and whatever would mix host and
 device arrays, or stop a device to look at a number, fails.  Moving is possible in the two ways that a backend has:
@@ -52,9 +52,9 @@ def to_host(value):
 
 def to_device(value):
     """Wraps what NumPy returned; even a single number stays on the device."""
-    if isinstance(value, np.ndarray | np.generic):
-        return DeviceArray(np.asarray(value))
-    return value
+    if isinstance(value, np.ndarray):
+        return DeviceArray(value)
+    return DeviceArray(np.asarray(value)) if isinstance(value, np.generic) else value
 
 
 def refusal(what):

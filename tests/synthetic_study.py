@@ -1,4 +1,4 @@
-"""A study that nobody ran: three temperatures, two epochs and three classes, with numbers that a test can name."""
+"""A made-up study: three temperatures, two epochs and three classes, with numbers that a test can predict."""
 
 import numpy as np
 

@@ -76,7 +76,7 @@ def test_the_commands_are_those_that_are_documented():
 
 
 @pytest.mark.parametrize("names", ALL, ids=" ".join)
-def test_every_command_explains_itself(names):
+def test_every_command_has_help(names):
     result = run(*names, "--help")
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
@@ -99,9 +99,9 @@ def test_every_example_names_what_exists(example):
     assert {word for word in words if word.startswith("-")} <= known
 
 
-def test_help_groups_the_commands_and_tells_the_exit_codes():
+def test_help_groups_the_commands_and_lists_the_exit_codes():
     text = run("--help").stdout
-    assert all(panel in text for panel in ("What is here", "One network", "The study"))
+    assert all(panel in text for panel in ("This machine", "One network", "The study"))
     told = re.findall(r"[:;] (\d+) ", " ".join(text.split()))
     assert [int(code) for code in told] == [0, cli.NO, cli.UNUSABLE, cli.FAULT, cli.INTERRUPTED]
 
@@ -109,7 +109,7 @@ def test_help_groups_the_commands_and_tells_the_exit_codes():
 @pytest.mark.parametrize(
     "words", [["nope"], ["train"], ["train", "digits", "--nope"], ["attack", "x.h5", "nope"], ["data"], []]
 )
-def test_wrong_usage_is_2(words):
+def test_wrong_usage_exits_with_2(words):
     assert run(*words).exit_code == 2
 
 
@@ -120,7 +120,7 @@ def test_an_error_is_one_sentence_on_the_error_stream():
 
 
 @pytest.mark.parametrize("words", [("--debug", "attack", "no.h5"), ("attack", "no.h5", "--debug")])
-def test_debug_shows_where_it_happened(words):
+def test_debug_shows_a_traceback(words):
     result = run(*words)
     assert result.exit_code == 2
     assert result.stderr.startswith("Traceback (most recent call last):\n")
@@ -152,7 +152,7 @@ def test_every_kind_of_error_has_its_exit_code(monkeypatch, error, code, sentenc
     assert (result.exit_code, result.stderr) == (code, f"minirobust: {sentence}\n")
 
 
-def test_a_mistake_of_ones_own_is_3_and_shows_where(monkeypatch, capsys):
+def test_bug_exits_with_3_and_shows_a_traceback(monkeypatch, capsys):
     def fail(name):
         raise RuntimeError("cannot be")
 
@@ -163,10 +163,10 @@ def test_a_mistake_of_ones_own_is_3_and_shows_where(monkeypatch, capsys):
     assert end.value.code == 3
     error = capsys.readouterr().err
     assert "in fail" in error
-    assert error.endswith("minirobust: this is a mistake in minirobust, not in what it was given\n")
+    assert error.endswith("minirobust: this is a bug in minirobust, not in your input\n")
 
 
-def test_python_m_minirobust_is_the_command():
+def test_python_m_minirobust_runs_the_command():
     result = started("--version")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"minirobust {version('minirobust')}\n"
@@ -179,10 +179,16 @@ def loaded(code):
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
+@pytest.fixture(scope="module")
+def of_the_library():
+    """The modules that the library imports."""
+    return loaded("import minirobust")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["class", "--help"]], ids=" ".join)
-def test_help_imports_no_command_but_the_one_explained(words):
+def test_help_imports_no_command_but_the_one_explained(words, of_the_library):
     code = f"from typer.testing import CliRunner; import minirobust.cli as c; CliRunner().invoke(c.app, {words})"
-    imported = loaded(code) - loaded("import minirobust")
+    imported = loaded(code) - of_the_library
     assert "typer" in imported
     assert not {"scipy", "h5py", "matplotlib", "pooch", "dask", "data_loaders", "minirobust.study"} & imported
     expected = {"minirobust.commands", "minirobust.commands.terminal"}
@@ -190,7 +196,7 @@ def test_help_imports_no_command_but_the_one_explained(words):
     assert {name for name in imported if name.startswith("minirobust.commands")} == expected
 
 
-def test_the_list_of_commands_says_what_each_command_says():
+def test_list_of_commands_has_the_first_line_of_each_help():
     for later in cli.COMMANDS:
         assert later.help == later.load().help.partition("\n\n")[0].replace("\n", " ")
 
@@ -206,7 +212,7 @@ def test_the_shell_completes_names():
     assert "svhn" in result.stdout.split()
 
 
-def test_whoever_stops_reading_gets_no_message():
+def test_reader_that_stops_early_causes_no_message():
     reader, writer = os.pipe()
     os.close(reader)
     result = subprocess.run(
@@ -223,7 +229,7 @@ def callbacks():
         yield from (command.callback for command in app.registered_commands)
 
 
-def test_every_option_names_itself():
+def test_every_option_error_names_the_option():
     """Some versions of typer take the `metavar` of an option without a name for its name."""
     unnamed = [
         f"{function.__name__}: {name}"
@@ -242,7 +248,7 @@ def test_help_has_a_short_form(words):
 
 
 @pytest.mark.parametrize("command", ["attack", "audit"])
-def test_a_number_that_is_none_is_refused(command):
+def test_invalid_number_is_rejected(command):
     refused = run(command, "x.h5", "--epsilon", "8/0")
     assert refused.exit_code == 2
     assert "expected a number such as 0.25" in refused.stderr

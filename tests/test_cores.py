@@ -1,4 +1,4 @@
-"""The warning that BLAS has more threads than free cores: on faked machines, and once beside a program that is real."""
+"""The warning that BLAS has more threads than free cores: on simulated machines, and once beside a real program."""
 
 import logging
 import os
@@ -100,12 +100,12 @@ def test_the_remedy_is_at_least_one_thread(machine, said):
 
 
 @pytest.mark.parametrize("load", [IDLE, (0.1, 0.1, 0.1, 0.1)])
-def test_an_idle_machine_is_not_worth_a_word(load, machine, said):
+def test_idle_machine_gets_no_warning(load, machine, said):
     machine.loads = [load]
     assert said() == []
 
 
-def test_one_thread_needs_no_look(machine, said):
+def test_one_thread_is_not_checked(machine, said):
     machine.loads, machine.libraries = [(1, 1, 1, 1)], [blas(1)]
     assert said() == []
     assert machine.time == 0
@@ -116,25 +116,25 @@ def test_fewer_threads_than_cores_leave_room_for_others(machine, said):
     assert said() == []
 
 
-def test_it_looks_once_per_process(machine, said):
+def test_cores_are_checked_once_per_process(machine, said):
     assert said() == []
     machine.loads = [BUSY]
     assert said() == []
     assert machine.time == pytest.approx(cores.SECONDS)
 
 
-def test_a_burst_of_work_elsewhere_is_not_a_busy_core(machine, said):
+def test_short_burst_elsewhere_is_not_a_busy_core(machine, said):
     machine.loads = [BUSY, BUSY, IDLE, BUSY]
     assert said() == []
 
 
-def test_threads_of_this_process_are_not_others(machine, said):
+def test_threads_of_this_process_do_not_count_as_load(machine, said):
     machine.loads, machine.own_load = [BUSY], 1
     assert said() == []
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_what_counts_as_busy(column, machine, said):
+def test_only_computing_counts_as_busy(column, machine, said):
     """Not waiting for a disk; a guest's time is in the first two columns as well."""
     machine.loads, machine.column = [BUSY], column
     assert bool(said()) == (column not in ("idle", "iowait", "guest", "guest_nice"))
@@ -165,7 +165,7 @@ def test_a_container_may_use_less_than_it_sees(files, free, machine, said):
     assert [f"with only {free} of 4 cores free" in message for message in said()] == [True] * (free < 4)
 
 
-def test_where_the_load_is_not_known_only_the_cores_count(machine, said, monkeypatch):
+def test_all_cores_count_as_free_if_the_load_is_unknown(machine, said, monkeypatch):
     machine.stat.unlink()
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
@@ -197,7 +197,7 @@ def test_the_variable_is_that_of_the_library(library, variable, machine, said):
 
 
 @pytest.mark.parametrize("libraries", [[], [blas(None)]])
-def test_an_unknown_blas_is_no_reason_to_warn(libraries, machine, said):
+def test_unknown_blas_gets_no_warning(libraries, machine, said):
     machine.loads, machine.libraries = [BUSY], libraries
     assert said() == []
 
@@ -236,7 +236,7 @@ FIT_ON_TWO_CORES = textwrap.dedent("""
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells who uses a core")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_real_program_on_one_of_two_cores(threads):
+def test_real_program_on_one_of_two_cores_is_detected(threads):
     if len(usable := sorted(os.sched_getaffinity(0))) < 2:
         pytest.skip("needs two cores")
     core = str(usable[0])

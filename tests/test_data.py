@@ -15,17 +15,21 @@ ROOT = Path(mr.__file__).parents[1]
 MARK = "the other package ran"
 
 
-@pytest.fixture(params=["package", "module"])
-def other(request, tmp_path):
-    """Something else that Python finds under the name data_loaders, and what the sentence should say of it."""
-    place = tmp_path / "data_loaders"
-    if request.param == "module":
-        place = tmp_path / "data_loaders.py"
-        place.write_text(f"print({MARK!r})")
-        return place
-    place.mkdir()
-    (place / "__init__.py").write_text(f"print({MARK!r})")
-    return place / "__init__.py"
+@pytest.fixture
+def package(tmp_path):
+    """Another package called data_loaders, by its file that runs."""
+    (tmp_path / "data_loaders").mkdir()
+    file = tmp_path / "data_loaders" / "__init__.py"
+    file.write_text(f"print({MARK!r})")
+    return file
+
+
+@pytest.fixture
+def module(tmp_path):
+    """A module called data_loaders."""
+    file = tmp_path / "data_loaders.py"
+    file.write_text(f"print({MARK!r})")
+    return file
 
 
 def run(folder, *arguments):
@@ -37,65 +41,63 @@ def run(folder, *arguments):
     return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_the_library_works_beside_another_package(other, tmp_path):
+def test_library_works_beside_another_package_until_the_study_is_used(package, tmp_path):
     code = """
 import sys, minirobust as mr
 assert not [name for name in sys.modules if name.startswith("data_loaders")]
 print(mr.models.mlp(1.0).output_shape)
-"""
-    result = run(tmp_path, "-c", code)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "(10,)\n", "")
-
-
-@pytest.mark.parametrize("words", [["train", "digits"], ["info"], ["study", "presets"]])
-def test_the_command_says_one_sentence(other, tmp_path, words):
-    result = run(tmp_path, "-m", "minirobust", *words)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == (
-        f"minirobust: data_loaders: expected the package that comes with minirobust, found {other}: "
-        "rename what was found, or run from another folder\n"
-    )
-
-
-def test_the_installed_script_says_it_too(other, tmp_path):
-    result = run(tmp_path, "-c", "import sys; sys.argv[1:] = ['info']; from minirobust.cli import main; main()")
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("minirobust: data_loaders: expected the package that comes with minirobust, found")
-    assert result.stderr.count("\n") == 1
-
-
-def test_the_command_explains_itself_beside_another_package(other, tmp_path):
-    result = run(tmp_path, "-m", "minirobust", "--help")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert MARK not in result.stdout
-
-
-def test_the_study_raises_an_import_error(other, tmp_path):
-    code = """
-import minirobust as mr
 try:
     mr.study
 except ImportError as error:
     print(error.name, error)
 """
     result = run(tmp_path, "-c", code)
-    assert result.stdout.startswith("data_loaders data_loaders: expected the package that comes with minirobust, found")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(
+        "(10,)\ndata_loaders data_loaders: expected the package that comes with minirobust, found"
+    )
     assert MARK not in result.stdout
 
 
-def test_a_folder_without_python_files_hides_nothing(tmp_path):
+@pytest.mark.parametrize(
+    ("other", "words"), [("package", ["train", "digits"]), ("package", ["study", "presets"]), ("module", ["info"])]
+)
+def test_command_prints_one_sentence(other, words, tmp_path, request):
+    other = request.getfixturevalue(other)
+    result = run(tmp_path, "-m", "minirobust", *words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"minirobust: data_loaders: expected the package that comes with minirobust, found {other}: "
+        "rename that package, or run from another folder\n"
+    )
+
+
+def test_installed_script_prints_the_same_sentence(package, tmp_path):
+    result = run(tmp_path, "-c", "import sys; sys.argv[1:] = ['info']; from minirobust.cli import main; main()")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("minirobust: data_loaders: expected the package that comes with minirobust, found")
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_works_beside_another_package(package, tmp_path):
+    result = run(tmp_path, "-m", "minirobust", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert MARK not in result.stdout
+
+
+def test_folder_without_python_files_is_not_mistaken_for_the_package(tmp_path):
     (tmp_path / "data_loaders").mkdir()
     result = run(tmp_path, "-m", "minirobust", "study", "presets")
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_another_import_error_of_a_command_stays_what_it_is(tmp_path):
+def test_other_import_errors_are_not_changed(tmp_path):
     (tmp_path / "typer.py").write_text("")
     result = run(tmp_path, "-m", "minirobust")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
 
 
-def test_everything_behind_the_door_is_ours():
+def test_data_module_uses_the_projects_own_package():
     for name in data.__all__:
         assert getattr(data, name) is getattr(data_loaders, name)

@@ -1,4 +1,4 @@
-"""Predictions, attacks and audits run on an evaluation view: they leave nothing behind, and the door checks once."""
+"""Predictions, attacks and audits run on an evaluation view: they change nothing, and arguments are checked once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_an_attack_between_forward_and_backward_changes_nothing(name, data, back
     np.testing.assert_array_equal(backend.to_numpy(net.gradients), backend.to_numpy(twin.gradients))
 
 
-def test_several_threads_may_ask_one_network(data):
+def test_several_threads_may_use_one_network(data):
     x, y = data
     net = small()
     expected = net.input_gradient(x, y), net.predict_proba(x), mr.attacks.pgd(net, x, y, steps=3).images
@@ -119,7 +119,7 @@ def test_the_loops_over_layers_are_written_once(call, places):
     assert sorted(found) == places
 
 
-def test_data_is_checked_once_at_the_door(rng, monkeypatch):
+def test_data_are_checked_once_per_call(rng, monkeypatch):
     counts = {"check_batch": 0, "check_labels": 0}
     for name in counts:
         whole = getattr(validation, name)
@@ -179,7 +179,7 @@ def broken(backend="numpy", value=np.nan):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_predict_names_the_network_and_the_first_sample_without_a_class(value, backend):
+def test_predict_raises_and_names_the_first_sample_without_a_class(value, backend):
     net, x, _ = broken(backend, value)
     with pytest.raises(
         mr.NonFiniteError, match=r"Network\(\[Flatten.*expected finite logits.* 2 of 6 samples, .*sample 2"
@@ -193,7 +193,7 @@ def test_predict_names_the_network_and_the_first_sample_without_a_class(value, b
     ["apgd", "fgsm", "fgvm", "pgd", "noise", "square", "pixel", "brute_force_pixel", "greedy_pixel", "transfer"],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_attacks_count_a_sample_without_a_class_as_fallen_and_say_so(name, backend):
+def test_attacks_count_a_sample_without_a_class_as_fooled_and_report_it(name, backend):
     net, x, y = broken(backend)
     made = ATTACKS[name](net, x, y)
     predictions, fooled = backend.to_numpy(made.predictions), backend.to_numpy(made.fooled)
@@ -219,7 +219,7 @@ def test_a_gradient_that_is_nan_moves_no_pixel(name, backend, rng):
 
 
 @pytest.mark.parametrize("name", ["brute_force_pixel", "greedy_pixel"])
-def test_a_candidate_that_breaks_the_network_fools_it(name, backend):
+def test_candidate_with_nan_logits_fools_the_network(name, backend):
     """One pixel above a half makes the logits NaN: class 0, if NaN were compared."""
     net, x, y = broken(backend)
     made = ATTACKS[name](net, x[:2], y[:2])
@@ -228,7 +228,7 @@ def test_a_candidate_that_breaks_the_network_fools_it(name, backend):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_the_audit_counts_them_and_says_so(backend, tiny_audits):
+def test_audit_counts_samples_without_a_class(backend, tiny_audits):
     net, x, y = broken(backend)
     report = mr.audit(net, x, y, 0.1, budget="quick")
     assert report.checks[0].flagged
@@ -303,7 +303,7 @@ def test_pixels_one_rounding_outside_the_range_are_accepted_and_clipped(backend)
         mr.attacks.fgsm(net, np.array([[0, 1 + 4.8e-7, 0, 0]], "float32"), [0])
 
 
-def test_a_range_that_float32_cannot_hold(backend):
+def test_range_that_float32_cannot_represent_is_respected(backend):
     net = mr.Network([mr.Dense(3)], (2,), backend=backend, input_range=(0.1, 0.9))
     x = np.array([[np.float32(0.1), np.float32(0.9)]])
     images = backend.to_numpy(mr.attacks.noise(net, x, [0], epsilon=0.8).images)
@@ -419,7 +419,7 @@ def noisy(backend):
     return mr.Network([mr.Flatten(), Noise(), mr.Dense(8), mr.Tanh(), mr.Dense(4)], (6, 6, 1), backend=backend)
 
 
-def test_a_random_layer_asked_twice_in_evaluation_answers_the_same(noisy, data, backend):
+def test_random_layer_repeats_its_output_in_evaluation(noisy, data, backend):
     x, y = data
     noise = noisy.layers[1]
     for ask in (noisy.logits, noisy.forward, lambda x: mr.attacks.pgd(noisy, x, y, steps=3).images):
@@ -430,14 +430,14 @@ def test_a_random_layer_asked_twice_in_evaluation_answers_the_same(noisy, data, 
     assert 0.05 < hidden.std() < 0.12  # two different draws, not one twice
 
 
-def test_training_draws_anew_every_time(noisy, data, backend):
+def test_training_draws_new_numbers_every_time(noisy, data, backend):
     noisy.training = True
     first, second = (backend.to_numpy(noisy.forward(data[0])) for _ in range(2))
     assert (first != second).any()
     assert noisy.layers[1].draws == 4
 
 
-def test_a_float64_twin_draws_the_same_numbers(noisy, data, backend):
+def test_float64_copy_draws_the_same_numbers(noisy, data, backend):
     x, _ = data
     twin = noisy.to(backend, dtype="float64")
     single = backend.to_numpy(noisy.evaluate(x, stop=2)) - x.reshape(len(x), -1)
@@ -456,7 +456,7 @@ def test_evaluation_after_training_continues_from_the_networks_stream(noisy, dat
     np.testing.assert_array_equal(backend.to_numpy(noisy.copy().logits(data[0])), before)
 
 
-def test_a_view_has_what_an_attack_needs(data, backend):
+def test_evaluation_view_has_the_interface_of_a_model(data, backend):
     net = small(backend)
     model = Evaluation(net)
     assert (model.input_shape, model.output_shape, model.input_range) == ((6, 6, 1), (4,), (0, 1))

@@ -1,4 +1,4 @@
-"""What `import minirobust` brings: the public names, and nothing heavy."""
+"""`import minirobust` provides the public names and imports nothing heavy."""
 
 import subprocess
 import sys

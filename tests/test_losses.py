@@ -1,4 +1,4 @@
-"""Losses: one method, per sample, against formulas written as loops; and what is refused."""
+"""Losses: one method, per sample, against formulas written as loops; and their errors."""
 
 import math
 
@@ -66,7 +66,7 @@ def computed(loss, backend, logits, y, target=None):
 
 @pytest.mark.parametrize(("loss", "twin", "targeted_twin"), TWINS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_values_are_those_of_the_formula_sample_by_sample(loss, twin, targeted_twin, dtype, logits, y, backend):
+def test_values_equal_the_formula_for_each_sample(loss, twin, targeted_twin, dtype, logits, y, backend):
     logits, target = logits.astype(dtype), (y + 1) % 4
     before = logits.copy()
     exact = 40 * float(np.finfo(dtype).eps)
@@ -126,7 +126,7 @@ def test_the_input_gradient_towards_a_target_is_minus_that_of_its_loss(backend, 
 @pytest.mark.parametrize(
     ("loss", "least"), [(mr.SoftmaxCrossEntropy(), 2), (mr.Margin(), 2), (mr.DLR(), 3), (mr.ScaleFree(), 3)]
 )
-def test_too_few_classes_are_refused_at_every_door(loss, least, rng):
+def test_too_few_classes_raise_in_every_function(loss, least, rng):
     message = rf"{type(loss).__name__}\(\): expected at least {least} classes, got logits of shape \(N, {least - 1}\)"
     x, y = rng.random((3, 2)), np.zeros(3, int)
     with pytest.raises(ValueError, match=message):
@@ -166,7 +166,7 @@ def test_a_targeted_loss_may_need_more_classes(loss, least, rng):
         (0, 0, 0, [0, 0, 0, 0]),
     ],
 )
-def test_dlr_by_hand(y, target, value, gradient, backend):
+def test_dlr_equals_a_computation_by_hand(y, target, value, gradient, backend):
     target = None if target is None else np.array([target])
     found = computed(mr.DLR(), backend, np.array([[4.0, 1, 2, 0]]), np.array([y]), target)
     np.testing.assert_allclose(found[0], [value], rtol=1e-14)
@@ -181,7 +181,7 @@ def test_dlr_by_hand(y, target, value, gradient, backend):
         ([5, 2, 2, 1], 0, -1, [0, 1 / 3, -1 / 3, 0]),  # the two after the label: a ratio cannot get lower
     ],
 )
-def test_of_equal_logits_dlr_ranks_the_first_highest(z, y, value, gradient, backend):
+def test_dlr_ranks_the_first_of_equal_logits_highest(z, y, value, gradient, backend):
     found = computed(mr.DLR(), backend, np.array([z], float), np.array([y]))
     np.testing.assert_allclose(found[0], [value], rtol=1e-14)
     np.testing.assert_allclose(found[1], [gradient], rtol=1e-14, atol=1e-16)
@@ -225,7 +225,7 @@ def test_logits_that_are_almost_equal_have_a_finite_scale_free_gradient(backend)
     assert gradient[0].any()
 
 
-def test_scale_free_cross_entropy_by_hand(backend):
+def test_scale_free_cross_entropy_equals_a_computation_by_hand(backend):
     """The standard deviation of (1, 0, -1) is √(2/3)."""
     value, _ = computed(mr.ScaleFree(), backend, np.array([[9.0, 7, 5]]), np.array([2]))
     a = math.sqrt(3 / 2)
@@ -304,7 +304,7 @@ def test_the_gradient_is_orthogonal_to_shifting_and_scaling(loss, backend, data)
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
 @small_examples
-def test_no_finite_logits_make_them_overflow(loss, dtype, backend, data):
+def test_losses_do_not_overflow_for_finite_logits(loss, dtype, backend, data):
     width = np.dtype(dtype).itemsize * 8
     finite = st.floats(width=width, allow_nan=False, allow_infinity=False)
     extreme = st.sampled_from([np.finfo(dtype).max, -np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal, 0])
@@ -359,7 +359,7 @@ def test_nan_stays_in_its_sample(loss, place, logits, y, backend):
         ("margin", "loss: expected an object with value_and_gradient"),
     ],
 )
-def test_what_is_no_loss_is_refused_at_every_door(loss, message, rng):
+def test_object_that_is_not_a_loss_raises_in_every_function(loss, message, rng):
     net = mr.Network([mr.Dense(3)], (2,))
     x, y = rng.random((3, 2)), np.zeros(3, int)
     for call in (
@@ -437,7 +437,7 @@ def test_a_custom_loss_in_float64_does_not_widen_a_float32_network(rng):
     assert dtypes == {"float32"}
 
 
-def test_a_loss_may_ask_the_network_that_is_trained(rng):
+def test_loss_may_use_the_network_that_is_trained(rng):
     """As TRADES does: predictions run on their own activations."""
     net = mr.Network([mr.Dense(5), mr.Tanh(), mr.Dense(3)], (2,))
     x, y = rng.random((6, 2)).astype("float32"), rng.integers(0, 3, 6)
@@ -453,7 +453,7 @@ def test_a_loss_may_ask_the_network_that_is_trained(rng):
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
-def test_a_subclass_that_overrides_the_method_is_asked(rng):
+def test_overridden_method_of_a_subclass_is_called(rng):
     class Doubled(mr.SoftmaxCrossEntropy):
         def value_and_gradient(self, logits, y, target=None):
             value, gradient = super().value_and_gradient(logits, y)

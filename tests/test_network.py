@@ -1,4 +1,4 @@
-"""The network: sizes, memory, the contract of forward and back, copies."""
+"""The network: sizes, memory, the forward and the backward pass, copies."""
 
 import copy
 import pickle
@@ -60,7 +60,7 @@ def test_all_parameters_are_views_into_one_array(net):
     assert to_numpy(net.parameters)[0] == 99
 
 
-def test_a_parameter_cannot_be_parted_from_the_optimizer(net):
+def test_parameter_cannot_be_separated_from_the_optimizer(net):
     weight = net.layers[1].weight
     with pytest.raises(AttributeError, match=r"write into it with \.value\[\.\.\.\] = new"):
         weight.value = weight.value * 2
@@ -112,7 +112,7 @@ def test_summary_lists_every_layer_and_adds_up():
     assert lines[-1].split() == ["total", "203,530"]
 
 
-def test_the_studys_networks():
+def test_networks_of_the_study_have_the_documented_layers():
     assert mr.models.mlp(1).parameters.size == 784 * 256 + 256 + 256 * 10 + 10
     cnn = mr.models.cnn(1)
     assert [layer.output_shape for layer in cnn.layers if isinstance(layer, mr.MaxPool2D)] == [(14, 14, 16), (5, 5, 32)]
@@ -122,7 +122,7 @@ def test_the_studys_networks():
 # Forward and back
 
 
-def test_what_comes_out_stays_on_the_backend(net, x, y):
+def test_outputs_stay_on_the_backend(net, x, y):
     logits = net.forward(x)
     outputs = [logits, net.backward(logits), net.predict(x), net.predict_proba(x), net.hidden(x)]
     outputs.append(net.input_gradient(x, y))
@@ -179,13 +179,13 @@ def test_the_input_gradient_computes_no_parameter_gradient(net, x, y, monkeypatc
     net.input_gradient(x, y)
 
 
-def test_the_input_gradient_of_another_loss(net, x, y):
+def test_input_gradient_uses_the_given_loss(net, x, y):
     margin = net.backend.to_numpy(net.input_gradient(x, y, loss=mr.Margin()))
     cross_entropy = net.backend.to_numpy(net.input_gradient(x, y))
     assert not np.allclose(margin, cross_entropy)
 
 
-def test_chunks_change_nothing(net, rng, pass_together):
+def test_results_do_not_depend_on_the_chunk_size(net, rng, pass_together):
     x, y = rng.random((11, 4, 5, 1)), rng.integers(0, 3, 11)
     to_numpy = net.backend.to_numpy
 
@@ -198,7 +198,7 @@ def test_chunks_change_nothing(net, rng, pass_together):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-def test_predictions_and_gradients_leave_no_trace(net, x, y):
+def test_predictions_and_gradients_leave_the_network_unchanged(net, x, y):
     before = state(net)
     net.training = True
     for call in (net.predict, net.predict_proba, net.hidden, lambda x: net.input_gradient(x, y)):
@@ -231,7 +231,7 @@ def test_forward_can_start_in_the_middle(net, x):
 
 
 @pytest.mark.parametrize("middle", [0, 1, 3, 5])
-def test_any_stretch_of_layers_can_be_evaluated(net, x, middle):
+def test_any_range_of_layers_can_be_evaluated(net, x, middle):
     """Layer by layer by hand; and two stretches make the whole."""
     to_numpy = net.backend.to_numpy
     by_hand = net.check_input(x)
@@ -244,7 +244,7 @@ def test_any_stretch_of_layers_can_be_evaluated(net, x, middle):
 
 
 @pytest.mark.parametrize(("start", "stop"), [(3, 2), (0, -1), (0, 6), (5, None), (-1, None)])
-def test_a_stretch_of_layers_that_are_not_there(net, x, start, stop):
+def test_range_of_missing_layers_raises(net, x, start, stop):
     with pytest.raises(ValueError, match=r"st(art|op): expected the index of a layer, . to ., got"):
         net.evaluate(net.evaluate(x, stop=3) if start == 3 else x, start, stop)
 
@@ -267,7 +267,7 @@ def test_hidden_is_what_enters_the_last_activation(net, x):
     np.testing.assert_allclose(to_numpy(net.hidden(x)), expected, rtol=1e-12)
 
 
-def test_of_several_activations_the_last_one_counts(backend, rng):
+def test_hidden_uses_the_last_of_several_activations(backend, rng):
     layers = [mr.Dense(5), mr.Tanh(), mr.Dense(4), mr.TemperatureSigmoid(0.5), mr.Dense(3)]
     net = mr.Network(layers, (2,), backend=backend, dtype="float64")
     x = rng.random((6, 2))
@@ -278,7 +278,7 @@ def test_of_several_activations_the_last_one_counts(backend, rng):
 
 
 @pytest.mark.parametrize("activation", [mr.TemperatureSigmoid(0.5), mr.ReLU(), mr.Tanh()], ids=repr)
-def test_every_activation_is_one(activation):
+def test_every_activation_layer_counts_as_an_activation(activation):
     net = mr.Network([mr.Dense(4), activation.fresh(), mr.Dense(2)], (3,))
     assert net.last_activation is net.layers[1]
     assert net.hidden(np.ones((1, 3))).shape == (1, 4)
@@ -349,7 +349,7 @@ def test_an_optimizer_of_the_network_before_it_moved_is_refused(net, x, y):
 # Wrong stacks and wrong arguments: every error names the layer, what was expected and what came
 
 
-def test_a_layer_in_two_networks():
+def test_layer_in_two_networks_raises():
     dense = mr.Dense(3)
     mr.Network([dense], input_shape=(2,))
     with pytest.raises(ValueError, match=r"layer 0, Dense\(3\) is in a network already"):
@@ -359,14 +359,14 @@ def test_a_layer_in_two_networks():
         mr.Network([twice, twice], input_shape=(2,))
 
 
-def test_a_layer_names_its_place():
+def test_layer_repr_names_its_position():
     dense = mr.Dense(3)
     assert str(dense) == "unbuilt layer, Dense(3)"
     mr.Network([mr.Flatten(), dense], input_shape=(2, 2, 1))
     assert str(dense) == "layer 1, Dense(3)"
 
 
-def test_layers_that_do_not_fit_leave_the_others_usable():
+def test_failed_construction_leaves_the_layers_usable():
     layers = [mr.Conv2D(2, 3), mr.Dense(3)]
     with pytest.raises(ValueError, match=r"layer 1, Dense\(3\): expected a flat input .*Flatten.*got \(2, 2, 2\)"):
         mr.Network(layers, input_shape=(4, 4, 1))
@@ -382,7 +382,7 @@ def test_layers_that_do_not_fit_leave_the_others_usable():
         (["dense"], r"expected layers\[0\] to be a Layer, got 'dense'"),
     ],
 )
-def test_what_is_no_stack_of_layers(layers, message):
+def test_invalid_list_of_layers_raises(layers, message):
     with pytest.raises((TypeError, ValueError), match=message):
         mr.Network(layers, input_shape=(2,))
 
@@ -399,7 +399,7 @@ def test_what_is_no_stack_of_layers(layers, message):
         ({"input_shape": (4,), "input_range": (0, np.inf)}, "input_range"),
     ],
 )
-def test_wrong_arguments(arguments, message):
+def test_wrong_arguments_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         mr.Network([mr.Dense(2)], **arguments)
 
@@ -408,12 +408,12 @@ def test_wrong_arguments(arguments, message):
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 5), (6, 5, 4, 1), (6, 20), (), (4, 5, 1)])
-def test_a_wrong_shape(net, shape):
+def test_wrong_input_shape_raises(net, shape):
     with pytest.raises(ValueError, match=r"layer 0, Flatten\(\): expected shape \(N, 4, 5, 1\), got \("):
         net.forward(np.ones(shape))
 
 
-def test_a_wrong_shape_in_the_middle(net):
+def test_wrong_shape_for_an_inner_layer_raises(net):
     with pytest.raises(
         ValueError, match=r"layer 2, TemperatureSigmoid\(0\.25\): expected shape \(N, 7\), got \(6, 8\)"
     ):
@@ -421,30 +421,30 @@ def test_a_wrong_shape_in_the_middle(net):
 
 
 @pytest.mark.parametrize("start", [-1, 5])
-def test_a_start_that_is_no_layer(net, start):
+def test_start_that_is_not_a_layer_raises(net, start):
     with pytest.raises(ValueError, match=f"expected the index of a layer, 0 to 4, got {start}"):
         net.forward(np.ones((6, 8)), start=start)
 
 
-def test_integer_images(net, x):
+def test_integer_images_raise(net, x):
     with pytest.raises(TypeError, match="expected float numbers, got uint8 .*divide by 255"):
         net.forward((255 * x).astype("uint8"))
 
 
 @pytest.mark.parametrize("dtype", ["bool", "complex128", "object"])
-def test_other_dtypes(net, x, dtype):
+def test_other_dtypes_raise(net, x, dtype):
     with pytest.raises(TypeError, match="expected float numbers, got"):
         net.forward(x.astype(dtype))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite(net, x, value):
+def test_values_that_are_not_finite_raise(net, x, value):
     x[3, 1, 1, 0] = value
     with pytest.raises(ValueError, match=r"layer 0, Flatten\(\): expected finite numbers .*got NaN or infinity"):
         net.forward(x)
 
 
-def test_values_that_float32_cannot_hold(net, x):
+def test_values_that_float32_cannot_represent_raise(net, x):
     x[3, 1, 1, 0] = 1e300
     net.forward(x)
     with pytest.raises(ValueError, match="expected finite numbers in float32"):
@@ -456,7 +456,7 @@ def test_an_empty_batch(net):
         net.predict(np.ones((0, 4, 5, 1)))
 
 
-def test_an_array_of_another_library(net):
+def test_array_of_another_library_raises(net):
     class Tensor:
         def __array__(self, dtype=None, copy=None):
             return np.ones((6, 4, 5, 1))
@@ -465,13 +465,13 @@ def test_an_array_of_another_library(net):
         net.forward(Tensor())
 
 
-def test_a_device_array_where_a_host_array_is_expected(x):
+def test_device_array_in_place_of_a_host_array_raises(x):
     net = mr.Network([mr.Flatten(), mr.Dense(3)], (4, 5, 1))
     with pytest.raises(TypeError, match="expected a NumPy array or one of the backend 'numpy', got .*DeviceArray"):
         net.forward(mr.backend.get("strict").asarray(x))
 
 
-def test_backward_before_forward(net, x):
+def test_backward_before_forward_raises(net, x):
     with pytest.raises(RuntimeError, match=r"layer 4, Dense\(3\): backward before forward"):
         net.backward(np.ones((6, 3)))
     net.forward(net.hidden(x), start=2)
@@ -479,7 +479,7 @@ def test_backward_before_forward(net, x):
         net.backward(np.ones((6, 3)))
 
 
-def test_a_gradient_of_another_batch(net, x):
+def test_gradient_of_another_batch_raises(net, x):
     net.forward(x)
     with pytest.raises(ValueError, match=r"expected a gradient of shape \(6, 3\).*got \(5, 3\)"):
         net.backward(np.ones((5, 3)))
@@ -499,14 +499,14 @@ def test_a_gradient_of_another_batch(net, x):
         ("012012", TypeError, "labels: expected a NumPy array"),
     ],
 )
-def test_wrong_labels(net, x, labels, error, message):
+def test_wrong_labels_raise(net, x, labels, error, message):
     with pytest.raises(error, match=message):
         net.input_gradient(x, labels)
     with pytest.raises(error, match=message):
         LOSS.value_and_gradient(net.forward(x), labels)[1]
 
 
-def test_labels_as_a_list(net, x, y):
+def test_labels_may_be_a_list(net, x, y):
     to_numpy = net.backend.to_numpy
     np.testing.assert_array_equal(to_numpy(net.input_gradient(x, list(y))), to_numpy(net.input_gradient(x, y)))
 

@@ -1,4 +1,4 @@
-"""What a notebook shows: tables with the object's own numbers, and nothing that could do harm."""
+"""Tables in a notebook: they contain the object's numbers, and hostile text is escaped."""
 
 import html
 import re
@@ -48,7 +48,7 @@ def samples(rng):
     return rng.random((12, 4, 4, 1)), rng.integers(0, 3, 12)
 
 
-def test_a_network(network):
+def test_network_has_an_html_table(network):
     page = Cells(network._repr_html_())
     assert page.rows[0] == ["layer", "output shape", "parameters"]
     assert page.rows[3] == ["1 Dense(5)", "(5,)", "85"]  # 16 · 5 + 5
@@ -56,14 +56,14 @@ def test_a_network(network):
     assert "float64" in page.caption
 
 
-def test_a_history(network, samples):
+def test_history_has_an_html_table(network, samples):
     history = mr.fit(network, mr.SGD(network), samples, epochs=3, progress=False)
     page = Cells(history._repr_html_())
     assert [row[:2] for row in page.rows[1:]] == [[f"{e.epoch}", f"{e.loss:.4f}"] for e in history]
     assert isinstance(history, list)
 
 
-def test_an_attack(network, samples):
+def test_attack_has_an_html_table(network, samples):
     result = mr.attacks.fgsm(network, *samples, 0.3)
     header, numbers = Cells(result._repr_html_()).rows
     shown = dict(zip(header, numbers, strict=True))
@@ -73,7 +73,7 @@ def test_an_attack(network, samples):
     assert shown["queries"] == f"{result.queries}"
 
 
-def test_a_pixel_attack(network, samples):
+def test_pixel_attack_has_an_html_table(network, samples):
     result = mr.attacks.pixel(network, *samples, pixels=2)
     header, numbers = Cells(result._repr_html_()).rows
     shown = dict(zip(header, numbers, strict=True))
@@ -81,7 +81,7 @@ def test_a_pixel_attack(network, samples):
     assert "epsilon" not in result._repr_html_()
 
 
-def test_a_gradient_report(network, samples):
+def test_gradient_report_has_an_html_table(network, samples):
     report = mr.gradcheck(network, samples[0])
     page = Cells(report._repr_html_())
     assert [row[0] for row in page.rows[1:]] == [tensor.name for tensor in report.tensors]
@@ -89,7 +89,7 @@ def test_a_gradient_report(network, samples):
     assert "every gradient is right" in page.caption
 
 
-def test_a_trace(network, samples):
+def test_trace_has_an_html_table(network, samples):
     with mr.trace(network) as record:
         network.predict(samples[0])
     page = Cells(record._repr_html_())
@@ -101,7 +101,7 @@ def test_a_trace(network, samples):
     assert "is the first with NaN or infinity" in record._repr_html_()
 
 
-def test_an_audit(network, samples):
+def test_audit_has_an_html_table(network, samples):
     report = mr.audit(network, *samples, 0.1, [network], "quick")
     page = Cells(report._repr_html_())
     rates = {row[0]: row[1] for row in page.rows if len(row) == 4}

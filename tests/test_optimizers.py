@@ -63,7 +63,7 @@ def test_the_first_step_of_adam_is_the_learning_rate_whatever_the_gradients_size
     np.testing.assert_allclose(backend.to_numpy(net.parameters), [-0.01, 0.01, -0.01], rtol=1e-7)
 
 
-def test_blocks_change_nothing(rng, monkeypatch):
+def test_steps_do_not_depend_on_the_block_size(rng, monkeypatch):
     size = 1000
     gradients = rng.standard_normal((3, size))
     lr = rng.uniform(0.01, 0.1, size)
@@ -116,7 +116,7 @@ def test_an_assigned_learning_rate_is_used_from_the_next_step(kind, backend):
     assert (backend.to_numpy(net.parameters) < -0.1).all()
 
 
-def test_an_array_replaces_a_number_and_the_other_way_round(backend):
+def test_learning_rate_can_change_between_array_and_number(backend):
     net = network(backend, 3)
     sgd = mr.SGD(net, lr=0.5)
     net.gradients = np.ones(3)
@@ -155,7 +155,7 @@ def test_a_numpy_number_becomes_a_python_number():
         ("lr", -1, r"Adam: expected lr in \[0, inf\), got -1"),
         ("lr", np.nan, "lr"),
         ("lr", "1", "lr"),
-        ("lr", np.full(7, -1.0), r"lr to be a number from 0 upwards, or an array of them of shape \(7,\)"),
+        ("lr", np.full(7, -1.0), r"lr to be a number of at least 0, or an array of such numbers of shape \(7,\)"),
         ("lr", np.full(7, np.inf), "lr"),
         ("epsilon", 0, r"epsilon in \(0, inf\), got 0"),
         ("epsilon", np.zeros(7), "epsilon to be a number above 0"),

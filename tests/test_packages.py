@@ -54,7 +54,7 @@ def of_git(*folders):
     return [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
 
 
-def test_the_wheel_has_both_packages_whole_and_nothing_else(wheel):
+def test_wheel_contains_exactly_the_two_packages(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"minirobust", "data_loaders"}
     assert set(of_git("minirobust", "data_loaders")) <= names
@@ -62,7 +62,7 @@ def test_the_wheel_has_both_packages_whole_and_nothing_else(wheel):
     assert sum(info.file_size for info in wheel.infolist()) < 8 * MiB
 
 
-def test_the_wheels_description_stands_alone(wheel):
+def test_metadata_of_the_wheel_match_pyproject_and_pictures_are_embedded(wheel):
     """Its pictures are inside, and it says what pyproject.toml says."""
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = message_from_string(wheel.read(name).decode())
@@ -85,7 +85,7 @@ def test_the_source_has_tests_examples_and_documentation(source):
         assert (source / name).is_file(), name
 
 
-def test_the_source_passes_its_tests_where_it_is_unpacked(source):
+def test_unpacked_source_passes_its_tests(source):
     """A few of them here; all of them, with the lowest versions allowed, in `.ci/run`."""
     code = "import pathlib, minirobust; print(pathlib.Path(minirobust.__file__).parents[1])"
     environment = os.environ | {"PYTHONPATH": str(source)}

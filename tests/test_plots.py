@@ -1,4 +1,4 @@
-"""The drawings: that they show what they are given, with words and units, and take what a short run gives them."""
+"""The plots show the given data with labels and units, and accept the results of a short run."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -63,7 +63,7 @@ def test_the_curves_over_epsilon_are_sorted_and_told_apart_without_colour(axes):
     assert axes.get_xlabel().startswith("ε")
 
 
-def test_a_band_lies_about_its_curve_in_its_colour(axes):
+def test_band_surrounds_its_curve_in_the_same_colour(axes):
     curves = {"a": [0.9, 0.5], "b": [0.8, 0.4]}
     mr.plots.robustness_over_epsilon(axes, [0.1, 0.0], curves, {"b": ([0.7, 0.3], [0.85, 0.55])})
     (band,) = axes.collections
@@ -127,7 +127,7 @@ def test_a_temperature_is_written_as_the_study_writes_it(temperature, label):
 
 
 @pytest.mark.parametrize("temperature", [0, -1, np.nan, np.inf, "1"])
-def test_what_is_no_temperature_has_no_label(temperature):
+def test_label_of_an_invalid_temperature_raises(temperature):
     with pytest.raises(ValueError, match="temperature_label: expected temperature in"):
         mr.regimes.temperature_label(temperature)
 
@@ -198,7 +198,7 @@ def test_every_number_is_legible_on_its_cell(axes, log):
     assert len({tuple(cell) for _, _, cell in cells(axes).values()}) > 50
 
 
-def test_what_is_not_known_is_grey_with_a_dash(axes):
+def test_unknown_cells_are_grey_with_a_dash(axes):
     values = np.array([[0.25, np.nan, 0.75]])
     mr.plots.class_temperature_map(axes, values, [1, 2, 4], ["a"])
     texts, _, colours = zip(*(cells(axes)[0, column] for column in range(3)), strict=True)
@@ -302,7 +302,7 @@ def test_nothing_of_three_maps_of_eleven_temperatures_overlaps(rng):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_images_stand_in_a_row_with_captions(channels, rng):
+def test_images_are_drawn_in_a_row_with_captions(channels, rng):
     axes = Figure().subplots(1, 3)
     images = rng.random((3, 5, 6, channels))
     mr.plots.image_row(axes, images, list("abc"))
@@ -312,7 +312,7 @@ def test_images_stand_in_a_row_with_captions(channels, rng):
         assert axis.images[0].get_clim() == (0, 1)
 
 
-def test_the_difference_stands_between_images_and_adversarials(rng):
+def test_difference_is_drawn_between_images_and_adversarials(rng):
     axes = Figure().subplots(3, 4)
     images = rng.random((4, 5, 6, 1)).astype("float32")
     adversarials = images.copy()

@@ -1,4 +1,4 @@
-"""One progress bar, on a terminal only, which is gone when the work is done."""
+"""One progress bar, only on a terminal, which disappears when the work is done."""
 
 import io
 import re
@@ -63,7 +63,7 @@ def test_chunks_are_counted_by_their_samples(terminal):
     assert counts(frames(terminal.getvalue()))[:3] == ["0/5", "3/5", "5/5"]
 
 
-def test_a_bar_is_gone_once_the_loop_over_chunks_is_left(terminal):
+def test_bar_is_removed_when_the_loop_over_chunks_ends(terminal):
     def interrupted():
         for _ in counted([slice(0, 3)], 5, "pgd", shown=True):
             raise KeyboardInterrupt
@@ -93,7 +93,7 @@ def test_without_a_terminal_nothing_is_shown(stream):
     assert stream is None or stream.getvalue() == ""
 
 
-def test_nothing_is_shown_unless_wanted(terminal):
+def test_bar_is_shown_only_on_request(terminal):
     with redirect_stderr(terminal), progress_bar(2, "audit", shown=False) as bar:
         bar.advance()
     assert terminal.getvalue() == ""

@@ -1,4 +1,4 @@
-"""Steps that a backend records: what is recorded, when anew, and that training is the same as without.
+"""Steps that a backend records: which are recorded, when they are recorded again, and the same training results.
 
 `Replaying` stands in for a device: its recording runs the step's Python at first, and from then on what it has noted,
 so that everything that differs from step to step must be in arrays.  CUDA itself: the tests at the end, on a GPU.
@@ -68,7 +68,7 @@ class Own(mr.Tanh):
 
 
 @pytest.mark.parametrize("optimizer", [mr.SGD, mr.Momentum, mr.Adam])
-def test_replayed_training_is_eager_training_to_the_last_bit(optimizer, data):
+def test_replayed_training_equals_eager_training_bit_for_bit(optimizer, data):
     nets = [network(backend) for backend in ("numpy", Replaying())]
     histories = [mr.fit(net, optimizer(net), data, epochs=3, batch_size=BATCH, progress=False) for net in nets]
     np.testing.assert_array_equal(nets[1].parameters, nets[0].parameters)
@@ -83,7 +83,7 @@ def test_every_full_batch_but_the_first_is_replayed_by_one_recording(data):
 
 
 @pytest.mark.parametrize(("name", "value"), [("beta1", 0.5), ("weight_decay", 0.1)])
-def test_a_changed_hyperparameter_is_recorded_anew(name, value, data):
+def test_changed_hyperparameter_is_recorded_again(name, value, data):
     nets = [network(backend) for backend in ("numpy", Replaying())]
     for net in nets:
         optimizer = mr.Adam(net)
@@ -94,7 +94,7 @@ def test_a_changed_hyperparameter_is_recorded_anew(name, value, data):
     np.testing.assert_array_equal(nets[1].parameters, nets[0].parameters)
 
 
-def test_a_changed_temperature_is_recorded_anew(data):
+def test_changed_temperature_is_recorded_again(data):
     nets = [network(backend) for backend in ("numpy", Replaying())]
     for net in nets:
         for _ in mr.epochs(net, mr.Adam(net), data, epochs=2, batch_size=BATCH):
@@ -122,9 +122,7 @@ def test_a_changed_learning_rate_is_an_array_and_needs_no_new_recording(data):
     ],
     ids=["layer", "optimizer", "loss", "random layer"],
 )
-def test_what_cannot_be_recorded_is_trained_eagerly_and_a_sentence_says_why(
-    extra, optimizer, loss, named, data, caplog
-):
+def test_unrecordable_steps_are_trained_eagerly_and_the_reason_is_logged(extra, optimizer, loss, named, data, caplog):
     nets = [network(backend, *(layer.fresh() for layer in extra)) for backend in ("numpy", Replaying())]
     with caplog.at_level(logging.INFO, "minirobust"):
         for net in nets:

@@ -1,4 +1,4 @@
-"""The power of two by which loss gradients are scaled on their way back: faster at low temperatures, and exact."""
+"""The power of two that scales loss gradients in the backward pass: faster at low temperatures, and exact."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def saturated(temperature=1 / 64, dtype="float32"):
     return net
 
 
-def test_the_scale_matters_here(digits):
+def test_cases_have_subnormal_products(digits):
     """Otherwise the tests below would show nothing."""
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     net = saturated()
@@ -89,7 +89,7 @@ def test_gradients_are_the_true_ones(loss, digits, unscaled):
 
 
 class Factor(mr.Layer):
-    """The identity forward; multiplies the gradient on the way back."""
+    """The identity in the forward pass; multiplies the gradient in the backward pass."""
 
     def __init__(self, factor):
         self.factor = factor
@@ -102,7 +102,7 @@ class Factor(mr.Layer):
 
 
 def through_subnormals(dtype):
-    """On the way back, gradients go down to 1e-43, where float32 has a digit or two, and up again."""
+    """In the backward pass, gradients go down to 1e-43, where float32 has one or two digits, and up again."""
     layers = [mr.Dense(4), Factor(1e30), Factor(1e-13), Factor(1e-30), mr.Dense(3)]
     return mr.Network(layers, (5,), dtype=dtype)
 
@@ -115,7 +115,7 @@ def test_digits_that_subnormal_products_would_lose_are_kept(rng, unscaled):
     assert abs(plain - truth).max() > 1e-3 * abs(truth).max()
 
 
-def test_training_keeps_them_too(rng, unscaled):
+def test_training_keeps_digits_that_subnormal_products_would_lose(rng, unscaled):
     x, y = rng.random((8, 5)).astype("float32"), rng.integers(0, 3, 8)
 
     def gradients(dtype):

@@ -162,7 +162,7 @@ def test_an_attribute_that_forward_stores_without_declaring_it_is_named(rng):
         net.copy()
 
 
-def test_constants_that_build_computes_are_no_state(rng):
+def test_constants_that_build_computes_are_not_state(rng):
     class Window(mr.Layer):
         def build(self, input_shape):
             self.window = self.xp.asarray(np.hanning(input_shape[0] + 2)[1:-1].astype(self.dtype))
@@ -181,7 +181,7 @@ def test_constants_that_build_computes_are_no_state(rng):
     assert mr.gradcheck(net, x).ok
 
 
-def test_every_built_in_layer_copies_after_a_pass_forward_and_back(backend, rng):
+def test_every_built_in_layer_can_be_copied_after_a_forward_and_backward_pass(backend, rng):
     layers = [
         *(mr.Conv2D(2, 3, padding="same"), mr.ReLU(), mr.MaxPool2D(2), mr.AvgPool2D(2), mr.Flatten(), mr.Dense(4)),
         *(mr.Tanh(), mr.Dropout(0.5), mr.TemperatureSigmoid(0.5), mr.Dense(3), mr.Softmax()),
@@ -278,7 +278,9 @@ def test_an_argument_that_determines_shapes_is_fixed_once_they_exist(layer, shap
     setattr(unbuilt, name, value)
     assert getattr(unbuilt, name) == value
     mr.Network([layer], shape)
-    with pytest.raises(AttributeError, match=rf"layer 0, .*: {name} determines the shapes of the layer's arrays"):
+    with pytest.raises(
+        AttributeError, match=rf"layer 0, .*: {name} determines the shapes of arrays that exist already"
+    ):
         setattr(layer, name, value)
     setattr(layer, name, getattr(layer, name))
 
@@ -358,7 +360,7 @@ def test_a_constructor_whose_arguments_have_no_names_is_refused_at_construction(
 # Errors of a custom layer are its own
 
 
-def test_a_typo_in_a_custom_layer_shows_itself(rng):
+def test_typo_in_a_custom_layer_raises_its_own_error(rng):
     class Typo(mr.Tanh):
         def input_gradient(self, grad_y):
             return grad_y * self.y_saved
@@ -380,7 +382,7 @@ def test_a_typo_in_a_custom_layer_shows_itself(rng):
         (
             lambda x: x.astype("float64"),
             ValueError,
-            r".* in float32, as build promised, got \(4, 3\) in float64: .*\.astype\(x\.dtype\)",
+            r".* in float32, as declared by build, got \(4, 3\) in float64: .*\.astype\(x\.dtype\)",
         ),
         (lambda x: None, TypeError, r"expected forward to return an array .* got NoneType"),
     ],

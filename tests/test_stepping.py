@@ -1,4 +1,4 @@
-"""Stepping in a debugger: nothing stands between a network's loops and the layers' arithmetic."""
+"""Stepping in a debugger: nothing lies between a network's loops and the layers' arithmetic."""
 
 import inspect
 import os

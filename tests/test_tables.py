@@ -1,4 +1,4 @@
-"""Tables fit a terminal of 80 columns, and hold what their cells hold."""
+"""Tables fit a terminal of 80 columns and lose no text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The notebook for the classroom: ten cells that run from top to bottom and show what they say."""
+"""The notebook for the classroom: ten cells that run from top to bottom and show what they claim."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Several threads, each with several networks of its own: they do not get into each other's way."""
+"""Several threads, each with its own networks: they do not affect each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -42,7 +42,7 @@ def work(thread, backend, start=lambda: None):
     return results
 
 
-def test_threads_with_networks_of_their_own_get_what_each_would_get_alone(backend):
+def test_threads_with_separate_networks_get_the_same_results_as_alone(backend):
     alone = [work(thread, backend) for thread in range(THREADS)]
     together = Barrier(THREADS, timeout=30)
     with ThreadPoolExecutor(THREADS) as pool:

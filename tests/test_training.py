@@ -47,7 +47,7 @@ def test_the_shipped_digits_are_learned(backend, digits):
     assert (backend.to_numpy(net.predict(test.pixels())) == test.labels).mean() > 0.85
 
 
-def test_bytes_and_floats_train_alike(backend, digits):
+def test_bytes_and_floats_give_the_same_training(backend, digits):
     split = digits.train[:200]
 
     def parameters(data):
@@ -105,7 +105,7 @@ def test_training_mode_is_on_inside_the_epoch_and_off_between(rng):
     assert net.layers[2].draws == 2
 
 
-def test_looking_between_epochs_changes_nothing(rng):
+def test_measuring_between_epochs_changes_nothing(rng):
     x, y = blobs(rng)
 
     def parameters(look):
@@ -120,7 +120,7 @@ def test_looking_between_epochs_changes_nothing(rng):
     assert parameters(look=True) == parameters(look=False)
 
 
-def test_a_loss_of_ones_own(rng):
+def test_custom_loss_trains(rng):
     x, y = blobs(rng)
     net = dropout_network()
     list(mr.fit(net, mr.SGD(net), (x, y), epochs=5, loss=mr.Margin()))
@@ -169,8 +169,13 @@ def test_nan_or_infinity_is_traced_on_every_backend(where, what, backend, rng):
     assert_traced(101, where, what, backend, rng)
 
 
-@pytest.mark.parametrize("step", [1, 99, 100, 150, 215])
-@pytest.mark.parametrize(("where", "what"), [IN_FORWARD, IN_BACKWARD])
+@pytest.mark.parametrize(
+    ("step", "where", "what"),
+    [
+        *((1, *IN_FORWARD), (99, *IN_BACKWARD), (100, *IN_FORWARD)),
+        *((100, *IN_BACKWARD), (150, *IN_FORWARD), (215, *IN_BACKWARD)),
+    ],
+)
 def test_nan_or_infinity_is_traced_to_epoch_batch_and_layer(step, where, what, rng):
     assert_traced(step, where, what, mr.backend.get("numpy"), rng)
 
@@ -220,7 +225,7 @@ def test_a_loss_that_overflows_is_named(rng):
         mr.fit(net, mr.SGD(net), blobs(rng), epochs=1, loss=Infinite(), progress=False)
 
 
-def test_watching_does_not_stop_the_device_at_every_step(rng):
+def test_loss_is_not_read_from_the_device_at_every_step(rng):
     x, y = blobs(rng, 2000)
     strict = mr.backend.get("strict")
     net = dropout_network("strict")
@@ -270,7 +275,7 @@ def test_fit_shows_a_bar_unless_told_otherwise(rng, terminal):
     assert terminal.getvalue() == shown
 
 
-def test_what_changes_between_epochs_is_written_in_the_loop(rng):
+def test_learning_rate_can_change_between_epochs(rng):
     net = dropout_network()
     sgd = mr.SGD(net, lr=0.1)
     losses = []
@@ -285,7 +290,7 @@ def test_what_changes_between_epochs_is_written_in_the_loop(rng):
 
 
 @pytest.mark.parametrize("source", ["pairs", "digits"])
-def test_the_five_lines_written_out_are_fit(source, backend, rng, digits):
+def test_written_out_loop_equals_fit(source, backend, rng, digits):
     x, y = digits.train.pixels(slice(500)), digits.train.labels[:500]
     data = (x, y) if source == "pairs" else digits.train[:500]
     net, twin = (mlp(backend) for _ in range(2))
@@ -326,7 +331,7 @@ def test_wrong_arguments_of_batches_are_refused_at_once(options, rng):
 # Misuse: refused at once, not at the first epoch
 
 
-def test_stray_state_is_refused_at_the_first_step_not_after_the_epoch(rng, tmp_path):
+def test_undeclared_state_raises_at_the_first_step(rng, tmp_path):
     steps = []
 
     class Counts(mr.Flatten):
@@ -360,26 +365,26 @@ def test_stray_state_is_refused_at_the_first_step_not_after_the_epoch(rng, tmp_p
         ({"checkpoint": "no/such/folder/net.h5"}, FileNotFoundError, "expected an existing folder"),
     ],
 )
-def test_wrong_arguments(arguments, error, message):
+def test_wrong_arguments_raise(arguments, error, message):
     net = dropout_network()
     arguments = {"data": (np.ones((3, 4)), np.zeros(3, int)), "epochs": 2, **arguments}
     with pytest.raises(error, match=message):
         mr.fit(net, mr.SGD(net), **arguments)
 
 
-def test_images_of_another_size(digits):
+def test_images_of_another_size_raise(digits):
     net = mr.models.mlp(1, (32, 32, 3), hidden=2)
     with pytest.raises(ValueError, match=r"expected images of shape \(32, 32, 3\), got \(28, 28, 1\)"):
         mr.fit(net, mr.SGD(net), digits, epochs=1)
 
 
-def test_an_empty_split(digits):
+def test_empty_split_raises(digits):
     net = mlp()
     with pytest.raises(ValueError, match="expected at least one sample, got an empty split"):
         mr.fit(net, mr.SGD(net), digits.train[:0], epochs=1)
 
 
-def test_labels_beyond_the_networks_classes():
+def test_labels_beyond_the_networks_classes_raise():
     images = np.zeros((4, 2, 2, 1), dtype="uint8")
     net = mr.Network([mr.Flatten(), mr.Dense(3)], input_shape=(2, 2, 1))
     with pytest.raises(ValueError, match="expected classes 0 to 2, got 7"):
@@ -394,15 +399,18 @@ def test_labels_beyond_the_networks_classes():
         (lambda net: mr.Adam(net, beta1=1), r"beta1 in \[0, 1\), got 1"),
         (lambda net: mr.Adam(net, epsilon=0), "epsilon"),
         (lambda net: mr.Adam(net, weight_decay=-1), "weight_decay"),
-        (lambda net: mr.Adam(net, lr=np.ones(3)), r"array of them of shape \(99,\), got an array of shape \(3,\)"),
+        (
+            lambda net: mr.Adam(net, lr=np.ones(3)),
+            r"array of such numbers of shape \(99,\), got an array of shape \(3,\)",
+        ),
         (lambda net: mr.Momentum(net, momentum=1.5), "momentum"),
     ],
 )
-def test_wrong_hyperparameters(make, message):
+def test_wrong_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make(dropout_network())
 
 
-def test_an_optimizer_needs_a_network():
+def test_optimizer_without_a_network_raises():
     with pytest.raises(TypeError, match="Adam: expected a Network, got list"):
         mr.Adam([])

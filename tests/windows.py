@@ -1,4 +1,4 @@
-"""Where windows stand on an image: geometries for hypothesis to draw, and plain loops over them."""
+"""The positions of windows on an image: geometries that hypothesis draws, and plain loops over them."""
 
 from dataclasses import dataclass
 from itertools import product

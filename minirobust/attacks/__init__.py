@@ -1,4 +1,4 @@
-"""Attacks: each a short function that returns an `Attack`, leaves its input alone and no trace in the network."""
+"""Attacks: short functions that return an `Attack` and change neither their inputs nor the network."""
 
 from minirobust.attacks.apgd import apgd
 from minirobust.attacks.attack import Attack

@@ -17,7 +17,7 @@ from minirobust.losses import Loss
 from minirobust.model import Model
 
 MOMENTUM = 0.75  # the paper's α: the share of a step that follows the gradient; the rest repeats the last step
-ENOUGH_RISES = 0.75  # the paper's ρ: the share of steps in which the loss must rise, or the step size is halved
+ENOUGH_RISES = 0.75  # the paper's ρ: the step size is halved unless the loss rises in this share of the steps
 
 
 def apgd(
@@ -36,39 +36,41 @@ def apgd(
     history: bool = False,
     progress: bool = False,
 ) -> Attack:
-    """z = project(x_k + η sign(∂L/∂x_k)), x_{k+1} = project(x_k + 0.75 (z - x_k) + 0.25 (x_k - x_{k-1})).
+    """Ascend the loss with momentum, and halve the step size of samples that make too little progress.
 
-    The projection is that of `pgd`, and the first step, from x_0 to x_1, has no momentum.  The step size η begins at
-    2 ε.  At each of the `checkpoints` it is halved for a sample whose loss rose in less than three quarters of the
-    steps since the last checkpoint, and for one whose step size and largest loss are still those of the last
-    checkpoint.  Such a sample continues from its point of largest loss.
+    A step is z = project(x_k + η sign(∂L/∂x_k)), x_{k+1} = project(x_k + 0.75 (z - x_k) + 0.25 (x_k - x_{k-1})).  The
+    projection is that of `pgd`, and the first step, from x_0 to x_1, has no momentum.  The step size η starts at 2 ε.
+    At each of the `checkpoints`, it is halved for a sample if the loss rose in fewer than three quarters of the steps
+    since the previous checkpoint, or if the step size was not halved at that checkpoint and the largest loss has not
+    risen since.  Such a sample continues from its point of largest loss.
 
-    The first start is x itself, every further one is uniform in the ε-ball.  A sample is done at the first iterate that
-    fools, or that is of the target's class: this one is returned, else the point of largest loss over all starts.  With
-    the model's own gradient the first step from x is that of `fgsm`, so no image that `fgsm` fools withstands.
+    The first start is x itself; further starts are uniform in the ε-ball.  A sample is done at the first iterate that
+    fools the model or, with a target, that is classified as the target.  The result contains this iterate, or the point
+    of largest loss over all starts if there is none.  With the model's own gradient, the first step from x is that of
+    `fgsm`, so `apgd` fools the model wherever `fgsm` does.
 
     Parameters
     ----------
     model, x, y, epsilon
         See `fgsm`.
     steps : int, default 100
-        From each start.
+        Number of steps from each start.
     starts : int, default 1
     loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
-        What is ascended.
+        The loss to ascend.
     target : ndarray of int, shape (N,), or "all", optional
         See `fgsm`.
     gradients : callable, optional
-        Where the gradients come from, see `minirobust.attacks.surrogates`; by default the model's own.
+        Source of the gradients (see `minirobust.attacks.surrogates`); by default, the model itself.
     stop : bool, default True
         Whether a sample is done at the first iterate that fools.  If False, every step of every start is taken, and the
         point of largest loss is returned.  See `pgd`.
     seed : int, default 0
-        Of the starts.  A sample's start depends on its position in `x`, on nothing else.
+        Seed of the starts.  A sample's start depends only on the seed and on its position in `x`.
     history : bool, default False
-        Whether the result has a `history`, for `minirobust.plots.attack_history`.
+        Whether to record a `history`, for `minirobust.plots.attack_history`.
     progress : bool, default False
-        Whether to show a bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
@@ -81,13 +83,13 @@ def apgd(
 
     Notes
     -----
-    Where the authors' code differs from the paper, this follows the paper.  The code counts the first step as a rise if
-    its loss is above 0, rather than above that of the start.  It does not apply the second condition at the first
-    checkpoint.  It halves η also where the loss rose in exactly three quarters of the steps.  It rounds the intervals
-    between checkpoints down, so that the checkpoints are the same only if `steps` is a multiple of 100.
+    Where the authors' code differs from the paper, this function follows the paper.  Their code counts the first step
+    as a rise if its loss is above 0, rather than above the loss of the start.  It does not apply the second condition
+    at the first checkpoint.  It also halves η if the loss rose in exactly three quarters of the steps.  It rounds the
+    intervals between checkpoints down, so the checkpoints are the same only if `steps` is a multiple of 100.
 
-    In one point this follows the code: at a checkpoint k the best point takes the place of x_k.  In the paper it takes
-    that of x_{k+1}, which would be computed in vain.  Starting at x and stopping at the first iterate that fools are
+    There is one exception: at a checkpoint k, the best point replaces x_k, as in their code.  In the paper it replaces
+    x_{k+1}, so that x_{k+1} is computed for nothing.  Starting at x and stopping at the first iterate that fools are
     our choices; the authors start at a random point and take all steps.
     """
     return from_starts(
@@ -96,7 +98,7 @@ def apgd(
 
 
 def checkpoints(steps: int) -> dict[int, int]:
-    """Return after which steps the step sizes are checked, each with the number of steps since the one before.
+    """Return the steps after which step sizes are checked, each with the number of steps since the previous check.
 
     Checkpoint j is at ⌈p_j · steps⌉ with p_0 = 0, p_1 = 0.22 and p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06).
     """
@@ -108,14 +110,14 @@ def checkpoints(steps: int) -> dict[int, int]:
 
 
 class _Ascent(NamedTuple):
-    """Where Algorithm 1 stands: each array has a row for every sample."""
+    """The state of Algorithm 1: each array has one row per sample."""
 
     now: Array  # x_k
     before: Array  # x_{k-1}
     gradient: Array  # at x_k
-    loss: Array  # of the last point looked at, from which a checkpoint may have moved x_k
+    loss: Array  # at the last point evaluated; a checkpoint may have replaced x_k since
     step: Array  # η, for every pixel
-    rises: Array  # in how many steps since the last checkpoint the loss rose
+    rises: Array  # number of steps since the last checkpoint in which the loss rose
     best: Array  # the point of largest loss
     best_gradient: Array
     best_loss: Array
@@ -135,21 +137,21 @@ def _climb(
     offsets: Iterable[Array],
     note: Note,
 ) -> Array:
-    """Return for every sample the first iterate that fools, or is of the class `goal`, else that of largest loss."""
+    """Return, for every sample, the first iterate that fools or has the class `goal`, else the one of largest loss."""
     xp, intervals = model.xp, checkpoints(len(guides))
     images, largest = x.copy(), xp.full(len(x), -math.inf)
     low, high = ball(model, x, epsilon)
-    standing = xp.arange(len(x))  # the samples that are not done: y, aim, goal, the bounds and the ascent are theirs
+    standing = xp.arange(len(x))  # samples that are not done; y, aim, goal, the bounds and the ascent are theirs
     for offset in offsets:
         ascent = _begin(model, xp.clip((x + epsilon * offset)[standing], low, high), *rows(standing, epsilon))
-        for k, guide in enumerate((*guides, model)):  # the model itself judges the last iterate
+        for k, guide in enumerate((*guides, model)):  # the model itself evaluates the last iterate
             if k > 0:
                 ascent = _step(model, ascent, low, high, MOMENTUM if k > 1 else 1)
             logits, losses, gradient = guide.gradient(ascent.now, y, loss, aim)
             left = where_missing(model, logits, y, goal)
             note(standing, losses, left)
             if len(left) < len(y):
-                # The samples that are left keep what an earlier start found for them.
+                # The remaining samples keep the image that an earlier start found.
                 images[standing], images[standing[left]] = ascent.now, images[standing[left]]
                 ascent = _Ascent(*rows(left, *ascent))
                 standing, losses, gradient = rows(left, standing, losses, gradient)
@@ -166,7 +168,7 @@ def _climb(
 
 
 def _begin(model: Model, start: Array, epsilon: Epsilon) -> _Ascent:
-    """Return the ascent at a start whose loss is not known yet."""
+    """Return the ascent at a start, before its loss is known."""
     xp, samples = model.xp, len(start)
     step = xp.zeros_like(start) + 2 * epsilon
     lowest = xp.full(samples, -math.inf, dtype=start.dtype)
@@ -188,7 +190,7 @@ def _record(model: Model, ascent: _Ascent, losses: Array, gradient: Array) -> _A
 
 
 def _check(model: Model, ascent: _Ascent, interval: int) -> _Ascent:
-    """Return the ascent after a checkpoint: at the best point and with half the step size where steps no longer pay."""
+    """Return the ascent after a checkpoint: at the best point with half the step size, where progress has stalled."""
     where = model.xp.where
     stalled = ~ascent.halved & (ascent.best_loss == ascent.best_loss_then)
     halve = (ascent.rises < ENOUGH_RISES * interval) | stalled
@@ -204,7 +206,7 @@ def _check(model: Model, ascent: _Ascent, interval: int) -> _Ascent:
 
 
 def _step(model: Model, ascent: _Ascent, low: Array, high: Array, momentum: float) -> _Ascent:
-    """Return the ascent at x_{k+1}, after a step along the gradient's sign and a part of the step before."""
+    """Return the ascent at x_{k+1}, after a step along the gradient's sign and a fraction of the previous step."""
     now = ascent.now
     z = model.backend.sign_step(now, ascent.gradient, ascent.step, low, high)
     with np.errstate(all="ignore"):  # small differences may underflow

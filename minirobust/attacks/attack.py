@@ -1,6 +1,6 @@
-"""`Attack`, the result of every attack, computed on the images it returns; and the door that all attacks enter by.
+"""`Attack`, the result of every attack, and what all attacks share: checks of arguments, chunks and targets.
 
-The arithmetic of each attack is in a file of its own.
+The arithmetic of each attack is in its own file.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ class Attack:
     predictions : ndarray of int, shape (N,)
         The network's classes for `images`, from a full forward pass; -1 where its logits are not finite.
     fooled : ndarray of bool, shape (N,)
-        Where the prediction differs from the label, including where it did so before the attack.
+        True where the prediction differs from the label, even if it already did before the attack.
     clean_correct : ndarray of bool, shape (N,)
-        Where the network was right before the attack.
+        True where the network was right before the attack.
     epsilon : float or ndarray
-        The largest change of a pixel that was allowed.
+        The largest change of a pixel that the attack was allowed to make.
     seed : int or None
-        Of the attack's random draws; None if there are none.
+        Seed of the random draws; None if the attack draws none.
     reached : ndarray of bool, shape (N,), or None
-        Where the prediction is the class that a targeted attack aimed at; None without a target.
+        True where the prediction is the class that a targeted attack aimed at; None without a target.
     queries : int
-        How many images went forward through the model, those of the final judgement included.
+        How many images went through the model, including those for the final predictions.
     gradients : int
-        For how many a gradient was computed.
+        For how many images a gradient was computed.
     seconds : float
     history : History or None
-        How far the attack had got at each iterate, if asked for.
+        The progress of the attack at each iterate, if requested.
     """
 
     images: Array
@@ -85,9 +85,9 @@ class Attack:
         target: Target = None,
         history: History | None = None,
     ) -> Attack:
-        """Return the result of an attack that turned `x` into `images`: compute the predictions for both.
+        """Return the result of an attack that turned `x` into `images`.
 
-        An attack that computed the predictions for `x` on its way passes them, and saves a forward pass.
+        An attack that already knows the predictions for `x` passes them, which saves a forward pass.
         """
         predictions = model.predict(images)
         if clean_predictions is None:
@@ -131,18 +131,18 @@ class Attack:
 
 
 def without_logits(predictions: Array) -> str:
-    """Return how many predictions are -1, in words that follow a result; nothing if there are none."""
+    """Return a phrase that says how many predictions are -1; empty if there are none."""
     count = int((backend.of(predictions).to_numpy(predictions) < 0).sum())
     return f", {count} of them with NaN or infinite logits" if count else ""
 
 
 def as_model(model: Any) -> Model:
-    """Return a network's `Evaluation`; a model of another kind as it is, or wrapped in `Given`.
+    """Return a network as its `Evaluation`, and any other object as a `Model`, wrapped in `Given` if need be.
 
     Raises
     ------
     ValueError, TypeError
-        If a network does not end in logits, or an object is no model.
+        If a network does not end in logits, or an object is not a model.
     """
     if isinstance(model, Network):
         model.expect_logits()
@@ -156,7 +156,7 @@ def as_model(model: Any) -> Model:
 
 
 def under_attack(model: Any, x: Array, y: Array, loss: Loss | None = None) -> tuple[Model, Array, Array, Loss]:
-    """Check what every attack takes, once; return what it works with.
+    """Check the arguments that all attacks share, and return what an attack works with.
 
     Pixels that rounding has put just outside the input range are clipped to it.
 
@@ -181,12 +181,12 @@ def under_attack(model: Any, x: Array, y: Array, loss: Loss | None = None) -> tu
     shape, to_numpy = (len(x), model.classes), model.backend.to_numpy
     y = check_labels(y, shape, model.backend)
     if not isinstance(y, np.ndarray):
-        # On a device, labels and pixels are read too: an attack is long enough to afford what a training step is not.
+        # Labels and pixels on a device are read as well: an attack can afford to wait for them, a training step cannot.
         check_labels(to_numpy(y), shape, model.backend)
     low, high = model.input_range
     least, most = (float(to_numpy(bound)) for bound in (x.min(), x.max()))
     slack = rounding(model)
-    if not (low - slack <= least and most <= high + slack):  # in this form NaN and infinity are refused too
+    if not (low - slack <= least and most <= high + slack):  # written so that NaN and infinity are refused, too
         raise ValueError(f"attack: expected pixels in [{low:.9g}, {high:.9g}], got {least:.9g} to {most:.9g}")
     if least < low or most > high:
         x = model.xp.clip(x, low, high)
@@ -195,19 +195,19 @@ def under_attack(model: Any, x: Array, y: Array, loss: Loss | None = None) -> tu
 
 
 def rounding(model: Network | Model) -> float:
-    """Return how far rounding to float32 moves a number at the ends of the input range."""
+    """Return how far rounding to float32 can move a number at an end of the input range."""
     return float(np.spacing(np.float32(max(map(abs, model.input_range)))))
 
 
 def in_chunks(model: Model, samples: int, name: str, progress: bool) -> Iterable[slice]:
-    """Return `Evaluation.chunks`, on request under a progress bar that only a terminal shows."""
+    """Return the model's chunks, and on request show a progress bar if the output is a terminal."""
     return counted(model.chunks(samples), samples, name, progress)
 
 
 def where_right(model: Model, logits: Array, y: Array) -> Array:
-    """Return the indices of the samples that are classified as labelled, on the model's backend.
+    """Return the indices of the samples that are classified correctly, on the model's backend.
 
-    Their number must be known on the host, so this is an attack's one look at the device in every step.
+    The host must know how many there are, so each step of an attack waits for the device here, and nowhere else.
     """
     backend = model.backend
     return backend.asarray(np.flatnonzero(backend.to_numpy(most_likely(backend, logits) == y)))
@@ -222,11 +222,11 @@ def uniform(key: Sequence[int], samples: slice, shape: Sequence[int]) -> np.ndar
     Parameters
     ----------
     key : sequence of int
-        Of the random stream, the attack's seed first.
+        Key of the random stream; the attack's seed comes first.
     samples : slice
-        Positions in the call.
+        The samples' positions in the call.
     shape : sequence of int
-        Of one sample's numbers.
+        Shape of one sample's numbers.
 
     Returns
     -------
@@ -243,9 +243,9 @@ def signs(model: Model, u: Array) -> Array:
 
 
 def check_epsilon(model: Network | Model, epsilon: Epsilon, x: Array | None = None) -> Epsilon:
-    """Return `epsilon`, if it is from 0 to the width of the input range: a number, or an array for the images `x`.
+    """Check that `epsilon` is between 0 and the width of the input range, and return it.
 
-    An array is returned in the shape of `x`, on the model's backend.
+    It is a number, or an array for the images `x`, which is returned in the shape of `x`, on the model's backend.
 
     Raises
     ------
@@ -273,12 +273,12 @@ def check_epsilon(model: Network | Model, epsilon: Epsilon, x: Array | None = No
 
 
 def part(epsilon: Epsilon, chunk: slice, standing: Any = slice(None)) -> Epsilon:
-    """Return ε of some samples of a chunk: a number is that of all."""
+    """Return ε for some samples of a chunk; a number applies to all of them."""
     return epsilon if isinstance(epsilon, float) else epsilon[chunk][standing]
 
 
 def rows(which: Array | tuple[Array, ...], *values: Any) -> tuple[Any, ...]:
-    """Return the same rows of several arrays; a number or None stands for all samples and stays as it is."""
+    """Return the same rows of several arrays; a number or None applies to all samples and is returned as it is."""
     return tuple(value if value is None or isinstance(value, float) else value[which] for value in values)
 
 
@@ -301,7 +301,7 @@ def by_chunks(
     attack : callable
         Takes images, labels and targets of all or some of the samples of one chunk, then the chunk, which samples of it
         they are, and an array into which it writes the adversarial images.  With the target "all" it is called for
-        every other class in turn, that of the largest logit first, with the samples that are not fooled by then.
+        every other class in turn, from the largest logit down, with the samples on which it has not succeeded yet.
     name, progress
         See `in_chunks`.
     """
@@ -316,7 +316,7 @@ def by_chunks(
 
 
 def _all_targets(model: Model, x: Array, y: Array, attack: Callable[..., None], chunk: slice) -> Array:
-    """Return for every sample of one chunk the first image that fools, over all targets, else the last one."""
+    """Return, for each sample of a chunk, the first image that fools the model over all targets, or else the last."""
     images, standing = x.copy(), model.xp.arange(len(x))
     for aim in other_classes(model, model.logits(x), y):
         adversarial = model.xp.empty((len(standing), *x.shape[1:]), dtype=x.dtype)
@@ -329,14 +329,14 @@ def _all_targets(model: Model, x: Array, y: Array, attack: Callable[..., None], 
 
 
 def other_classes(model: Model, logits: Array, y: Array) -> list[Array]:
-    """Return every sample's class of largest logit but its label, (N,), then that of the second largest, and so on."""
+    """Return, for each sample, the classes other than its label by falling logit: an array (N,) for each rank."""
     label = model.xp.arange(model.classes) == y[:, None]
     order = model.xp.where(label, math.inf, -logits).argsort(axis=1, kind="stable")  # the true class is last
     return [order[:, rank] for rank in range(model.classes - 1)]
 
 
 def where_missing(model: Model, logits: Array, y: Array, aim: Array | None) -> Array:
-    """Return the indices of the samples that are not yet what an attack wants: wrong, or at the class it aims at."""
+    """Return the indices of the samples on which an attack has not succeeded: wrong, or of class `aim`, is success."""
     if aim is None:
         return where_right(model, logits, y)
     backend = model.backend
@@ -344,7 +344,7 @@ def where_missing(model: Model, logits: Array, y: Array, aim: Array | None) -> A
 
 
 def check_target(model: Model, target: Target, y: Array, loss: Loss) -> Target:
-    """Return `target`, if it is None, "all", or a class for every sample other than its label.
+    """Check that `target` is None, "all", or a class other than the label for each sample, and return it.
 
     Raises
     ------

@@ -34,7 +34,9 @@ def fgsm(
     target: Target = None,
     gradients: Gradients | None = None,
 ) -> Attack:
-    """x' = clip(x + ε sign(∂L/∂x)), with sign(0) = 0 (Goodfellow et al., 2015).
+    """Move each pixel by ε along the sign of its gradient: x' = clip(x + ε sign(∂L/∂x)), with sign(0) = 0.
+
+    This is the fast gradient sign method (Goodfellow et al., 2015).
 
     Parameters
     ----------
@@ -49,9 +51,9 @@ def fgsm(
         for one per channel.
     loss : object with ``value_and_gradient(logits, y, target=None)``, default `SoftmaxCrossEntropy`
     target : ndarray of int, shape (N,), or "all", optional
-        Classes to aim at.  "all" aims at every other class in turn, that of the largest logit first, until one fools.
+        Classes to aim at.  "all" aims at every other class in turn, from the largest logit down, until one succeeds.
     gradients : callable, optional
-        Where the gradient comes from, see `minirobust.attacks.surrogates`; by default the model's own.
+        Where the gradient comes from (see `minirobust.attacks.surrogates`); by default, the model itself.
 
     Returns
     -------
@@ -89,10 +91,11 @@ def fgvm(
     target: Target = None,
     gradients: Gradients | None = None,
 ) -> Attack:
-    """x' = clip(x + ε g / max|g|) with g = ∂L/∂x; a sample whose gradient is zero stays as it is.
+    """Step along the gradient itself: x' = clip(x + ε g / max|g|), with g = ∂L/∂x.
 
-    The fast gradient value method (Rozsa et al., 2016) steps along the gradient itself.  The study gives no scale for
-    it; we divide by each sample's largest |g|, so that its most sensitive pixel moves by ε.
+    This is the fast gradient value method (Rozsa et al., 2016).  A sample whose gradient is zero stays as it is.  The
+    study gives no scale for the step; we divide by each sample's largest |g|, so that its most sensitive pixel moves
+    by ε.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`History`: an attack's mean loss at each of its iterates, and the share of the samples that are fooled by then."""
+"""`History`: an attack's mean loss at each of its iterates, and the share of samples fooled by then."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Note = Callable[[Array, Array, Array], None]
 
 @dataclass(frozen=True)
 class History:
-    """How far an attack had got at each of its iterates: those of the first start, then those of the second, and so on.
+    """The progress of an attack at each of its iterates: those of the first start, then those of the second, and so on.
 
     Attributes
     ----------
     loss : ndarray of float, shape (iterates,)
-        Mean over all samples.  A sample that is done keeps the loss at which it was done.
+        Mean over all samples.  A sample that is done keeps its last loss.
     fooled : ndarray of float, shape (iterates,)
-        Share of the samples that are done: fooled, or, if the attack aims at one class, of that class; 0 throughout for
-        an attack that does not stop.
+        Share of the samples that are done: fooled or, if the attack aims at one class, classified as that class.
+        Always 0 for an attack that does not stop early.
     """
 
     loss: np.ndarray
@@ -34,23 +34,23 @@ class History:
 
 
 class Recorder:
-    """Notes losses and successes while an attack goes through its chunks.
+    """Record losses and successes while an attack works through its chunks.
 
     Parameters
     ----------
     model : Model
     samples : int
-        Of all chunks.
+        Number of samples in all chunks.
     """
 
     def __init__(self, model: Model, samples: int) -> None:
         self.model, self.samples = model, samples
         self.chunk, self.iterates = slice(0, 0), 0
-        self.losses: list[np.ndarray] = []  # of every iterate, for all samples: NaN once a sample is done
+        self.losses: list[np.ndarray] = []  # one array of all samples per iterate; NaN once a sample is done
         self.done: list[np.ndarray] = []
 
     def at(self, chunk: slice, which: Any) -> Note:
-        """Return the function that notes one iterate of some samples of a chunk."""
+        """Return a function that records one iterate of some samples of a chunk."""
         positions = self.model.xp.arange(chunk.start, chunk.stop)[which]
         if chunk != self.chunk:
             self.chunk, self.iterates = chunk, 0
@@ -68,7 +68,7 @@ class Recorder:
         return note
 
     def history(self) -> History:
-        """Return means over all samples, with each sample's last loss from where it is done."""
+        """Return the means over all samples, each of which keeps its last loss once it is done."""
         losses, done = np.array(self.losses), np.logical_or.accumulate(self.done)
         for before, now in pairwise(losses):
             now[...] = np.where(np.isnan(now), before, now)
@@ -76,4 +76,4 @@ class Recorder:
 
 
 def unrecorded(standing: Array, losses: Array, left: Array) -> None:
-    """Note nothing: the `Note` of an attack without a history."""
+    """Record nothing, for an attack without a history."""

@@ -1,4 +1,4 @@
-"""The smallest ε, of several, that fools each sample."""
+"""The smallest of several ε at which an attack fools the model, for each sample."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from minirobust.backend import Array
 
 @dataclass(frozen=True)
 class MinimalEpsilon:
-    """For every sample the smallest ε tried that fools the model, an upper bound of the smallest that does.
+    """The smallest ε tried that fools the model, for each sample: an upper bound of the true minimum.
 
     Attributes
     ----------
     epsilon : ndarray of float, shape (N,)
-        On the model's backend.  0 where the model is wrong without an attack, infinity where no ε fools it.
+        On the model's backend.  0 where the model is wrong without an attack; infinity where no ε tried fools it.
     images : ndarray
-        Those that fool at this ε; where none does, the samples themselves.
+        The images that fool the model at this ε; where none does, the samples themselves.
     tried : tuple of float
         Every ε, in ascending order.
     """
@@ -42,7 +42,7 @@ class MinimalEpsilon:
 def minimal_epsilon(
     model: Any, x: Array, y: Array, epsilons: Sequence[float], attack: Callable[..., Attack] = pgd
 ) -> MinimalEpsilon:
-    """Try each ε, in ascending order, on the samples that no smaller one fools.
+    """Try each ε in ascending order, on the samples that no smaller ε fools.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def minimal_epsilon(
     epsilons : sequence of float
         Each from 0 to the width of the input range, in any order.
     attack : callable, default `pgd`
-        Takes a model, images, labels and ``epsilon=``, and returns an `Attack`: `apgd`, or ``functools.partial(pgd,
-        steps=100)``.
+        Takes a model, images, labels and ``epsilon=``, and returns an `Attack`: for example `apgd`, or
+        ``functools.partial(pgd, steps=100)``.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def minimal_epsilon(
     to_numpy, asarray = view.backend.to_numpy, view.backend.asarray
     wrong = view.predict(x) != y
     images, smallest = x.copy(), view.xp.where(wrong, 0.0, math.inf)
-    standing = asarray(np.flatnonzero(~to_numpy(wrong)))  # the samples that nothing has fooled so far
+    standing = asarray(np.flatnonzero(~to_numpy(wrong)))  # the samples that have not been fooled yet
     for epsilon in tried:
         if not len(standing):
             break

@@ -20,9 +20,9 @@ from minirobust.validation import check_seed, positive_int
 
 
 def noise(model: Any, x: Array, y: Array, epsilon: Epsilon = 0.1, *, draws: int = 1, seed: int = 0) -> Attack:
-    """x' = clip(x ± ε), with an independent sign for every pixel.
+    """Add random noise: x' = clip(x ± ε), with an independent sign for every pixel.
 
-    The first of several draws that fools is returned, else the last.
+    With several draws, the first one that fools the model is returned, or the last one if none does.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def noise(model: Any, x: Array, y: Array, epsilon: Epsilon = 0.1, *, draws: int 
         See `fgsm`.
     draws : int, default 1
     seed : int, default 0
-        A sample's signs depend on its position in `x`, on nothing else.
+        Seed of the signs.  A sample's signs depend only on the seed and on its position in `x`.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def noise(model: Any, x: Array, y: Array, epsilon: Epsilon = 0.1, *, draws: int 
 
 
 def _draw(model: Model, x: Array, y: Array, epsilon: Epsilon, draws: int, seed: int, chunk: slice) -> Array:
-    """Return for every sample of one chunk the first draw that fools, else the last one."""
+    """Return, for every sample of one chunk, the first draw that fools, else the last one."""
     images = x.copy()
-    standing = model.xp.arange(len(x))  # the samples that no draw has fooled so far
+    standing = model.xp.arange(len(x))  # the samples that have not been fooled yet
     for draw in range(draws):
         u = model.backend.asarray(uniform((seed, draw), chunk, model.input_shape))[standing]
         change = part(epsilon, standing) * signs(model, u)

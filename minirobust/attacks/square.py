@@ -23,7 +23,7 @@ from minirobust.model import Model, most_likely
 from minirobust.validation import check_seed, positive_int
 
 FIRST_SHARE = 0.8  # p_init: the square's first share of the image
-# The share halves after each of these queries of 10,000; other numbers of queries stretch the schedule.
+# The share halves after each of these queries out of 10,000; for other totals, the schedule is rescaled.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
@@ -37,18 +37,19 @@ def square(
     seed: int = 0,
     progress: bool = False,
 ) -> Attack:
-    """x' ← clip(x ± ε) inside a random square, kept where it raises the margin loss max_{j≠y} z_j - z_y.
+    """Set a random square to clip(x ± ε), and keep it if it raises the margin loss max_{j≠y} z_j - z_y.
 
-    It begins with vertical stripes of x ± ε, one sign for each column and channel.  Every sample has its own squares
-    and is done at the first image that fools; a sample that is wrong from the start stays as it is.
+    The search starts from vertical stripes of x ± ε, with one sign for each column and channel.  Every sample has its
+    own squares and is done at the first image that fools the model.  A sample that is misclassified without an attack
+    is returned unchanged.
 
-    Two things differ from the authors' code.  Squares reach the last row and column too.  A square that would change
-    nothing gets the opposite signs, where the authors draw again; in grey that is the same.
+    There are two differences from the authors' code.  Squares can also reach the last row and column.  A square that
+    would change nothing gets the opposite signs, whereas the authors draw again; for greyscale images this is the same.
 
     Parameters
     ----------
     model : Network or Model
-        Takes images.  A network ends in logits.
+        A model of images.  A network must end in logits.
     x : ndarray of float, shape (N, H, W, C)
         Within the model's `input_range`.
     y : ndarray of int, shape (N,)
@@ -56,11 +57,11 @@ def square(
     epsilon : float or ndarray, default 0.1
         See `fgsm`.
     queries : int, default 1000
-        Images shown to the model, the stripes included.
+        Number of images per sample that the model evaluates, including the stripes.
     seed : int, default 0
-        A sample's squares depend on its position in `x`, on nothing else.
+        Seed of the squares.  A sample's squares depend only on the seed and on its position in `x`.
     progress : bool, default False
-        Whether to show a bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
@@ -69,11 +70,11 @@ def square(
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong or inputs are not images; the message says what was expected.
+        If an argument is wrong or the inputs are not images; the message says what was expected.
     """
     model, x, y, _ = under_attack(model, x, y)
     if len(model.input_shape) != 3:
-        raise ValueError(f"square: expected a network of images (H, W, C), got inputs of shape {model.input_shape}")
+        raise ValueError(f"square: expected a model of images (H, W, C), got inputs of shape {model.input_shape}")
     epsilon = check_epsilon(model, epsilon, x)
     queries, seed = positive_int("square", "queries", queries), check_seed(seed)
     images = model.xp.empty(x.shape, dtype=x.dtype)
@@ -91,15 +92,15 @@ def side(query: int, queries: int, height: int, width: int) -> int:
 
 
 def _search(model: Model, x: Array, y: Array, epsilon: Epsilon, queries: int, seed: int, chunk: slice) -> Array:
-    """Return for every sample of one chunk the first image that fools, else the one of the largest margin loss.
+    """Return, for every sample of one chunk, the first image that fools, else the one of largest margin loss.
 
-    A query writes its squares into the images, and puts back the old pixels of those that are no better.
+    A query writes its squares into the images, and restores the old pixels of images that are no better.
     """
     xp, backend, loss = model.xp, model.backend, Margin()
     height, width, channels = model.input_shape
     images = x.copy()
-    standing = where_right(model, model.logits(x), y)  # the samples that nothing has fooled so far
-    x, y, epsilon, current = rows(standing, x, y, epsilon, x)  # of these alone
+    standing = where_right(model, model.logits(x), y)  # the samples that have not been fooled yet
+    x, y, epsilon, current = rows(standing, x, y, epsilon, x)  # only of these
     best = xp.full(len(standing), -math.inf, dtype=x.dtype)
     for query in range(queries):
         if not len(standing):
@@ -127,7 +128,7 @@ def _search(model: Model, x: Array, y: Array, epsilon: Epsilon, queries: int, se
 
 
 def _stripes(model: Model, x: Array, u: Array, epsilon: Epsilon) -> Array:
-    """Return clip(x ± ε), with one sign for a whole column."""
+    """Return clip(x ± ε), with the same sign for a whole column."""
     return model.xp.clip(x + epsilon * signs(model, u), *model.input_range)
 
 
@@ -141,7 +142,7 @@ def _squares(model: Model, u: Array, size: int) -> tuple[Array, Array, Array]:
 
 
 def _repainted(model: Model, x: Array, before: Array, u: Array, epsilon: Epsilon) -> Array:
-    """Return clip(x ± ε) in every square; one that this would not change gets the opposite signs."""
+    """Return clip(x ± ε) in every square; a square that this would not change gets the opposite signs."""
     xp, change = model.xp, epsilon * signs(model, u)
     after = xp.clip(x + change, *model.input_range)
     unchanged = (after == before).all(axis=(1, 2, 3), keepdims=True)

@@ -1,13 +1,13 @@
-"""Where an attack takes its gradient from: `gradients=`, a function (model, k, K) → model for step k of K.
+"""Sources of an attack's gradients: `gradients=` takes a function (model, k, K) → model for step k of K.
 
-A gradient can be useless although the network is not robust: a saturated unit passes almost no gradient, and a
-staircase has none.  Each function here returns a model with the same predictions and another gradient.  The attacked
-model itself always judges whether an image fools it.
+A gradient can be useless even though the network is not robust: a saturated unit passes almost no gradient, and a step
+function has none.  Each function here returns a model with the same predictions but a different gradient.  Whether an
+image fools the attacked model is always decided by that model itself.
 
-Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*, for other derivatives on the way
-back and for the expectation over random models; Guo et al. (2020), *Backpropagating Linearly Improves Transferability
-of Adversarial Examples*; Smilkov et al. (2017), *SmoothGrad*; Ilyas et al. (2018), *Black-box Adversarial Attacks with
-Limited Queries and Information*, for the estimate from differences.
+Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*, for replaced derivatives in the
+backward pass and for the expectation over random models; Guo et al. (2020), *Backpropagating Linearly Improves
+Transferability of Adversarial Examples*; Smilkov et al. (2017), *SmoothGrad*; Ilyas et al. (2018), *Black-box
+Adversarial Attacks with Limited Queries and Information*, for the estimate from differences.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from minirobust.validation import check_seed, number, positive_int
 
 Gradients = Callable[[Model, int, int], Model]
 
-ONE_STEP = 2 / 3  # the amount of smoothing for an attack of one step: 16 T of 64 T
+ONE_STEP = 2 / 3  # the amount of smoothing for a one-step attack, which gives 64^(2/3) T = 16 T
 
 
 def annealed(start: float = 64) -> Gradients:
-    """Smooth the activations' derivatives, less from step to step, down to the true ones in the last.
+    """Smooth the derivatives of the activations, less in every step, until the last step uses the true derivatives.
 
-    A temperature sigmoid's derivative is taken at T · start^(1 - k/(K - 1)) in step k of K, counted from 0.  The widths
-    of the other activations shrink in proportion (see `Layer.smoothed_gradient`).  An attack of one step takes two
-    thirds of the way, 16 T for a start of 64.
+    In step k of K, counted from 0, a temperature sigmoid's derivative is taken at T · start^(1 - k/(K - 1)).  The
+    smoothing widths of other activations shrink in proportion (see `Layer.smoothed_gradient`).  A one-step attack uses
+    T · start^(2/3), which is 16 T for a start of 64.
 
     Parameters
     ----------
     start : float, default 64
-        Above 1.
+        Factor of the temperature in the first step, above 1.
 
     Returns
     -------
     callable
-        For the argument `gradients` of an attack.
+        A function for the argument `gradients` of an attack.
     """
     most = math.log(number("annealed", "start", start, low=1)) / math.log(64)
 
@@ -56,13 +56,13 @@ def annealed(start: float = 64) -> Gradients:
 
 
 def smoothed(model: Model | Network, amount: float) -> Model:
-    """Return a surrogate of a network, whose derivatives are smoothed by `amount`; any other model as it is.
+    """Return a surrogate of a network with derivatives smoothed by `amount`, or any other model unchanged.
 
     Parameters
     ----------
     model : Network or Model
     amount : float
-        0 for the true derivatives, 1 for those that `annealed` begins with.
+        0 for the true derivatives, 1 for those of the first step of `annealed`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def smoothed(model: Model | Network, amount: float) -> Model:
 
 
 class Surrogate(Evaluation):
-    """A network's own weights and forward pass, with other derivatives of its activations on the way back.
+    """A network's own weights and forward pass, with smoothed derivatives of its activations in the backward pass.
 
     Parameters
     ----------
@@ -88,24 +88,26 @@ class Surrogate(Evaluation):
         self.amount, self.effort = amount, model.effort
 
     def through(self, layer: Layer, grad: Array) -> Array:
-        """Return ∂L/∂x of a layer given ∂L/∂y, by its smoothed derivative."""
+        """Return ∂L/∂x of a layer given ∂L/∂y, using its smoothed derivative."""
         return layer.smoothed_gradient(grad, self.amount)
 
 
 def averaged(sigma: float, draws: int = 50, seed: int = 0) -> Gradients:
-    """Average the gradient over Gaussian noise on the image: for any model, at the cost of `draws` gradients a step.
+    """Average the gradient over Gaussian noise on the image.
+
+    This works for any model and costs `draws` gradients per step.
 
     Parameters
     ----------
     sigma : float
-        Standard deviation of the noise.  It is not clipped to the input range.
+        Standard deviation of the noise.  Noisy images are not clipped to the input range.
     draws : int, default 50
     seed : int, default 0
 
     Returns
     -------
     callable
-        For the argument `gradients` of an attack.
+        A function for the argument `gradients` of an attack.
     """
     sigma = number("averaged", "sigma", sigma, low=0)
     draws, seed = positive_int("averaged", "draws", draws), check_seed(seed)
@@ -113,22 +115,22 @@ def averaged(sigma: float, draws: int = 50, seed: int = 0) -> Gradients:
 
 
 def differences(sigma: float, draws: int = 50, seed: int = 0) -> Gradients:
-    """Estimate the gradient from differences of the loss, where the model's own is zero or there is none.
+    """Estimate the gradient from differences of the loss, for a model whose own gradient is zero or missing.
 
-    Σ (L(x + σu) - L(x - σu)) u / (2 σ · draws) with Gaussian u.
+    The estimate is Σ (L(x + σu) - L(x - σu)) u / (2 σ · draws), with Gaussian u.
 
     Parameters
     ----------
     sigma : float
         Standard deviation of the noise.
     draws : int, default 50
-        Each takes two forward passes.
+        Each draw takes two forward passes.
     seed : int, default 0
 
     Returns
     -------
     callable
-        For the argument `gradients` of an attack.
+        A function for the argument `gradients` of an attack.
     """
     sigma = number("differences", "sigma", sigma, low=0)
     draws, seed = positive_int("differences", "draws", draws), check_seed(seed)
@@ -136,7 +138,9 @@ def differences(sigma: float, draws: int = 50, seed: int = 0) -> Gradients:
 
 
 def expectation(draws: int = 10) -> Gradients:
-    """Average the gradient over several draws of a random model, others in each step (expectation over transformation).
+    """Average the gradient over several draws of a random model (expectation over transformation).
+
+    Every step uses new draws.
 
     Parameters
     ----------
@@ -145,14 +149,14 @@ def expectation(draws: int = 10) -> Gradients:
     Returns
     -------
     callable
-        For the argument `gradients` of an attack.
+        A function for the argument `gradients` of an attack.
     """
     draws = positive_int("expectation", "draws", draws)
     return lambda model, k, K: _Expectation(model, range(1 + k * draws, 1 + (k + 1) * draws))
 
 
 class _Guide(Wrapper):
-    """A model that answers as another one does; subclasses give it another gradient."""
+    """A model with the predictions of another model; subclasses give it a different gradient."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model, model.effort)
@@ -171,7 +175,7 @@ class _Guide(Wrapper):
         raise NotImplementedError
 
     def normal(self, key: tuple[int, ...], shape: tuple[int, ...]) -> Array:
-        """Draw Gaussian numbers, on the host: the same on every backend."""
+        """Draw Gaussian numbers on the host, so that they are the same on every backend."""
         return self.backend.asarray(np.random.default_rng(key).standard_normal(shape).astype(self.dtype))
 
 

@@ -1,4 +1,4 @@
-"""Transfer: adversarials made on one network, tried on another."""
+"""Transfer attack: adversarial images made on one network and tested on another."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from minirobust.validation import check_batch
 
 
 def transfer(source: Any, target: Any, x: Array, y: Array, attack: Callable[[Any, Array, Array], Attack]) -> Attack:
-    """Make images by `attack(source, x, y)` and judge them by `target`.
+    """Make images with `attack(source, x, y)`, and evaluate them on `target`.
 
-    A model that falls to images made on another one, but resists those made on itself, hides its gradient.
+    A model that is fooled by images made on another model, but not by images made on itself, masks its gradient.
 
     Parameters
     ----------
     source, target : Network or Model
-        Of one input shape, input range and number of classes; backends and dtypes may differ.
+        Two models with the same input shape, input range and number of classes; backends and dtypes may differ.
     x : ndarray of float, shape (N, *input_shape)
         Within the models' `input_range`.
     y : ndarray of int, shape (N,)
         True labels.
     attack : callable
-        Takes a model, images and labels and returns an `Attack`: `pgd`, or ``functools.partial(pgd, epsilon=0.2)``.
+        Takes a model, images and labels, and returns an `Attack`: for example `pgd`, or
+        ``functools.partial(pgd, epsilon=0.2)``.
 
     Returns
     -------
     Attack
-        Judged by `target`; `epsilon` and `seed` are those of the attack on `source`.
+        Evaluated on `target`; `epsilon` and `seed` are those of the attack on `source`.
 
     Raises
     ------
@@ -46,13 +47,13 @@ def transfer(source: Any, target: Any, x: Array, y: Array, attack: Callable[[Any
 
 
 def check_source(name: str, source: Any, target: Any) -> None:
-    """Raise unless `source`, which messages call `name`, has the shapes and the input range of `target`.
+    """Raise unless `source`, called `name` in messages, has the same shapes and input range as `target`.
 
     Raises
     ------
     ValueError, TypeError
-        If it is no model, or a network that does not end in logits, or differs in input shape, input range or number of
-        classes.
+        If `source` is not a model, is a network that does not end in logits, or differs from `target` in input shape,
+        input range or number of classes.
     """
     try:
         source = as_model(source)

@@ -1,4 +1,4 @@
-"""Random models: how to recognize one, and how to judge an attack on it, by a vote over draws that it has not seen."""
+"""Random models: how to recognize one, and how to evaluate an attack on it by a vote over unseen draws."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from minirobust.losses import Loss
 from minirobust.model import Effort, Model, Wrapper
 from minirobust.validation import positive_int
 
-FRESH = 10**6  # the first draw that votes: no attack takes as many
+FRESH = 10**6  # the first draw that votes; no attack uses that many draws
 
 
 def is_random(model: Any, x: Array) -> bool:
-    """Return whether a model gives other logits for draw 1 than for draw 0.
+    """Return whether a model gives different logits for draws 0 and 1.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ def is_random(model: Any, x: Array) -> bool:
 
 
 def voting(model: Any, draws: int = 25) -> Model:
-    """Return a random model whose prediction is the class that it predicts in most of several draws.
+    """Return a random model whose prediction is the most frequent class over several draws.
 
-    Logits and gradients are those of a single draw.  An attack on it should average its gradient over draws and take
-    all its steps: ``pgd(voting(model), x, y, starts=1, gradients=expectation(), stop=False)``.  The images are then
-    judged once, by a vote over draws that the attack has not seen (Athalye et al., 2018).
+    Logits and gradients are those of a single draw.  An attack on this model should average its gradient over draws and
+    take all its steps: ``pgd(voting(model), x, y, starts=1, gradients=expectation(), stop=False)``.  The images are
+    then evaluated once, by a vote over draws that the attack has not seen (Athalye et al., 2018).
 
     Parameters
     ----------
     model : Network or Model
     draws : int, default 25
-        How many draws vote.  Of equally frequent classes the first one wins.
+        Number of draws that vote.  If several classes are equally frequent, the first one wins.
 
     Returns
     -------
@@ -70,7 +70,7 @@ class Voting(Wrapper):
         return self.model.gradient(x, y, loss, target, draw)
 
     def predict(self, x: Array, draw: int = 0) -> Array:
-        """Return the class that most draws predict, whatever `draw` is; -1 if most have no finite logits."""
+        """Return the class predicted by most draws, whatever `draw` is; -1 if most draws have non-finite logits."""
         classes = self.xp.arange(-1, self.classes)
         votes: Any = sum(Model.predict(self, x, fresh)[:, None] == classes for fresh in self.draws)
         return classes[votes.argmax(axis=1)]

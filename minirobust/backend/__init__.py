@@ -1,4 +1,4 @@
-"""Where arrays live and who computes on them: the only package in which NumPy, Numba and CuPy differ.
+"""Where arrays live and what computes on them: the only package in which NumPy, Numba and CuPy differ.
 
 ``get("numpy" | "numba" | "cupy" | "auto")`` gives a backend: an object with the array module `xp`, `asarray`,
 `to_numpy`, random numbers, and the few kernels whose best form differs from device to device.  Everything else in
@@ -27,7 +27,7 @@ _log = logging.getLogger("minirobust")
 
 
 def get(name: str | Backend = "auto") -> Backend:
-    """Return the backend of that name, made once; a backend is returned as it is.
+    """Return the backend of this name, of which there is one object; a backend is returned as it is.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def of(array: object) -> Backend:
 
 
 def available() -> dict[str, str]:
-    """Return, for each backend, what it runs on, or in one sentence why it does not run here.
+    """Return what each backend runs on, or one sentence that says why it does not run here.
 
     Returns
     -------

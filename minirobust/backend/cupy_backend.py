@@ -241,7 +241,7 @@ class CupyBackend(NumpyBackend):
         return self._elementwise["sign_step"](x, gradient, size, low, high, *(() if out is None else (out,)))
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
-        """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""
+        """Return gradient / scale, in `out` if given, and whether the gradient was finite, or the scale is 1."""
         return (gradient, True) if scale == 1 and out is None else super().unscaled(gradient, scale, out)
 
     def adam_rates(self, lr: Array, epsilon: Array, t: Array, beta1: float, beta2: float) -> tuple[Array, Array]:

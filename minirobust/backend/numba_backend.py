@@ -81,7 +81,7 @@ class NumbaBackend(NumpyBackend):
         return stepped
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
-        """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""
+        """Return gradient / scale, in `out` if given, and whether the gradient was finite, or the scale is 1."""
         gradient = np.ascontiguousarray(gradient)
         if out is None:
             out = np.empty_like(gradient)
@@ -222,7 +222,7 @@ class NumbaBackend(NumpyBackend):
     def _strips(
         self, x: Array, down: int, across: int, kernel: Pair, stride: Pair, padding: Padding, y: Array
     ) -> Iterator[tuple[slice, int, Array]]:
-        """Yield, chunk by chunk and for every row i of outputs, the patches of its pairs, row by row of a matrix."""
+        """Yield for each chunk, and each row i of outputs in it, a matrix whose rows are the patches of its pairs."""
         top_bottom, (left, right) = padding
         x = np.ascontiguousarray(self.pad(x, (top_bottom, (left, right + across % 2 * stride[1])), 0))
         _, height, _, channels = x.shape
@@ -238,7 +238,7 @@ class NumbaBackend(NumpyBackend):
                 yield chunk, i, strips[:, first : first + kernel[0] * run]
 
     def _even(self, grad_y: Array) -> Array:
-        """Return the gradient of an even number of outputs across: of one more, on which nothing depends."""
+        """Return the gradient of an even number of outputs across, with a zero for one more output if it was odd."""
         return self.pad(grad_y, ((0, 0), (0, grad_y.shape[2] % 2)), 0)
 
 
@@ -250,7 +250,7 @@ def _elementwise(kernel: Any, net: Array, temperature: float) -> Array:
 
 
 def _finite(array: Array) -> bool:
-    """Return whether no number is NaN or infinite, judged by the sum of squares: False if that overflows, too."""
+    """Return whether the sum of squares is finite: if so, no number is NaN or infinite."""
     flat = array.reshape(-1)
     return math.isfinite(flat @ flat)
 

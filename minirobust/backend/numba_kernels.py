@@ -56,7 +56,7 @@ class _Announcement(event.Listener):
 event.register("numba:compile", _Announcement())
 
 
-# exp, written out: the compiler turns it into vector instructions, which a call of the C library's function prevents
+# exp, written out: the compiler turns it into vector instructions, but cannot do so with a call of the C library
 
 
 def exp_negative(x: Any) -> Any:
@@ -289,7 +289,7 @@ SUMMED = EXACT | {"fastmath": {"contract", "reassoc"}}
 
 @njit(**SUMMED)
 def write_logits(hidden: Any, temperature: Any, weight2: Any, bias2: Any, logits: Any) -> None:
-    """Write into `logits` (K,) those of one image, given the net values of its hidden layer, which are overwritten."""
+    """Write one image's logits into `logits` (K,), given the net values of its hidden layer, which are overwritten."""
     one, least = hidden.dtype.type(1), hidden.dtype.type(-80)
     for i in range(hidden.size):
         scaled = hidden[i] / temperature

@@ -58,7 +58,7 @@ class NumpyBackend:
         self.xp: Any = np
 
     def __repr__(self) -> str:
-        # All on which the last bits of a result depend, for a study to keep.
+        # Everything on which the last bits of a result depend: a study stores it.
         return f"<backend {self.name}: {self.describe()}, {self.chunk_bytes / 2**20:g} MiB a chunk>"
 
     def smallest(self, dtype: Any) -> float:
@@ -240,7 +240,9 @@ class NumpyBackend:
     # The scale of the loss
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
-        """Return gradient / scale, in `out` if given, and whether the gradient was finite; True for a scale of 1."""
+        """Return gradient / scale, in `out` if given, and whether the gradient was finite.
+
+        A scale of 1 can make nothing overflow, so the gradient then counts as finite."""
         flat = gradient.reshape(-1)
         finite = scale == 1 or math.isfinite(self.to_numpy(flat @ flat))
         return self.xp.multiply(gradient, 1 / scale, out=out), finite
@@ -270,7 +272,7 @@ class NumpyBackend:
         return patches.reshape(-1, kernel[0] * kernel[1] * channels)
 
     def col2im(self, columns: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding) -> Array:
-        """The transpose of `im2col`: adds every row back to where its patch came from, into an image of `shape`."""
+        """Add every row back to the place its patch came from, in an image of `shape`: the transpose of `im2col`."""
         samples, height, width, channels = shape
         (top, bottom), (left, right) = padding
         padded = (height + top + bottom, width + left + right)
@@ -286,7 +288,7 @@ class NumpyBackend:
     def max_pool(self, x: Array, window: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
         """Return the maximum of every window and its position there (row by row, from 0; the first of equals).
 
-        The border is -inf, which never wins; NaN always does, so that it cannot hide in a window.
+        The border is -inf, which never wins.  NaN always wins, so that it cannot hide in a window.
         """
         xp = self.xp
         x = self.pad(x, padding, -math.inf)
@@ -296,7 +298,7 @@ class NumpyBackend:
         winner = xp.zeros(y.shape, dtype="int32")
         for (i, j), (rows, cols) in window_positions(window, stride, out):
             candidate = x[:, rows, cols]
-            # Later positions have larger numbers, so the last one to beat all before it stays.
+            # Later positions have larger numbers, so the maximum is the last position that beat all before it.
             xp.maximum(winner, (candidate > y) * winner.dtype.type(i * window[1] + j), out=winner)
             xp.maximum(y, candidate, out=y)
         return y, winner

@@ -86,7 +86,7 @@ class Recording:
         cupy, matmul = self.backend.xp, self.cublas.matmul
 
         class Factor(cupy.ndarray):  # type: ignore[misc, name-defined]
-            """A weight: of ``x @ weight`` Python asks the right side first if its class is derived from the left's."""
+            """A weight.  In ``x @ weight`` its method comes first, because its class is derived from that of `x`."""
 
             def __rmatmul__(self, x: Array) -> Array:
                 return matmul(x, self)
@@ -131,7 +131,7 @@ class Cublas:
             self.library.cublasDestroy_v2(self.handle)
 
     def use(self, stream: Any) -> None:
-        """Let the products run on a stream, in the workspace: memory that cuBLAS takes itself cannot be recorded."""
+        """Run the products on a stream and in the workspace: memory that cuBLAS allocates itself cannot be recorded."""
         address, size = ctypes.c_void_p(self.workspace.data.ptr), ctypes.c_size_t(WORKSPACE)
         self.check(self.library.cublasSetStream_v2(self.handle, ctypes.c_void_p(stream.ptr)))
         self.check(self.library.cublasSetWorkspace_v2(self.handle, address, size))
@@ -154,7 +154,7 @@ class Cublas:
         return out
 
     def _layout(self, matrix: Any) -> tuple[Any, int, int]:
-        """Return a matrix, whether it lies there transposed, and the length of what lies there as a row."""
+        """Return a matrix, whether it is stored transposed, and the length of a stored row."""
         if not matrix.flags.c_contiguous and matrix.flags.f_contiguous:
             return matrix, 1, matrix.shape[0]
         return self.cupy.ascontiguousarray(matrix), 0, matrix.shape[1]

@@ -9,13 +9,13 @@ import numpy as np
 from minirobust.backend import Array
 from minirobust.certify.backward import Relaxation, Rows, backward, slope_gradients
 
-RATE, LAST = 0.2, 0.03  # Adam's step, in slopes of the activation's chord, and what is left of it at the end
+RATE, LAST = 0.2, 0.03  # Adam's step size, in units of the chord's slope, and the fraction of it at the end
 MOMENTUM, SQUARES = 0.9, 0.99  # Adam's β₁ and β₂
 TINY = 1e-300
 
 
 def ascend(relaxation: Relaxation, rows: Rows, steps: int) -> tuple[Array, Rows]:
-    """Return the best bound of each row in some steps of Adam, and the rows with their last slopes.
+    """Return the best bound of each row over `steps` steps of Adam, and the rows with their last slopes.
 
     A row is done at the first step that proves it positive.
     """

@@ -27,11 +27,11 @@ class Rows:
     ----------
     A : ndarray of shape (R, *output_shape)
     image : ndarray of int, shape (R,)
-        The image whose box the row is bounded on.
+        The image on whose box the row is bounded.
     intervals : dict of int to Box
-        By layer, for each activation: the inputs for which the row's bound holds, two arrays (R, *input_shape).
+        For each activation, by its layer: the inputs for which the row's bound holds, two arrays (R, *input_shape).
     slopes : dict of int to ndarray
-        By layer, the slopes of the lines, likewise.  Without them, `backward` takes those of `best_slope`.
+        For each activation, by its layer: the slopes of the lines.  Without them, `backward` uses `best_slope`.
     """
 
     A: Array
@@ -66,13 +66,13 @@ class Bound(NamedTuple):
 class Relaxation:
     """A network on the boxes of some images, with intervals and lines for every activation.
 
-    The intervals are those of the boxes, and above the first activation those of CROWN where they are narrower.  Only
-    for activations of images (after a convolution) there are too many units for that.
+    The intervals are those of the boxes.  After the first activation, CROWN's intervals are used where they are
+    narrower, except for activations of images (after a convolution), which have too many units.
 
     Parameters
     ----------
     model : Twin
-        Of layers that `AFFINE` and `CURVES` list.
+        All its layers are listed in `AFFINE` or `CURVES`.
     x : ndarray of shape (n, *input_shape)
     epsilon : float or ndarray
     """
@@ -108,7 +108,7 @@ class Relaxation:
         return self._first_inputs
 
     def _narrowed(self, box: Box, stop: int) -> Box:
-        """Return the box of the input of layer `stop`, narrowed to what the rows y_j and -y_j give for every unit j."""
+        """Return the box of the input of layer `stop`, narrowed by the bounds of rows y_j and -y_j for every unit j."""
         xp, (low, high) = self.xp, (side.copy() for side in box)
         samples, units = low.shape
         image = xp.arange(samples)
@@ -154,8 +154,8 @@ def backward(relaxation: Relaxation, rows: Rows, stop: int | None = None) -> Bou
 def slope_gradients(layers: tuple[Layer, ...], corner: Array, lines: Mapping[int, Line]) -> dict[int, Array]:
     """Return the derivative of each row's bound with respect to the slopes of its lines.
 
-    The derivative with respect to A, at any layer, is what the corner becomes on its way forward through the lines.
-    Since ∂β/∂α = -x̂ (the line turns about the point where it touches), ∂bound/∂α = A (x - x̂).
+    At any layer, the derivative with respect to A is the corner, propagated forward through the lines.
+    Since ∂β/∂α = -x̂ (the line turns around the point where it touches f), ∂bound/∂α = A (x - x̂).
     """
     x, gradients = corner, {}
     for layer in layers:
@@ -169,5 +169,5 @@ def slope_gradients(layers: tuple[Layer, ...], corner: Array, lines: Mapping[int
 
 
 def total(rows: Array) -> Array:
-    """Return the sum of everything in each row."""
+    """Return the sum of all elements of each row."""
     return rows.reshape(len(rows), -1).sum(axis=1)

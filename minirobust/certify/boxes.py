@@ -1,6 +1,6 @@
-"""Interval bound propagation: a box around everything that each layer can compute (Gowal et al., 2018).
+"""Interval bound propagation: a box that contains every possible output of each layer (Gowal et al., 2018).
 
-A box is a pair of arrays, (low, high), in float64.  Every bound is loosened by more than rounding can change it.
+A box is a pair of arrays, (low, high), in float64.  Every bound is loosened by more than the rounding error.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Box = tuple[Array, Array]
 Slack = Array | float
 
 U64 = 2.0**-53  # the unit roundoff of float64
-ELEMENTARY = 16  # how many units of roundoff a computed sigmoid, tanh or softmax may be off, generously
+ELEMENTARY = 16  # a generous error limit for a computed sigmoid, tanh or softmax, in units of roundoff
 
 
 class Twin(Evaluation):
-    """A network's copy in float64, and `u`, the unit roundoff of the network itself.
+    """A copy of a network in float64, with `u`, the unit roundoff of the original.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class Twin(Evaluation):
 
 
 def boxes(model: Twin, x: Array, epsilon: Epsilon) -> list[Box]:
-    """Return the box of every layer's input, and at the end the box of the logits."""
+    """Return the box of every layer's input, followed by the box of the logits."""
     found = [pixel_box(model, x, epsilon)]
     for layer in model.layers:
         found.append(output_box(layer, found[-1], model.u))
@@ -65,7 +65,7 @@ def boxes(model: Twin, x: Array, epsilon: Epsilon) -> list[Box]:
 
 
 def pixel_box(model: Twin, x: Array, epsilon: Epsilon) -> Box:
-    """Return the pixels within ε of `x` and in the input range, and what the network's dtype rounds them to."""
+    """Return a box of all pixels within ε of `x` and in the input range, before and after rounding to the dtype."""
     x = x.astype("float64")
     epsilon = epsilon if isinstance(epsilon, float) else epsilon.astype("float64")
     rounding = 2 * model.u * (abs(x) + epsilon)
@@ -74,7 +74,7 @@ def pixel_box(model: Twin, x: Array, epsilon: Epsilon) -> Box:
 
 
 def output_box(layer: Layer, box: Box, u: float) -> Box:
-    """Return the box of a layer's output, by the layer's own `interval_bounds` if it has that method."""
+    """Return the box of a layer's output, using the layer's own `interval_bounds` if it has that method."""
     own = getattr(layer, "interval_bounds", None)
     if own is not None:
         return own(*box)
@@ -92,7 +92,7 @@ def magnitude(xp: Any, low: Array, high: Array) -> Array:
 
 
 def weighted(layer: Any, low: Array, high: Array) -> Box:
-    """y = W⁺ x + W⁻ x + b: the least output takes the least x where W > 0, and the greatest where W < 0."""
+    """Bound y = W⁺ x + W⁻ x + b: the least output takes the least x where W > 0, and the greatest where W < 0."""
     W, b, xp = layer.weight.value, layer.bias.value, layer.xp
     positive, negative = xp.maximum(W, 0), xp.minimum(W, 0)
     return (
@@ -109,12 +109,12 @@ def product(layer: Any, x: Array, W: Array) -> Array:
 
 
 def monotone(layer: Layer, low: Array, high: Array) -> Box:
-    """Return the outputs at both ends: no output falls when an input rises."""
+    """Return the outputs at both ends, which are bounds because no output falls when an input rises."""
     return layer.forward(low), layer.forward(high)
 
 
 def softmax(layer: Layer, low: Array, high: Array) -> Box:
-    """y_i = 1 / (1 + Σ_{j≠i} exp(x_j - x_i)) is least where x_i is least and every other x_j is greatest."""
+    """Bound y_i = 1 / (1 + Σ_{j≠i} exp(x_j - x_i)), which is least where x_i is least and the other x_j greatest."""
     xp, features = layer.xp, layer.xp.arange(low.shape[1])
     others = features[:, None] != features
 
@@ -135,13 +135,13 @@ RULES: dict[type[Layer], Callable[[Any, Array, Array], Box]] = {
 def slack_of(layer: Any, box: Box, u: float) -> Slack:
     """Return how far rounding can take a layer's output, and the bounds computed for it, from the exact formula.
 
-    A sum of n products is off by at most n u Σ |W||x| to first order, in whatever order it is computed (Higham, 2002,
-    section 3.1).  It is computed twice, by the network and for the bound; the latter may also be the transposed sum.
+    The error of a sum of n products is at most n u Σ |W||x| to first order, whatever the order of summation (Higham,
+    2002, section 3.1).  The sum is computed twice: by the network, and for the bound, which may use the transposed sum.
     """
     largest = magnitude(layer.xp, *box)
     if isinstance(layer, Dense | Conv2D):
         W = layer.weight.value
-        n = W.size // W.shape[-1] + W.size // W.shape[-2] + 4  # forward, transposed, and a few operations more
+        n = W.size // W.shape[-1] + W.size // W.shape[-2] + 4  # forward, transposed, and a few more operations
         return 2 * n * u * (product(layer, largest, abs(W)) + abs(layer.bias.value))
     if isinstance(layer, AvgPool2D):
         return 2 * (len(layer._positions) + 4) * u * layer.forward(largest)

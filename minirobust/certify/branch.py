@@ -1,9 +1,10 @@
 """`decide`: shrink the region in which an adversarial image can hide, split it, and repeat until it is empty.
 
-An image that lowers a margin to 0 or below lies where the linear bound g·x + c of that margin is at most 0: in a corner
-of the box.  On that corner each activation's input varies less, the lines come closer, and the bound rises (Kotha et
-al., 2023, *Provably Bounding Neural Network Preimages*).  Where that comes to a stop, an activation's interval is
-split in two (Bunel et al., 2020, *Branch and Bound for Piecewise Linear Neural Network Verification*).
+An image that lowers a margin to 0 or below must lie where the linear bound g·x + c of that margin is at most 0: in a
+corner of the box.  Within that corner, each activation's input varies less, the lines fit more closely, and the bound
+rises (Kotha et al., 2023, *Provably Bounding Neural Network Preimages*).  When this makes no more progress, an
+activation's interval is split in two (Bunel et al., 2020, *Branch and Bound for Piecewise Linear Neural Network
+Verification*).
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ from minirobust.network import Network
 from minirobust.stack import Evaluation
 from minirobust.validation import number
 
-STEPS = 20  # of the ascent, in every region
-PROGRESS = 0.9  # a region is shrunk again if its intervals came down to this share of their width
-HALVINGS = 10  # of the multiplier μ of the half-space
+STEPS = 20  # steps of the ascent in every region
+PROGRESS = 0.9  # a region is shrunk again if its intervals have shrunk to this share of their width
+HALVINGS = 10  # bisection steps for the multiplier μ of the half-space
 MULTIPLIER = 20  # the greatest μ, in units of the ratio of the largest weights
 PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)  # where the interval of a sigmoid or tanh may be split
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Which samples are proven robust, and which are not robust.
+    """Which samples are proven robust, and which are proven not to be.
 
     Attributes
     ----------
     certified : ndarray of bool, shape (N,)
         See `Certificate`.
     fooled : ndarray of bool, shape (N,)
-        Where the network is wrong for the image in `images`.
+        Where the network misclassifies the image in `images`.
     images : ndarray
-        Of the shape of `x`: an adversarial image where one was found, else the last that was tried.
+        Same shape as `x`: an adversarial image where one was found, else the last image tried.
     epsilon : float or ndarray
     """
 
@@ -64,16 +65,16 @@ class Decision:
 
 
 def decide(network: Network, x: Array, y: Array, epsilon: Epsilon, *, seconds: float = 15.0) -> Decision:
-    """Decide for each sample whether it is robust: prove it by `alpha_crown`, or attack it, or search.
+    """Decide for each sample whether it is robust, by `alpha_crown`, by attacks, and then by a search.
 
-    The search shrinks and splits the region in which an adversarial image can lie, until there is none or one is found.
+    The search shrinks and splits the region that can contain an adversarial image, until it is empty or one is found.
 
     Parameters
     ----------
     network, x, y, epsilon
         See `alpha_crown`.
     seconds : float, default 15
-        For the search on each sample.  A sample that takes longer remains undecided.
+        Time limit for the search on each sample.  A sample that takes longer remains undecided.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def decide(network: Network, x: Array, y: Array, epsilon: Epsilon, *, seconds: f
 
 
 def attacked(network: Network, x: Array, y: Array, epsilon: Epsilon) -> tuple[Array, Array]:
-    """Return the images of two strong attacks on the margin, and which of them fool."""
+    """Return the images of two strong attacks on the margin, and which of them fool the network."""
     smoothed = pgd(network, x, y, epsilon, loss=Margin(), gradients=annealed())
     targeted = apgd(network, x, y, epsilon, loss=Margin(), target="all")
     where = smoothed.fooled.reshape(-1, *[1] * (x.ndim - 1))
@@ -107,14 +108,14 @@ def attacked(network: Network, x: Array, y: Array, epsilon: Epsilon) -> tuple[Ar
 
 
 class Search:
-    """The search for a proof that one image is robust, or for an image that shows that it is not.
+    """The search for a proof that one sample is robust, or for an image that shows that it is not.
 
     Attributes
     ----------
     image : ndarray of shape (1, *input_shape)
         The last corner at which a bound was attained.
     fooled : bool
-        Whether the network is wrong there.
+        Whether the network misclassifies `image`.
     """
 
     def __init__(self, network: Network, twin: Twin, x: Array, y: Array, epsilon: Epsilon) -> None:
@@ -123,7 +124,7 @@ class Search:
         self.image, self.fooled = x, False
 
     def run(self, until: float) -> bool:
-        """Return whether every margin is proven positive before the clock shows `until`."""
+        """Return whether every margin is proven positive before the time `until`."""
         relaxation, regions = self.relaxation, [self.rows[slice(row, row + 1)] for row in range(len(self.rows.A))]
         while regions:
             value, region = ascend(relaxation, regions.pop(), STEPS)
@@ -155,12 +156,12 @@ def width(relaxation: Relaxation, region: Rows) -> float:
 
 
 def is_empty(relaxation: Relaxation, region: Rows) -> bool:
-    """Return whether no input is left for some activation."""
+    """Return whether some activation has no possible input left."""
     return any(number_of(relaxation, (high - low).min()) < 0 for low, high in region.intervals.values())
 
 
 def number_of(relaxation: Relaxation, value: Array) -> float:
-    """Return a single number as one of Python, from whichever device."""
+    """Return a single number from any device as a Python float."""
     return float(relaxation.model.backend.to_numpy(value))
 
 
@@ -168,12 +169,12 @@ def shrink(relaxation: Relaxation, region: Rows, bound: Bound) -> Rows:
     """Return the part of a region in which its row can be 0 or less.
 
     The inputs of the first activation are affine in the pixels, so they can be bounded where g·x + c ≤ 0.  The
-    intervals of the others follow, layer by layer.
+    intervals of the other activations follow, layer by layer.
     """
     xp, intervals = relaxation.xp, dict(region.intervals)
     first = min(intervals, default=0)
     box = intervals[first]
-    if box[0].ndim == 2:  # of images there are too many units
+    if box[0].ndim == 2:  # images have too many units
         box = in_half_space(relaxation, bound, first)
     for layer in relaxation.model.layers[first:]:
         if layer.index in intervals:
@@ -183,7 +184,7 @@ def shrink(relaxation: Relaxation, region: Rows, bound: Bound) -> Rows:
 
 
 def intersection(xp: Any, one: Box, other: Box) -> Box:
-    """Return what two boxes have in common; where that is nothing, low is above high."""
+    """Return the intersection of two boxes; where it is empty, low is above high."""
     return xp.maximum(one[0], other[0]), xp.minimum(one[1], other[1])
 
 
@@ -218,7 +219,7 @@ def in_half_space(relaxation: Relaxation, bound: Bound, k: int) -> Box:
 def with_best_slopes(
     relaxation: Relaxation, region: Rows, lines: Mapping[int, Line], intervals: Mapping[int, Box]
 ) -> Rows:
-    """Return a region with other intervals, and lines that are best in the middle of these."""
+    """Return a region with new intervals, and with the lines that are best at their midpoints."""
     slopes = {}
     for k, line in lines.items():
         layer = relaxation.model.layers[k]
@@ -228,9 +229,9 @@ def with_best_slopes(
 
 
 def split(relaxation: Relaxation, region: Rows) -> list[Rows]:
-    """Return a region's two halves: the interval is split where the line is farthest from the activation.
+    """Return the two halves of a region, split in the interval whose line is farthest from the activation.
 
-    The distance counts as much as it lowers the bound, A (f(x) - α x - β).  ReLU is split at 0.
+    The distance is measured by how much it lowers the bound, A (f(x) - α x - β).  ReLU is split at 0.
     """
     best, halves = -math.inf, []
     for k, (A, alpha, _, beta) in backward(relaxation, region).lines.items():

@@ -47,13 +47,13 @@ class Certificate:
 def ibp(network: Network, x: Array, y: Array, epsilon: Epsilon) -> Certificate:
     """Bound every layer's output by a box, one layer after the other (Gowal et al., 2018).
 
-    It knows every layer of the library, and custom layers that have a method ``interval_bounds(low, high)``, which
+    This supports every layer of the library, and custom layers with a method ``interval_bounds(low, high)``, which
     takes the least and the greatest inputs and returns the least and the greatest outputs, in float64.
 
     Parameters
     ----------
     network : Network
-        Ends in logits.  Dropout is taken as in evaluation.
+        A network that ends in logits.  Dropout is inactive, as in evaluation.
     x : ndarray of float, shape (N, *input_shape)
         Within the network's `input_range`.
     y : ndarray of int, shape (N,)
@@ -81,7 +81,8 @@ def ibp(network: Network, x: Array, y: Array, epsilon: Epsilon) -> Certificate:
 def crown(network: Network, x: Array, y: Array, epsilon: Epsilon) -> Certificate:
     """Bound every margin by a linear function of the pixels (Zhang et al., 2018).
 
-    It takes networks of `Dense`, `Conv2D`, `AvgPool2D`, `Flatten`, `Dropout`, `TemperatureSigmoid`, `Tanh` and `ReLU`.
+    The network may contain `Dense`, `Conv2D`, `AvgPool2D`, `Flatten`, `Dropout`, `TemperatureSigmoid`, `Tanh` and
+    `ReLU`.
 
     Parameters
     ----------
@@ -109,14 +110,14 @@ def crown(network: Network, x: Array, y: Array, epsilon: Epsilon) -> Certificate
 
 
 def alpha_crown(network: Network, x: Array, y: Array, epsilon: Epsilon, *, steps: int = 50) -> Certificate:
-    """Bound every margin as `crown` does, with the slopes of the lines that give the best bound (Xu et al., 2021).
+    """Bound every margin as `crown` does, but optimize the slopes of the lines (Xu et al., 2021).
 
     Parameters
     ----------
     network, x, y, epsilon
         See `crown`.
     steps : int, default 50
-        Of the ascent.  A margin is left as it is from the step that proves it positive.
+        Number of steps of the ascent.  A margin is done at the first step that proves it positive.
 
     Returns
     -------
@@ -140,9 +141,9 @@ def alpha_crown(network: Network, x: Array, y: Array, epsilon: Epsilon, *, steps
 
 
 def at_the_door(network: Network, x: Array, y: Array, epsilon: Epsilon) -> tuple[Twin, Array, Array, Epsilon]:
-    """Check what every certificate takes, once; return the network's twin and the rest on its backend."""
+    """Validate the arguments of a certificate; return the network's twin, and the other arguments on its backend."""
     if not isinstance(network, Network):
-        raise TypeError(f"certify: expected a Network, whose weights a proof needs, got {type(network).__name__}")
+        raise TypeError(f"certify: expected a Network, because a proof needs the weights, got {type(network).__name__}")
     model, x, y, _ = under_attack(network, x, y)
     return Twin(network), x, y, check_epsilon(model, epsilon, x)
 
@@ -152,11 +153,11 @@ def expect_lines(model: Twin) -> None:
     for layer in model.layers:
         if type(layer) not in AFFINE + CURVES:
             names = ", ".join(kind.__name__ for kind in AFFINE + CURVES)
-            raise TypeError(f"{layer}: expected one of {names}, got none of them: use certify.ibp")
+            raise TypeError(f"{layer}: expected one of {names}: use certify.ibp for other layers")
 
 
 def chunks(model: Twin, samples: int) -> Iterator[slice]:
-    """Yield slices of samples whose rows, one for every class, fit the backend's `chunk_bytes`."""
+    """Yield slices of samples whose rows, one for every class, fit into the backend's `chunk_bytes`."""
     return model.backend.chunks(samples, model.sample_bytes * model.classes)
 
 
@@ -178,7 +179,7 @@ def differences(model: Twin, y: Array) -> Array:
 def _interval_margin(model: Twin, x: Array, y: Array, epsilon: Epsilon) -> Array:
     """Return a lower bound of the margin of each sample of a chunk.
 
-    A last layer that is `Dense` is bounded together with the difference of two logits, which varies less than both.
+    A final `Dense` layer is bounded together with the difference of two logits, which varies less than the logits.
     """
     xp, found, A, last = model.xp, boxes(model, x, epsilon), differences(model, y), model.layers[-1]
     bound: Array | float = 0.0

@@ -1,8 +1,8 @@
 """Lines below and above an activation on an interval.
 
-A line of *any* slope α lies below f once its height is β = min f(x) - α x over the interval, for then
-f(x) ≥ α x + β.  The minimum is at an end of the interval or where f'(x) = α, so β takes four evaluations of f.  How α
-was found does not matter, and no rounding in α can make the bound wrong.
+A line of *any* slope α lies below f if its height is β = min (f(x) - α x) over the interval, because then
+f(x) ≥ α x + β.  The minimum is at an end of the interval or where f'(x) = α, so computing β takes four evaluations of
+f.  It does not matter how α was chosen, and rounding α cannot make the bound wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def touch(layer: Layer, alpha: Array, low: Array, high: Array, A: Array) -> tupl
     ----------
     layer : TemperatureSigmoid, Tanh or ReLU
     alpha, low, high : ndarray
-        Of one shape.
+        Arrays of the same shape.
     A : ndarray
         Where it is positive, the line lies below f; elsewhere, above.
     """
@@ -37,7 +37,7 @@ def touch(layer: Layer, alpha: Array, low: Array, high: Array, A: Array) -> tupl
 
 
 def turning_point(layer: Layer, alpha: Array) -> Array:
-    """Return the x ≥ 0 with f'(x) = f'(-x) = α, and some other point, which does no harm, where there is none.
+    """Return the x ≥ 0 with f'(x) = f'(-x) = α; where there is none, return any point, which does no harm.
 
     For the sigmoid, with e = exp(-x/T), e / (1 + e)² = α T =: a gives x = T ln((1 - 2a + √(1 - 4a)) / 2a).  And
     tanh(x) = 2 f(x) - 1 with T = 1/2.  ReLU turns at 0.
@@ -53,8 +53,8 @@ def turning_point(layer: Layer, alpha: Array) -> Array:
 def best_slope(layer: Layer, low: Array, high: Array, side: float) -> Array:
     """Return the slope of the line closest to f in the middle of the interval, below f (side = 1) or above (-1).
 
-    The line's value at the middle m is α m + β, and its derivative with respect to α is m - x̂.  So halve the range of
-    slopes until x̂ meets m, or jumps across it.  This choice also leaves the least area between f and the line.
+    The line's value at the middle m is α m + β, and its derivative with respect to α is m - x̂.  So bisect the range
+    of slopes until x̂ reaches m, or jumps across it.  This choice also minimizes the area between f and the line.
     """
     xp, middle = layer.xp, (low + high) / 2
     least, greatest = slope_range(layer, low, high)

@@ -1,4 +1,4 @@
-"""Assignments, and what runs, judges and grades them.
+"""Assignments, and the code that runs, judges and grades submissions.
 
-A submission runs in a process of its own, which holds neither tests nor answers. See docs/classroom/index.md.
+A submission runs in a separate process, which contains neither tests nor answers. See docs/classroom/index.md.
 """

@@ -32,14 +32,14 @@ class Assignment:
     version : int
     folder : Path
     number : int
-        Its place in the course.
+        The position in the course.
     title : str
     file : str
         The name of the file that the student writes.
     seconds : float
-        How long one call may take, without the wait for a busy processor.
+        How long one call may take, not counting the wait for a busy processor.
     seeds : int, optional
-        On how many seeds `validate` tests it at most, and then without mutants: for an assignment that trains networks.
+        The largest number of seeds that `validate` uses, then without mutants: for an assignment that trains networks.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Assignment:
 
     @property
     def start(self) -> Path:
-        """The folder that a student begins with."""
+        """The folder that a student starts from."""
         return self.folder / "start"
 
     @property
@@ -90,12 +90,14 @@ class Private:
     tests : list of Test
         The hidden tests, in order.
     program : callable
-        Makes the right model, or one with mistakes.
+        Makes the correct model, or one with mistakes.
     mistakes : list of Mistake
     same : list of set of str
         Sets of mistakes that are known to give the same numbers as another set or as the right program.
     equivalent : list of str
-        Automatic mutants of the right solutions that are right, too.
+        Automatic mutants of the right solutions that are also right.
+    visible : dict of str to tuple
+        What `Computed.right` has returned for visible tests, by name: their inputs are the same for everyone.
     """
 
     folder: Path
@@ -104,6 +106,7 @@ class Private:
     mistakes: list[Mistake]
     same: list[frozenset[str]] = field(default_factory=list)
     equivalent: list[str] = field(default_factory=list)
+    visible: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def right(self) -> list[Path]:
@@ -174,7 +177,7 @@ def marked(source: str) -> tuple[str, int] | None:
 
 
 def fingerprint(*folders: Path) -> str:
-    """Return a hash of all files in the folders, by which a result knows what it was graded with."""
+    """Return a hash of all files in the folders, which tells what a result was graded with."""
     total = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -193,7 +196,7 @@ def _read(path: Path) -> Assignment:
 
 
 def _module(path: Path) -> Any:
-    """Return the module of a file of an assignment's author."""
+    """Import a file that the author of an assignment wrote."""
     name = "_".join(path.parts[-3:]).removesuffix(".py")
     spec = importlib.util.spec_from_file_location(f"assignment_{name}", path)
     if spec is None or spec.loader is None or not path.is_file():

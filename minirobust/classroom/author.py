@@ -15,12 +15,12 @@ TEXT = (".py", ".md", ".toml", ".json")
 
 
 def create(name: str, folder: Path) -> None:
-    """Write a small complete assignment into assignments/ and private/, and course.toml if there is none.
+    """Write a small complete assignment to assignments/ and private/, and course.toml if there is none.
 
     Raises
     ------
     ValueError, FileExistsError
-        If the name is not fit, or in use.
+        If the name is not valid, or in use.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"new: expected a name of lower-case letters, digits and _, got {name!r}")
@@ -46,7 +46,7 @@ def create(name: str, folder: Path) -> None:
 def public_files(assignment: Assignment) -> Iterator[Path]:
     """Yield every text file that students have: those of the package, and those of the assignment.
 
-    The template of new assignments is there for teachers, and has solutions.
+    The template for new assignments is left out: it is for teachers, and contains solutions.
     """
     yield from (p for p in PACKAGE.rglob("*") if p.suffix in TEXT and not p.is_relative_to(TEMPLATE))
     if not assignment.folder.is_relative_to(PACKAGE):

@@ -1,12 +1,18 @@
-"""A class: one result for each student, replaced as a whole, and graded again only if something changed."""
+"""Grading a class: one result file per student, replaced as a whole, and graded again only if something changed."""
 
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import json
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minirobust.classroom import seeds
-from minirobust.classroom.assignment import Assignment, find, fingerprint, marked, private_part
+from minirobust.classroom.assignment import Assignment, Private, find, fingerprint, marked, private_part
 from minirobust.classroom.course import Course
 from minirobust.classroom.grading import grade
 from minirobust.classroom.roster import Student, find_submission
@@ -27,7 +33,7 @@ GRADED, MISSING, FAULT, UNCHANGED = "graded", "missing", "fault", "unchanged"
 
 @dataclass(frozen=True)
 class Batch:
-    """What all students of a class have in common.
+    """The settings that all students of a class have in common.
 
     Attributes
     ----------
@@ -49,21 +55,38 @@ class Batch:
     output: Path
 
     def grade_all(self, students: list[Student], workers: int, done: Callable[[Student, str], None]) -> None:
-        """Grade every student, several at a time, and call ``done(student, status)`` after each.
+        """Grade every student, with several worker processes, and call ``done(student, status)`` after each.
 
-        Every submission runs in its own sandbox, and every result is a file of its own: what one student leaves
-        behind, or an interruption, changes no other result.
+        Every submission runs in its own sandbox, and every result is a separate file, so neither another submission nor
+        an interruption can change a result.
+
+        Raises
+        ------
+        RuntimeError
+            If a worker was killed.
         """
-        with ThreadPoolExecutor(workers) as pool:
+        workers = min(workers, len(students))
+        if workers < 2:
+            for student in students:
+                done(student, self.grade_one(student))
+            return
+        # Not threads, because the grader's computations for an attack would then run on only one core.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _begin_worker) as pool:
             try:
                 for student, status in zip(students, pool.map(self.grade_one, students), strict=True):
                     done(student, status)
+            except BrokenProcessPool:
+                raise RuntimeError(
+                    "grade: a worker was killed, perhaps for lack of memory: run the same command with fewer "
+                    "--workers, which keeps the results that are finished"
+                ) from None
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
     def grade_one(self, student: Student) -> str:
-        """Write a student's result and return its status, or `UNCHANGED` if the file holds it already."""
+        """Write a student's result and return its status, or `UNCHANGED` if the file already holds it."""
         path = self.output / f"{student.id}.json"
         submission = find_submission(self.submissions, student, find(self.assignment, None, self.course.folders).file)
         source = b"" if submission is None else submission.read_bytes()
@@ -77,12 +100,12 @@ class Batch:
         late = submission is not None and self._is_late(assignment, submission)
         person = {"id": student.id, "name": student.name}
         data = {"key": key, "student": person, "status": status, "late": late, **data}
-        with atomic.replacing(path) as temporary:
+        with _WRITING, atomic.replacing(path) as temporary:
             temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return status
 
     def _version(self, source: bytes) -> Assignment:
-        """Return the version that the submission records; of a submission that records none, the newest."""
+        """Return the version that the submission records, or the newest if it records none."""
         mark = marked(source.decode("utf-8", "replace"))
         recorded = mark[1] if mark and mark[0] == self.assignment else None
         try:
@@ -91,7 +114,7 @@ class Batch:
             return find(self.assignment, None, self.course.folders)
 
     def _result(self, assignment: Assignment, source: bytes) -> dict[str, Any]:
-        private = private_part(assignment, self.private)
+        private = _loaded(assignment, self.private, self._fingerprint(assignment))
         tests = self.course.applied(assignment, private)
         return grade(assignment, private, source, self.sandbox, self.secret, tests).as_data()
 
@@ -107,7 +130,7 @@ class Batch:
             missing,
             student,
             str(assignment),
-            fingerprint(assignment.folder, self.private / assignment.name / f"v{assignment.version}"),
+            self._fingerprint(assignment),
             hashlib.sha256(self.secret).hexdigest(),
             self.course.of(assignment),
             self.sandbox.level,
@@ -116,6 +139,32 @@ class Batch:
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
+    def _fingerprint(self, assignment: Assignment) -> str:
+        return fingerprint(assignment.folder, self.private / assignment.name / f"v{assignment.version}")
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(assignment: Assignment, root: Path, files: str) -> Private:
+    """Return the private part; while no file changes, the same one, which knows the answers of visible tests."""
+    return private_part(assignment, root)
+
+
+_WRITING = threading.Lock()  # A worker that ends with its parent first completes the file that it is writing.
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, which ends the workers, and end with the parent even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # Only workers call this.
+    parent.join()
+    with _WRITING:
+        os._exit(1)
+
 
 def _missing(assignment: Assignment) -> dict[str, Any]:
     empty = {"sha256": "", "isolation": "", "tests": [], "printed": "", "times": {}}
@@ -123,7 +172,7 @@ def _missing(assignment: Assignment) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return an earlier result; None if there is none that can be used."""
+    """Return an earlier result, or None if there is none that can be used."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         return known if {"key", "status"} <= known.keys() else None

@@ -1,6 +1,6 @@
-"""The process that runs a student's file: it answers calls, and knows no test, no answer and no seed.
+"""The process that runs a student's file: it answers calls, and contains no tests, answers or seeds.
 
-This file runs alone, with NumPy and the standard library only. `minirobust` is not importable where it runs.
+This file runs alone, with only NumPy and the standard library. `minirobust` cannot be imported where it runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import traceback
 import warnings
 from typing import Any, NoReturn
 
-FILE = "submission.py"  # what the student's file is called in error messages
+FILE = "submission.py"  # the name of the student's file in error messages
 FRAME = struct.Struct("<II")  # lengths of the header (JSON) and of the arrays' bytes
 
 
@@ -46,7 +46,7 @@ def become(user: int) -> None:
 
 
 def import_numpy(folder: str) -> Any:
-    """Import NumPy from a folder with other packages, without making those importable."""
+    """Import NumPy from a folder with other packages, without making these importable."""
     sys.path.insert(0, folder)
     import numpy as np
 
@@ -55,7 +55,7 @@ def import_numpy(folder: str) -> Any:
 
 
 class Channel:
-    """The pipes to the grader. What the student prints goes to the error stream instead."""
+    """The pipes to the grader. The student's output goes to the error stream instead."""
 
     def __init__(self, np: Any) -> None:
         self.np = np
@@ -79,7 +79,7 @@ class Channel:
         header, described = json.loads(self.incoming.read(text))
         blob, arrays, start = self.incoming.read(size), [], 0
         for dtype, shape in described:
-            # An array of its own: the student may write into it.
+            # A separate array, because the student may write into it.
             array = self.np.empty(shape, dtype)
             end = start + array.nbytes
             array[...] = self.np.frombuffer(blob[start:end], dtype).reshape(shape)
@@ -89,7 +89,7 @@ class Channel:
 
 
 class Oracle:
-    """What an argument such as a network is to the student: attributes, and methods that the grader computes."""
+    """The student's view of an argument such as a network: attributes, and methods that the grader computes."""
 
     def __init__(self, runner: Runner, number: int, constants: dict[str, Any], methods: list[str]) -> None:
         self.__dict__.update(constants)
@@ -188,7 +188,7 @@ class Runner:
         return {"type": f"{kind} of {value.dtype}" if isinstance(value, self.np.ndarray) else kind}
 
     def describe(self, error: BaseException) -> dict[str, Any]:
-        """Return what went wrong and in which line of the student's file."""
+        """Return what went wrong, and in which line of the student's file."""
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
         line = frames[-1].lineno if frames else getattr(error, "lineno", None)
         code = linecache.getline(FILE, line or 0).strip()

@@ -65,12 +65,12 @@ class Course:
 
 
 def read_course(path: Path | None) -> Course:
-    """Return the course that a file describes; without a file, one that changes nothing.
+    """Return the course that a file describes, or without a file, one that changes nothing.
 
     Raises
     ------
     ValueError
-        If the file holds something else.
+        If the file does not describe a course.
     """
     if path is None:
         return Course()

@@ -1,7 +1,7 @@
-"""What the author of an assignment writes: tests, which are scripts of calls, and named mistakes.
+"""The two things that the author of an assignment writes: tests, which are scripts of calls, and named mistakes.
 
-A script asks a program and yields what it answers. The same script asks the student's program, the right model, and a
-model with each mistake; what they yield is compared. See docs/classroom/authors.md.
+A script calls a program and yields its answers. The same script runs on the student's program, on the correct model,
+and on a model with each mistake, and their answers are compared. See docs/classroom/authors.md.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Script = Callable[[Program, np.random.Generator], Iterator[Answer]]
 
 @dataclass(frozen=True)
 class Test:
-    """One test: a script, its points, and when two numbers count as equal.
+    """One test: a script, its points, and the tolerance for equal numbers.
 
     Attributes
     ----------
     name : str
-        What the student reads.
+        The name that the student reads.
     points : float
     script : callable
         ``script(program, draw)`` yields answers; it draws its inputs from the generator `draw`.
     section : int
         The section of the lesson that explains it.
     tolerance : float
-        Largest error relative to the largest expected number of an array.
+        The largest error, relative to the largest expected number of an array.
     each : bool
         Whether the error of every number is relative to that number instead.
     """
@@ -55,10 +55,10 @@ def test(
     points: float,
     section: int,
     *,
-    tolerance: float = 1e-9,  # noqa: PT028  # It is no test of pytest.
+    tolerance: float = 1e-9,  # noqa: PT028  # This is not a pytest test.
     each: bool = False,  # noqa: PT028
 ) -> Callable[[Script], Test]:
-    """Return a decorator that makes a test of a script.
+    """Return a decorator that turns a script into a test.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ class Mistake:
     Attributes
     ----------
     name : str
-        Short and unique: the assignment's model turns the mistake on by this name.
+        A short, unique name, by which the assignment's model turns the mistake on.
     sentence : str
-        What the student reads: what is wrong, without the right answer's code.
+        The sentence that the student reads. It says what is wrong without giving away the code.
     section : int
         The section of the lesson that explains it.
     group : str
-        Mistakes of one group exclude each other: a factor that is missing cannot be inverted.
+        Mistakes of one group exclude each other: a missing factor cannot also be inverted.
     """
 
     name: str

@@ -39,9 +39,9 @@ def export(assignment: Assignment, private_folder: Path, wheel: Path | None) -> 
     ----------
     assignment : Assignment
     private_folder : Path
-        The folder with private parts of assignments.
+        The folder with the private parts of assignments.
     wheel : Path, optional
-        A wheel of this library to put into the archive; else the released version is installed.
+        A wheel of this library to put into the archive. Without it, the container installs the released version.
     """
     private = private_part(assignment, private_folder)
     place = f"{assignment.name}/v{assignment.version}"
@@ -74,8 +74,8 @@ def write_zip(path: Path, files: dict[str, bytes]) -> None:
 def as_gradescope(result: Result) -> dict[str, Any]:
     """Return a result as the content of results.json.
 
-    Students see visible tests at once, and hidden ones when grades are published. A grade that the grader could not
-    find has no score.
+    Students see visible tests at once, and hidden ones when grades are published. If the grader failed, there is no
+    score.
     """
     tests = []
     for test in result.tests:

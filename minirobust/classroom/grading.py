@@ -1,4 +1,4 @@
-"""One submission: every test of an assignment, and the result as plain data."""
+"""Grading one submission: run every test of an assignment, and return the result as plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_SOURCE = 256 * 1024
 
 @dataclass
 class Outcome:
-    """One test of one submission. `fault` holds the grader's own error, if it made one; the score is then unknown."""
+    """One test of one submission. If the grader itself failed, `fault` holds its error, and the score is unknown."""
 
     name: str
     points: float
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass
 class Result:
-    """What is known about a submission."""
+    """The result of a submission."""
 
     assignment: Assignment
     digest: str
@@ -63,7 +63,7 @@ class Result:
         return all(test.finding.passed and not test.fault for test in self.tests)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the result as JSON values; what depends on the clock is under "times"."""
+        """Return the result as JSON values; values that depend on the clock are under "times"."""
         tests = [
             {
                 "name": test.name,
@@ -105,7 +105,7 @@ def grade(
     secret: bytes,
     tests: tuple[list[Test], list[Test]] | None = None,
 ) -> Result:
-    """Return the result of the visible and the hidden tests; of both, a course may choose its own."""
+    """Return the result of the visible and the hidden tests; a course may pass its own selection of both."""
     key, digest = OfOneProgram(private), seeds.digest(source)
     visible, hidden = tests or (assignment.tests, private.tests)
     asked: list[tuple[Test, bool, Key, Draw]] = [(test, True, key, visible_draw) for test in visible]
@@ -125,7 +125,11 @@ def _run(assignment: Assignment, source: bytes, sandbox: Sandbox, tests: list[tu
         for test, visible, key, draw in tests:
             finding, fault = Finding(False), ""
             try:
-                finding = judge(test, student, key, draw, show_numbers=visible)
+                # Right answers can take long to compute, so do not compute them for a program that does not run.
+                if stopped := student.stopped:
+                    finding = Finding(False, str(stopped), stopped.mistake, test.section)
+                else:
+                    finding = judge(test, student, key, draw, show_numbers=visible)
             except Exception as error:  # The student must not pay for a mistake of the grader.
                 fault = f"{type(error).__name__}: {error}"
             result.tests.append(Outcome(test.name, test.points, visible, finding, fault))
@@ -136,7 +140,7 @@ def _run(assignment: Assignment, source: bytes, sandbox: Sandbox, tests: list[tu
 
 
 def _ask_gradcheck(result: Result, student: Student) -> None:
-    """Add what `gradcheck` suspects to the first finding that no known mistake explains."""
+    """Add the cause that `gradcheck` suspects to the first finding that no known mistake explains."""
     unexplained = (test for test in result.tests if not (test.finding.passed or test.finding.mistake or test.fault))
     test, layer = next(unexplained, None), result.assignment.layer
     if test is None or layer is None:

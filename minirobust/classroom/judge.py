@@ -36,7 +36,7 @@ class Finding:
 
 
 def judge(test: Test, student: Program, key: Key, draw: Draw, show_numbers: bool) -> Finding:
-    """Return what a test finds.
+    """Return the finding of a test.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def judge(test: Test, student: Program, key: Key, draw: Draw, show_numbers: bool
     student : Program
     key : Key
     draw : callable
-        Returns the test's random numbers, the same each time.
+        Returns the test's random generator, in the same state each time.
     show_numbers : bool
-        Whether the sentence may quote inputs and expected numbers: not for hidden tests.
+        Whether the sentence may quote inputs and expected numbers; False for hidden tests.
     """
     right, sizes = key.right(test, draw)
     student.begin(sizes)
@@ -55,7 +55,7 @@ def judge(test: Test, student: Program, key: Key, draw: Draw, show_numbers: bool
     except Wrong as wrong:
         return Finding(False, str(wrong), wrong.mistake, test.section)
     except (TypeError, ValueError, IndexError, AttributeError):
-        # The script has just run on the right program, so it fails on the form of an answer.
+        # The script has just run on the right program, so the form of an answer must be wrong.
         return Finding(False, FORM, "type", test.section)
     if errors(got, right, test) <= test.tolerance:
         return Finding(True)

@@ -1,7 +1,7 @@
-"""Answer keys: what a test's right answers are, and what each mistake would answer.
+"""Answer keys: the right answers of a test, and the answers that each mistake would give.
 
-`Computed` runs the author's models. `Recorded` reads visible.json, which holds numbers only: `check` needs no program
-that computes a right answer.
+`Computed` runs the author's models. `Recorded` reads visible.json, which contains only numbers, so `check` does not
+need a program that computes a right answer.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ FAILED = object()  # equals no answer
 
 
 class Key(Protocol):
-    """What `judge` asks about a test."""
+    """The questions that `judge` asks about a test."""
 
     def right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:
         """Return the right answers, and how many bytes each call returns."""
 
     def models(self, test: Test, draw: Draw) -> Iterator[Explained]:
-        """Yield sets of mistakes and their answers: single ones first."""
+        """Yield sets of mistakes and their answers, single mistakes first."""
 
 
 def visible_draw() -> np.random.Generator:
@@ -44,6 +44,15 @@ class Computed:
         self.private = private
 
     def right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:
+        if draw is not visible_draw:
+            return self._right(test, draw)
+        kept = self.private.visible
+        if test.name not in kept:
+            kept[test.name] = self._right(test, draw)
+        answers, sizes = kept[test.name]
+        return answers, list(sizes)
+
+    def _right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:
         program = Model(self.private.program(frozenset()))
         return test.outcome(program, draw()), program.sizes
 
@@ -53,7 +62,7 @@ class Computed:
                 yield mistakes, self.answers(test, draw, mistakes)
 
     def answers(self, test: Test, draw: Draw, mistakes: tuple[Mistake, ...]) -> Iterator[Answer]:
-        """Yield what a program with these mistakes answers; if it fails, `FAILED` and no more."""
+        """Yield the answers of a program with these mistakes; if it fails, yield `FAILED` and stop."""
         program = Model(self.private.program(frozenset(mistake.name for mistake in mistakes)))
         try:
             yield from test.script(program, draw())
@@ -62,10 +71,10 @@ class Computed:
 
 
 class OfOneProgram(Computed):
-    """The key for one program, in which a test learns from those before it.
+    """The key for one program, in which each test uses what earlier tests found.
 
-    What explained an earlier test is tried first. A pair that did not is never tried again: there are hundreds, and a
-    program that none of them explains would be compared with all of them in every test.
+    Mistakes that explained an earlier test are tried first. A pair that did not is never tried again: there are
+    hundreds, and a program that none of them explains would be compared with all of them in every test.
     """
 
     def __init__(self, private: Private) -> None:
@@ -78,7 +87,7 @@ class OfOneProgram(Computed):
             for mistakes in sorted(sets, key=lambda mistakes: mistakes not in self.found):
                 self.found.add(mistakes)
                 yield mistakes, self.answers(test, draw, mistakes)
-                # Only if these mistakes do not explain the test is there a next time.
+                # This point is reached only if these mistakes do not explain the test.
                 self.found.remove(mistakes)
                 if len(mistakes) > 1:
                     sets.remove(mistakes)
@@ -102,7 +111,7 @@ class Recorded:
 
 
 def record(assignment: Assignment, private: Private) -> str:
-    """Return the text of visible.json: what the private part computes for the visible tests."""
+    """Return the text of visible.json: the answers that the private part computes for the visible tests."""
     key, tests = Computed(private), {}
     for test in assignment.tests:
         right, sizes = key.right(test, visible_draw)

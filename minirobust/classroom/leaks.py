@@ -1,4 +1,4 @@
-"""The leak check: what of a right solution can be read in files that students have."""
+"""The leak check: which parts of a right solution students can read in the files that they have."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-RUN = 10  # tokens in a row that are no coincidence
+RUN = 10  # this many equal tokens in a row are not a coincidence
 KINDS = {tokenize.NAME, tokenize.NUMBER, tokenize.OP}
 
 
 def tokens(text: str) -> list[str]:
-    """Return the names, numbers and operators of Python code; of other text, as many as can be read."""
+    """Return the names, numbers and operators of Python code, up to the first that cannot be read."""
     found = []
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -32,9 +32,9 @@ def runs(text: str) -> frozenset[tuple[str, ...]]:
 
 
 def leaks(right: Iterable[str], stub: str, public: Iterable[Path]) -> list[str]:
-    """Return where a right solution can be read: one line for each public file that holds a part of it.
+    """Return one line for each public file that contains a part of a right solution.
 
-    What the stub holds is given to the student and is no leak.
+    The contents of the stub do not count, because the student gets them.
     """
     secret = frozenset().union(*map(runs, right)) - runs(stub)
     found = []

@@ -18,7 +18,7 @@ def percent(lesson: str) -> str:
 
 
 def section(lesson: str, number: int) -> str:
-    """Return one section of a lesson; nothing if it does not exist."""
+    """Return one section of a lesson, or "" if it does not exist."""
     starts = [*SECTION.finditer(lesson)]
     for found, following in zip(starts, [*starts[1:], None], strict=True):
         if int(found["number"]) == number:

@@ -1,4 +1,4 @@
-"""Naming a mistake: the model whose numbers are the student's numbers has the student's mistake."""
+"""Naming a mistake: a model that gives the same numbers as the student's program has the same mistake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from minirobust.classroom.exercise import Mistake, Test
 from minirobust.classroom.program import Answer
 
-NEARLY = 1e-3  # relative error of an answer that a formula other than the asked one may have
+NEARLY = 1e-3  # relative error up to which an answer may come from an approximation
 Explained = tuple[tuple[Mistake, ...], Iterable[Answer]]
 
 
@@ -42,10 +42,10 @@ def errors(got: Sequence[Answer], expected: Sequence[Answer], test: Test) -> flo
 
 
 def explain(got: list[Answer], right: list[Answer], models: Iterable[Explained], test: Test) -> tuple[Mistake, ...]:
-    """Return the mistakes whose model gives these answers, or none.
+    """Return the mistakes whose model gives these answers, or an empty tuple.
 
-    Single mistakes come first, then pairs. An answer close to the right one is not blamed on a pair: some pair of
-    small mistakes may come close to it, too.
+    Single mistakes come first, then pairs. An answer close to the right one is not explained by a pair, because some
+    pair of small mistakes may come close to it by chance.
     """
     nearly = is_nearly_right(got, right, test)
     for mistakes, answers in models:
@@ -57,7 +57,7 @@ def explain(got: list[Answer], right: list[Answer], models: Iterable[Explained],
 
 
 def _agree(got: list[Answer], answers: Iterable[Answer], test: Test) -> bool:
-    """Return whether answers are the same; a model stops answering at the first that differs."""
+    """Return whether the answers are the same; the model runs only up to the first difference."""
     count = 0
     for answer in answers:
         if count == len(got) or error(got[count], answer, test.each) > test.tolerance:
@@ -67,12 +67,12 @@ def _agree(got: list[Answer], answers: Iterable[Answer], test: Test) -> bool:
 
 
 def is_nearly_right(got: list[Answer], right: list[Answer], test: Test) -> bool:
-    """Return whether answers are close to the right ones, as those of a difference quotient are."""
+    """Return whether answers are close to the right ones, like those of a difference quotient."""
     return errors(got, right, test) <= NEARLY
 
 
 def combinations(mistakes: Sequence[Mistake], size: int) -> Iterator[tuple[Mistake, ...]]:
-    """Yield the sets of mistakes that one program can make at once."""
+    """Yield the sets of mistakes that one program can make at the same time."""
     for chosen in itertools.combinations(mistakes, size):
         groups = [mistake.group for mistake in chosen if mistake.group]
         if len(set(groups)) == len(groups):

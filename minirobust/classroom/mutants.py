@@ -1,4 +1,4 @@
-"""Automatic mutants: a right solution with one node of its syntax tree changed, as a slip of the pen would do it."""
+"""Automatic mutants: a right solution with one node of its syntax tree changed, as by a slip of the pen."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Replace(ast.NodeTransformer):
 
 
 def _edits(node: ast.AST) -> Iterator[tuple[str, Edit]]:
-    """Yield what can go wrong at a node: how to call it, and the function that makes it."""
+    """Yield the changes of a node: a description, and the function that makes the change."""
     match node:
         case ast.BinOp(op=op):
             for other in BINARY.get(type(op), []):

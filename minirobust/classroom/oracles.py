@@ -12,14 +12,14 @@ from minirobust.classroom.program import Oracle
 
 
 class SmallNetwork(Oracle):
-    """A network with one hidden layer of tanh, which a student attacks: logits and input gradients are computed here.
+    """A network with one hidden tanh layer, which a student attacks: the grader computes logits and input gradients.
 
     Parameters
     ----------
     draw : Generator
         Draws the weights. The first pixel has no influence, so its gradient is exactly 0.
     shape : tuple of int
-        Of one image.
+        The shape of one image.
     classes, hidden : int
     """
 
@@ -51,18 +51,18 @@ class SmallNetwork(Oracle):
     def _hidden(self, x: np.ndarray) -> np.ndarray:
         if x.shape[1:] != self.shape:
             raise ValueError(f"expected images of shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
-        return np.tanh(x.reshape(len(x), -1) @ self.first)
+        return np.tanh(x.reshape(-1, len(self.first)) @ self.first)
 
 
 class CountedNetwork(SmallNetwork):
-    """A `SmallNetwork` that counts the images of which it computes the logits.
+    """A `SmallNetwork` that counts the images for which it computes the logits.
 
     Pixels differ in influence, and the channels of a pixel have similar weights.
 
     Attributes
     ----------
     shown : int
-        Images, in all calls together.
+        The number of images in all calls together.
     """
 
     shown = 0
@@ -80,8 +80,17 @@ class CountedNetwork(SmallNetwork):
     def images(self, draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return images and their predicted labels. Few changes of a single pixel fool the network, or none.
 
-        Many pixels are 0 or 1.
+        Many pixels are 0 or 1. A test draws the same images for every program that it compares, so they are kept.
         """
+        key = repr(draw.bit_generator.state), self.first.tobytes(), self.second.tobytes(), count
+        if key not in _IMAGES:
+            if len(_IMAGES) == MOST_IMAGES:
+                _IMAGES.clear()
+            _IMAGES[key] = *self._drawn_images(draw, count), draw.bit_generator.state
+        x, labels, draw.bit_generator.state = _IMAGES[key]
+        return x.copy(), labels.copy()
+
+    def _drawn_images(self, draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
         x = draw.uniform(-0.3, 1.3, (10 * count, *self.shape)).clip(0, 1)
         labels = np.argmax(super().logits(x), axis=1)
         fooled = np.zeros(len(x))
@@ -94,6 +103,10 @@ class CountedNetwork(SmallNetwork):
 
     def _hidden(self, x: np.ndarray) -> np.ndarray:
         return super()._hidden(x - 0.5)  # without this, one class wins on nearly all images
+
+
+MOST_IMAGES = 32  # calls of `CountedNetwork.images` whose images are kept: a submission makes about 20
+_IMAGES: dict[tuple[str, bytes, bytes, int], tuple[np.ndarray, np.ndarray, Any]] = {}
 
 
 class DigitsModel(Oracle):
@@ -138,7 +151,7 @@ class FunctionLayer(Oracle):
         return np.asarray(self.functions[0](x, weight))
 
     def backward(self, x: np.ndarray, weight: np.ndarray, grad_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the layer takes for the gradients with respect to x and weight."""
+        """Return the gradients with respect to x and weight that the layer computes, which may be wrong."""
         grad_x, grad_weight = self.functions[1](x, weight, grad_y)
         return np.asarray(grad_x), np.asarray(grad_weight)
 

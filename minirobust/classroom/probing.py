@@ -1,4 +1,4 @@
-"""Which isolation works on this machine: found by trying, strongest first."""
+"""Find the isolation that works on this machine, by trying the strongest first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REMEDY = (
     "--security-opt apparmor=unconfined; on Ubuntu 24.04 or newer allow user namespaces with "
     "sysctl kernel.apparmor_restrict_unprivileged_userns=0"
 )
-# Imports what a user without access to a part of Python or NumPy could not import.
+# These imports fail for a user who cannot read a part of Python or NumPy.
 PROBE = b"import collections, decimal, random\nimport numpy as np\nnp.random.default_rng(0).normal(size=2) @ np.ones(2)"
 
 
@@ -27,7 +27,7 @@ def find_sandbox() -> Sandbox:
 
 
 def candidates() -> list[Sandbox]:
-    """Return what may work, strongest first."""
+    """Return the isolations that may work, strongest first."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     levels = [BWRAP, *([USER] if is_root else []), LIMITS]
     return [Sandbox(level, is_root) for level in levels]
@@ -37,7 +37,7 @@ def candidates() -> list[Sandbox]:
 def works(sandbox: Sandbox) -> bool:
     """Return whether a child starts and can import NumPy and the standard library."""
     if sandbox.level == LIMITS:
-        return True  # It is the last resort; if it fails, the error of the first start says why.
+        return True  # the last resort; if it fails, the error of the first start says why
     if sandbox.level == BWRAP and not shutil.which("bwrap"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A child and the pipes to it: requests of limited time, answers of limited size, and an end that leaves nothing."""
+"""A child process and the pipes to it, with limits on the time and size of answers, and a clean end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from minirobust.classroom.protocol import FRAME, ProtocolError, check_lengths, p
 from minirobust.classroom.sandbox import ENVIRONMENT, MIB, Sandbox, end_everything_of
 
 STARTING = 10.0  # seconds
-STARVED = 5  # times its limit, after which a call ends even if the machine was too busy to run it
+STARVED = 5  # a call ends after this multiple of its limit, even if the machine was too busy to run it
 MAX_PRINTED = 8 * 1024
-MAX_MEMORY = 2048 * MIB  # of all processes of a child together; each alone has a limit of its own
-LOOK = 0.05  # seconds between two looks at the memory
+MAX_MEMORY = 2048 * MIB  # for all processes of a child together; each process also has its own limit
+LOOK = 0.05  # seconds between two checks of the memory
 
 
-class Refused(Exception):  # noqa: N818  # It is an outcome, not an error of this program.
+class Refused(Exception):  # noqa: N818  # This is an outcome, not an error in this program.
     """There is no answer. `kind` is "time", "memory", "ended" or "protocol"."""
 
     def __init__(self, kind: str, sentence: str) -> None:
@@ -34,10 +34,10 @@ class Refused(Exception):  # noqa: N818  # It is an outcome, not an error of thi
 
 
 class Stopwatch:
-    """The time that a call takes: what the child computes and sleeps, and what the grader computes for it.
+    """The time that a call takes: computation and sleep of the child, and the grader's computation for it.
 
-    A child that is ready to compute, on a machine too busy to let it, does not use up its time: the load changes no
-    grade. Where the system does not say what a process uses, all time counts.
+    While a child waits for a busy processor, its time does not count, so the load of the machine changes no grade. If
+    the system does not report the processor time of a process, all time counts.
     """
 
     def __init__(self, process: int, seconds: float) -> None:
@@ -62,11 +62,11 @@ class Stopwatch:
     def is_over(self) -> bool:
         """Return whether the time is used up."""
         passed = time.monotonic() - self.start
-        # Asking the system takes time, so first see whether it can be.
+        # Asking the system takes time, so check the clock first.
         return passed > self.seconds and (passed > STARVED * self.seconds or self.taken() >= self.seconds)
 
     def stop(self) -> None:
-        """Keep the time, before the child is ended."""
+        """Stop the watch, before the child is ended."""
         self.stopped = self.taken()
 
 
@@ -76,7 +76,7 @@ class Process:
     Attributes
     ----------
     printed : bytes
-        The beginning of what it printed.
+        The beginning of its output.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -95,7 +95,7 @@ class Process:
         self.outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.incoming: queue.Queue[bytes] = queue.Queue(maxsize=16)
         self.received = b""
-        # The grader waits for queues, never for a pipe: a child that stops reading or writing cannot hold it.
+        # The grader waits for queues, never for a pipe, so a child that stops reading or writing cannot block it.
         work = {self._write: self.popen.stdin, self._read: self.popen.stdout, self._drain: self.popen.stderr}
         self.watch = Stopwatch(self.popen.pid, STARTING)
         self.threads = [threading.Thread(target=do, args=[pipe], daemon=True) for do, pipe in work.items()]
@@ -113,7 +113,7 @@ class Process:
         Raises
         ------
         Refused
-            If no valid reply of at most `most` bytes comes within `seconds`. The child is ended.
+            If no valid reply of at most `most` bytes comes within `seconds`. The child is then ended.
         """
         nonce = self.begin(request, arrays, seconds)
         reply, received = self.receive(most)
@@ -132,12 +132,12 @@ class Process:
         self.outgoing.put(pack(header, arrays))
 
     def check_nonce(self, reply: dict[str, Any], nonce: str) -> None:
-        """Raise Refused unless a reply belongs to the present request."""
+        """Raise `Refused` unless a reply belongs to the current request."""
         if reply.get("nonce") != nonce:
             raise self._refuse("protocol", "an answer without a question")
 
     def receive(self, most: int) -> tuple[dict[str, Any], list[np.ndarray]]:
-        """Return the next frame, of which the arrays may be `most` bytes."""
+        """Return the next frame, whose arrays may have at most `most` bytes."""
         try:
             header, blob = check_lengths(self._take(FRAME.size), most)
             return unpack(self._take(header), self._take(blob))
@@ -162,14 +162,14 @@ class Process:
         self._end_threads()
 
     def _end_threads(self) -> None:
-        """Wait for the threads; a process that escaped, where nothing isolates it, may hold a pipe and a thread."""
+        """Wait for the threads; without isolation, a process that escaped may hold a pipe and so a thread."""
         deadline = time.monotonic() + 1
         while any(thread.is_alive() for thread in self.threads) and time.monotonic() < deadline:
-            with contextlib.suppress(queue.Empty):  # The reader waits for room.
+            with contextlib.suppress(queue.Empty):  # The reader waits for room in the queue.
                 self.incoming.get(timeout=0.001)
 
     def _take(self, count: int) -> bytes:
-        """Return exactly this many bytes of what the child sends."""
+        """Return exactly `count` bytes from the child."""
         while len(self.received) < count:
             if self.watch.is_over():
                 raise self._refuse("time", "no answer in time")
@@ -209,7 +209,7 @@ class Process:
 
 
 def _descendants(process: int) -> list[int]:
-    """Return the processes that a process started, and those that they started; on Linux only."""
+    """Return all processes that a process started, directly or indirectly; only on Linux."""
     found, waiting = list[int](), [process]
     while waiting:
         parent = waiting.pop()
@@ -221,16 +221,16 @@ def _descendants(process: int) -> list[int]:
 
 
 def _usage(process: int) -> tuple[int, float, bool]:
-    """Return what a process and its descendants use, on Linux: 0 elsewhere.
+    """Return what a process and its descendants use, on Linux; 0 elsewhere.
 
     Returns
     -------
     memory : int
-        Bytes, without what is shared.
+        Bytes of memory that is not shared.
     computed : float
         Seconds of processor time since they started.
     is_ready : bool
-        Whether any of them computes, or would if the processor were free.
+        Whether any of them runs, or would run if a processor were free.
     """
     pages, ticks, is_ready = 0, 0, False
     for each in [process, *_descendants(process)]:

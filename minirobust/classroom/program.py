@@ -1,6 +1,6 @@
-"""What a test talks to: a student's program in its process, or a model of one in this process, through one interface.
+"""The programs that a test calls: a student's in its own process, or a model of one in this process.
 
-`Student` and `Model` have the same methods, so that one script of calls asks both. A `Model` is code of the
+`Student` and `Model` have the same methods, so one script of calls works with both. A `Model` is code by the
 assignment's author: the right solution, or one with a named mistake.
 """
 
@@ -16,12 +16,12 @@ from minirobust.classroom.process import Process, Refused
 from minirobust.classroom.protocol import Foreign, ProtocolError, decode, encode
 from minirobust.classroom.sandbox import MIB, Sandbox
 
-PATIENCE = 4.0  # seconds that calls without an answer may take together; what follows is not run
-MOST_SECONDS = 10  # for all calls of a submission together, in times of what one call may take
-Answer = Any  # an array, a text, None, or a tuple of these
+PATIENCE = 4.0  # seconds that calls without an answer may take in total; later calls are not run
+MOST_SECONDS = 10  # limit for all calls of a submission together, as a multiple of the limit for one call
+Answer = Any  # an array, a string, None, or a tuple of these
 
 
-class Wrong(Exception):  # noqa: N818  # It is a finding, not an error of this program.
+class Wrong(Exception):  # noqa: N818  # This is a finding, not an error in this program.
     """A finding about the student's program: a sentence, and the name of the mistake if it has one."""
 
     def __init__(self, sentence: str, mistake: str = "") -> None:
@@ -30,9 +30,9 @@ class Wrong(Exception):  # noqa: N818  # It is a finding, not an error of this p
 
 
 class Oracle:
-    """An argument whose methods the grader computes: a network that the student attacks, for example.
+    """An argument whose methods the grader computes, for example a network that the student attacks.
 
-    Subclass it, list the methods' names in `methods`, and put numbers and texts that the student may read into
+    Subclass it, list the methods' names in `methods`, and put numbers and strings that the student may read into
     `constants`. Every call is counted.
 
     Attributes
@@ -40,7 +40,7 @@ class Oracle:
     calls : dict of str to int
         How often each method was called.
     most : int
-        How many calls are answered.
+        The largest number of calls that are answered.
     """
 
     methods: tuple[str, ...] = ()
@@ -63,14 +63,14 @@ class Oracle:
 
 
 class Program(Protocol):
-    """What a script of a test can ask.
+    """The interface through which a test's script calls a program.
 
     Attributes
     ----------
     changed : bool
-        Whether the last call wrote into an array that it was given.
+        Whether the last call wrote into one of its arguments.
     warnings : list of str
-        What NumPy or the program warned of during the last call.
+        The warnings of NumPy or the program during the last call.
     """
 
     changed: bool
@@ -100,7 +100,7 @@ class Object(Protocol):
 
 
 class Student:
-    """A submission in its sandbox. The child starts with the first call, and again after it was ended."""
+    """A submission in its sandbox. The first call starts the child, and so does the first call after it was ended."""
 
     def __init__(self, source: bytes, sandbox: Sandbox, seconds: float = 2.0) -> None:
         self.source, self.sandbox, self.seconds = source, sandbox, seconds
@@ -123,15 +123,24 @@ class Student:
         self.ask("new", self.objects, name, args, f"{name}(...)")
         return StudentObject(self, self.objects, name)
 
+    @property
+    def stopped(self) -> Wrong | None:
+        """Why no further call is run: the file cannot be loaded, or earlier calls used up its time; else None."""
+        if self.broken or (self._seconds >= self.seconds / 2 and self.spent <= MOST_SECONDS * self.seconds):
+            return self.broken
+        return Wrong("not run, because earlier calls took too long", "time")
+
+    @property
+    def _seconds(self) -> float:
+        """How long the next call may take."""
+        return min(self.seconds, max(PATIENCE, self.seconds) - self.wasted)
+
     def ask(self, do: str, number: int | None, name: str, args: tuple[Any, ...], what: str) -> Answer:
-        """Send one request and return the value, or raise Wrong with what went wrong instead."""
+        """Send one request and return the value, or raise `Wrong` with a sentence that says what went wrong."""
         most = 4096 + 16 * (self.sizes.pop(0) if self.sizes else 0)
-        if self.broken:
-            raise self.broken
-        seconds = min(self.seconds, max(PATIENCE, self.seconds) - self.wasted)
-        if seconds < self.seconds / 2 or self.spent > MOST_SECONDS * self.seconds:
-            raise Wrong("not run, because earlier calls took too long", "time")
-        process = self._started()
+        if stopped := self.stopped:
+            raise stopped
+        seconds, process = self._seconds, self._started()
         try:
             reply, arrays = self._exchange(process, do, number, name, args, most, seconds)
         except (Wrong, Refused) as failure:
@@ -176,7 +185,7 @@ class Student:
     def _exchange(
         self, process: Process, do: str, number: int | None, name: str, args: tuple[Any, ...], most: int, seconds: float
     ) -> tuple[dict[str, Any], list[np.ndarray]]:
-        """Send a request and answer the child's questions to oracles until the reply comes."""
+        """Send a request and answer the child's calls to oracles until the reply comes."""
         sent: list[np.ndarray] = []
         oracles: list[Oracle] = []
         request = {"do": do, "object": number, "name": name, "args": [encode(a, sent, oracles) for a in args]}
@@ -206,7 +215,7 @@ class StudentObject:
 def _answered(
     question: dict[str, Any], arrays: list[np.ndarray], oracles: list[Oracle]
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Return the frame that answers a child's question to an oracle."""
+    """Return the frame that answers a child's call to an oracle."""
     try:
         oracle = oracles[question["ask"]]
         method = question["method"]
@@ -226,7 +235,7 @@ def _answered(
 
 
 def _checked(what: str, value: Any, arrays: list[np.ndarray]) -> Answer:
-    """Return the decoded value of a reply, or raise Wrong if it is of a type that no test can use."""
+    """Return the decoded value of a reply, or raise `Wrong` if no test can use its type."""
     try:
         answer = decode(value, arrays)
     except ProtocolError as error:
@@ -258,7 +267,7 @@ def _explain_error(what: str, reply: dict[str, Any]) -> Wrong:
 
 
 class Model:
-    """A program in this process, made of the author's own code.
+    """A program in this process, made from the author's own code.
 
     Parameters
     ----------
@@ -271,7 +280,7 @@ class Model:
         self.begin([])
 
     def begin(self, sizes: list[int]) -> None:
-        """Begin a test. `sizes` then grows by the bytes that each call returns."""
+        """Begin a test. Each call appends the number of bytes that it returns to `sizes`."""
         self.changed, self.warnings = False, list[str]()
         self.sizes = sizes
 
@@ -284,7 +293,7 @@ class Model:
         return ModelObject(self, made[0])
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
-        """Call with copies of the arguments, as the child does."""
+        """Call a function with copies of the arguments, as the child does."""
         given = [array.copy() if isinstance(array, np.ndarray) else array for array in args]
         with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
             warnings.simplefilter("always")
@@ -312,7 +321,7 @@ class ModelObject:
 
 
 def _as_answer(value: Any) -> Answer:
-    """Return a value as it would come from a child."""
+    """Return a value in the form in which a child would send it."""
     if isinstance(value, tuple | list):
         return tuple(_as_answer(item) for item in value)
     if value is None or isinstance(value, str):

@@ -1,6 +1,6 @@
-"""Frames on the grader's side: everything that a child sends is checked before it is used.
+"""The grader's side of the protocol: everything that a child sends is checked before it is used.
 
-A frame holds JSON and raw bytes, never a pickle. `minirobust.classroom.child` packs frames for both sides.
+A frame contains JSON and raw bytes, never a pickle. `minirobust.classroom.child` packs frames for both sides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ProtocolError(Exception):
 
 
 def check_lengths(lengths: bytes, most: int) -> tuple[int, int]:
-    """Return the lengths of a frame's two parts, of which the second may be `most` bytes."""
+    """Return the lengths of a frame's two parts; the second part may have at most `most` bytes."""
     header, blob = FRAME.unpack(lengths)
     if header > MAX_HEADER or blob > most:
         raise ProtocolError(f"an answer of {header + blob:,} bytes, expected at most {MAX_HEADER + most:,}")
@@ -66,9 +66,9 @@ def encode(value: Any, sent: list[np.ndarray], oracles: list[Any]) -> Any:
 
 
 def decode(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
-    """Return what a child's JSON value stands for, with numbers as arrays.
+    """Return the value that a child's JSON stands for, with numbers as arrays.
 
-    What a child cannot send comes back as a `Foreign` object, which only has a name.
+    A value that cannot be sent becomes a `Foreign` object, which has only the name of its type.
     """
     if value is None or isinstance(value, str):
         return value

@@ -14,14 +14,14 @@ from minirobust.layers.layer import Layer, Parameter, Shape
 
 @dataclass(frozen=True)
 class StudentLayer:
-    """How a student's class is used as a layer.
+    """A description of how to use a student's class as a layer.
 
     Attributes
     ----------
     name : str
         The class. Its methods are ``forward(x)`` and ``backward(grad_y)``.
     shape : tuple of int
-        Of one sample.
+        The shape of one sample.
     constants : dict of str to float
         The constructor's first arguments. `gradcheck` looks for missing factors among them.
     parameters : dict of str to tuple of int
@@ -35,14 +35,14 @@ class StudentLayer:
     parameters: dict[str, Shape] = field(default_factory=dict)
 
     def probable_cause(self, program: Program) -> str:
-        """Return what `gradcheck` says about the program's layer; nothing if it finds no wrong gradient."""
+        """Return what `gradcheck` says about the program's layer, or "" if it finds no wrong gradient."""
         x = np.random.default_rng(0).uniform(-0.5, 0.5, (3, *self.shape))
         try:
             gradcheck(_RemoteLayer(program, self), x, tolerance=1e-6)
         except GradientError as error:
             wrong = next(tensor for tensor in error.report.tensors if tensor.cause)
             return f"gradcheck of {wrong.name}: {wrong.cause}"
-        except Exception:  # A program that is no layer at all can make it fail in any way.
+        except Exception:  # A program that does not behave like a layer can make it fail in any way.
             return ""
         return ""
 
@@ -79,7 +79,7 @@ class _RemoteLayer(Layer):
         for parameter in self.parameters:
             parameter.grad[...] = self.remote.get(f"grad_{parameter.name}")
 
-    # `gradcheck` reads the constants here, and makes copies.
+    # `gradcheck` reads the constants from here, and makes copies.
 
     def arguments(self) -> dict[str, Any]:
         return {"program": self.program, "plan": self.plan, **self.plan.constants}

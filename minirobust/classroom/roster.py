@@ -28,7 +28,7 @@ def read_roster(path: Path) -> list[Student]:
     Raises
     ------
     ValueError
-        If a column is missing, or an id is used twice or is not fit to name a file.
+        If a column is missing, or an id is used twice or is not valid as a file name.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
@@ -44,7 +44,7 @@ def read_roster(path: Path) -> list[Student]:
 
 
 def find_submission(folder: Path, student: Student, file: str) -> Path | None:
-    """Return a student's file, ID.py or ID/FILE; None if there is none. Links are not followed."""
+    """Return a student's file, ID.py or ID/FILE, or None if there is none. Links are not followed."""
     for path in (folder / f"{student.id}.py", folder / student.id / file):
         if path.is_file() and not path.is_symlink() and not path.parent.is_symlink():
             return path
@@ -52,9 +52,9 @@ def find_submission(folder: Path, student: Student, file: str) -> Path | None:
 
 
 def grades(students: Iterable[dict[str, Any]]) -> str:
-    """Return results as CSV, one student a line, one column for each test.
+    """Return results as CSV, with one line per student and one column per test.
 
-    A grade that the grader could not find stays blank. Text that a spreadsheet would read as a formula is quoted.
+    If the grader failed, the grade is blank. Text that a spreadsheet would read as a formula is quoted.
     """
     results = list(students)
     tests = list(dict.fromkeys(test["name"] for result in results for test in result["tests"]))
@@ -71,7 +71,7 @@ def grades(students: Iterable[dict[str, Any]]) -> str:
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Return all results in a folder, by student."""
+    """Return all results in a folder, sorted by student."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 

@@ -1,8 +1,8 @@
-"""How a submission is isolated: three levels, and the command that starts a child at each.
+"""The isolation of a submission: three levels, and the command that starts a child at each.
 
-`BWRAP` is bubblewrap: no network, no files but Python and NumPy, and its own processes. `USER` is a separate user in a
-container that runs as root: a barrier only as good as the permissions of files, and the network is open. `LIMITS` are
-resource limits alone: a convenience for one's own work, and no barrier.
+`BWRAP` is bubblewrap: no network, no files except Python and NumPy, and no other processes. `USER` is a separate user
+in a container that runs as root: a barrier only as good as the file permissions, and the network is open. `LIMITS` are
+resource limits alone: a convenience for your own programs, not a barrier.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import site
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -27,7 +28,7 @@ BWRAP, USER, LIMITS = "bwrap", "user", "limits"
 PROCESSES = 64
 RESOURCES = {
     "AS": 1024 * MIB,
-    "CPU": 60,  # seconds; what a call may take is limited by the grader's clock
+    "CPU": 60,  # seconds; the grader's clock limits single calls
     "FSIZE": 1 * MIB,
     "NOFILE": 64,
     "NPROC": PROCESSES,
@@ -55,8 +56,8 @@ class Sandbox:
     level : str
         `BWRAP`, `USER` or `LIMITS`.
     is_root : bool
-        Whether the grader runs as root. The child then becomes an ordinary user of its own, because limits on
-        processes do not hold for root.
+        Whether the grader runs as root. The child then becomes a separate ordinary user, because limits on
+        processes do not apply to root.
     """
 
     level: str
@@ -64,12 +65,12 @@ class Sandbox:
 
     @property
     def is_barrier(self) -> bool:
-        """Whether a hostile program is kept from files and other processes."""
+        """Whether a hostile program cannot reach files and other processes."""
         return self.level != LIMITS
 
     def new_user(self) -> int | None:
-        """Return the number of a user that nothing else runs as, or None if the child runs as the grader does."""
-        return next(_USERS) if self.is_root and self.is_barrier else None
+        """Return the number of a user without other processes, or None if the child runs as the grader's user."""
+        return next(filter(_claim, _USERS)) if self.is_root and self.is_barrier else None
 
     def command(self, user: int | None) -> list[str]:
         """Return the command that starts a child."""
@@ -83,16 +84,39 @@ class Sandbox:
         return python if self.level != BWRAP else [*_bwrap(self.is_root), "--", *python]
 
 
-# systemd keeps these numbers for users that exist while a service runs.
+# systemd reserves these numbers for users that exist while a service runs.
 _USERS = itertools.cycle(range(61184 + os.getpid() % 4000, 65520))
+_CLAIMS: dict[int, socket.socket] = {}
+
+
+def _claim(user: int) -> bool:
+    """Claim a user for a child of this grader; return False if another grader on this machine has claimed it.
+
+    A grader ends all processes of its child's user, so two children with one user would end each other.
+    """
+    if sys.platform == "linux":  # Only Linux has addresses that vanish with the process that bound them.
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0minirobust-user-{user}")
+        except OSError:
+            claim.close()
+            return False
+        _CLAIMS[user] = claim
+    return True
+
+
+def release(user: int) -> None:
+    """Let other graders have a user."""
+    if user in _CLAIMS:
+        _CLAIMS.pop(user).close()
 
 
 def _bwrap(is_root: bool) -> list[str]:
-    """Return bubblewrap's command line up to the program that it runs."""
+    """Return bubblewrap's command line without the program that it runs."""
     words = ["bwrap", "--die-with-parent", "--new-session", "--hostname", "grader", "--cap-drop", "ALL", "--clearenv"]
     words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if is_root:
-        # No user namespace: the child gives up root itself, and then has an ordinary user's limits.
+        # No user namespace: the child itself gives up root, and then has an ordinary user's limits.
         words += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         words += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
@@ -111,7 +135,7 @@ def _bwrap(is_root: bool) -> list[str]:
 
 
 def _visible(place: str) -> list[str]:
-    """Return the words that show a file or folder, below folders that anyone may enter."""
+    """Return the words that make a file or folder visible, below folders that any user may enter."""
     parents = [str(parent) for parent in reversed(Path(place).parents)][1:]
     return [word for parent in parents for word in ("--perms", "0755", "--dir", parent)] + ["--ro-bind", place, place]
 
@@ -123,7 +147,7 @@ def _readable_folders() -> list[str]:
 
 
 def _package_folders() -> list[str]:
-    """Return the folders with installed packages that would be visible, which are covered by empty ones."""
+    """Return the folders with installed packages that would be visible; empty folders are mounted over them."""
     paths: set[str] = {*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     paths |= {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
     paths |= {str(path) for path in Path("/usr/lib").glob("python3*/dist-packages")}
@@ -143,10 +167,11 @@ def _numpy_folders() -> list[str]:
 
 @functools.cache
 def _child_source() -> str:
-    """Return the child's program, which is handed over on the command line: the child needs no file of ours."""
+    """Return the child's program, which is passed on the command line, so the child needs none of our files."""
     return Path(child.__file__).read_text(encoding="utf-8")
 
 
 def end_everything_of(user: int) -> None:
-    """End all processes of a user that was made for one child."""
+    """End all processes of a user that was claimed for one child, and release the user."""
     subprocess.run(["/bin/sh", "-c", "kill -9 -1"], user=user, group=user, extra_groups=[], check=False)
+    release(user)

@@ -1,4 +1,4 @@
-"""The seed of each test: a regrade draws the same numbers, and any edit of a submission draws fresh ones."""
+"""The seed of each test: grading again draws the same numbers, and any change to a submission draws new ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Similarity of submissions: a hint for teachers, and never evidence.
+"""Similarity of submissions: a hint for teachers, never evidence.
 
-Names, numbers and layout are ignored. What the stub contains does not count, and short files are not compared: ten
-lines that compute one formula coincide.
+Names, numbers, layout and the contents of the stub are ignored. Short files are not compared, because any two programs
+that compute one formula in ten lines are alike.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
-RUN, WINDOW = 8, 4  # winnowing (Schleimer, Wilkerson, Aiken, 2003): runs of tokens, and of how many one is kept
-FEWEST = 40  # fingerprints besides the stub's: about 100 tokens
+RUN, WINDOW = 8, 4  # winnowing (Schleimer, Wilkerson, Aiken, 2003): tokens per run, and runs of which one is kept
+FEWEST = 40  # fingerprints in addition to the stub's: about 100 tokens
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two submissions, and the share of their fingerprints that both have."""
+    """Two submissions, and the share of fingerprints that they have in common."""
 
     a: str
     b: str
@@ -62,5 +62,5 @@ def _tokens(source: str) -> list[str]:
             elif token.type == tokenize.OP:
                 found.append(token.string)
     except (tokenize.TokenError, SyntaxError):
-        pass  # What comes before the error is compared.
+        pass  # The tokens before the error are compared.
     return found

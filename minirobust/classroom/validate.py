@@ -1,4 +1,4 @@
-"""`validate`: the tests are tested, with right programs, wrong ones, and automatic mutants."""
+"""`validate` tests the tests, with right programs, wrong ones, and automatic mutants."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ FEWEST_RIGHT = 3
 
 @dataclass
 class Report:
-    """What `validate` found: problems, and figures that describe the assignment."""
+    """The findings of `validate`: problems, and figures that describe the assignment."""
 
     problems: list[str] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
 
     def expect(self, condition: bool, problem: str) -> None:
-        """Note a problem unless `condition` holds."""
+        """Record a problem unless `condition` holds."""
         if not condition:
             self.problems.append(problem)
 
@@ -47,9 +47,10 @@ def validate(assignment: Assignment, private: Private, sandbox: Sandbox, seeds: 
     ----------
     assignment, private
     sandbox : Sandbox
-        Where the stub, the right solutions and the wrong programs run once each. All else runs in this process.
+        The sandbox in which the stub, the right solutions and the wrong programs run once. All else runs in this
+        process.
     seeds : int
-        How many times right solutions and mistakes are tested, with fresh inputs each time.
+        How many times right solutions and mistakes are tested, each time with new inputs.
     public : iterable of Path
         The files that students have.
     """
@@ -65,7 +66,7 @@ def validate(assignment: Assignment, private: Private, sandbox: Sandbox, seeds: 
 
 
 def check_files(report: Report, assignment: Assignment, private: Private) -> None:
-    """Expect enough of everything, unique names, and sections that exist."""
+    """Check that there are enough files, that names are unique, and that sections exist."""
     mark = (assignment.name, assignment.version)
     report.expect(marked(assignment.stub) == mark, f"the stub lacks the line # assignment: {assignment}")
     report.expect(_imports(assignment.stub) <= {"numpy"}, "the stub imports more than NumPy")
@@ -91,7 +92,7 @@ def _imports(source: str) -> set[str]:
 
 
 def check_leaks(report: Report, assignment: Assignment, private: Private, public: Iterable[Path]) -> None:
-    """Expect that no student reads a right solution in a file."""
+    """Check that students cannot read a right solution in a file."""
     right = [path.read_text(encoding="utf-8") for path in private.right]
     report.problems += leaks(right, assignment.stub, public)
 
@@ -120,7 +121,7 @@ def _first_failure(result: Any) -> str:
 
 
 def check_right(report: Report, assignment: Assignment, private: Private, seeds: int) -> None:
-    """Expect full marks for right solutions on every seed."""
+    """Check that right solutions get full marks with every seed."""
     key = Remembered(private)
     seeds = min(seeds, assignment.seeds or seeds)
     sources = {path.name: path.read_text(encoding="utf-8") for path in private.right}
@@ -133,7 +134,7 @@ def check_right(report: Report, assignment: Assignment, private: Private, seeds:
 
 
 def check_mistakes(report: Report, assignment: Assignment, private: Private, seeds: int) -> None:
-    """Expect that every mistake is caught and named on every seed."""
+    """Check that every mistake is caught and named with every seed."""
     key = Remembered(private)
     seeds = min(seeds, assignment.seeds or seeds)
     for seed in range(seeds):
@@ -154,7 +155,7 @@ def _faulty(private: Private, mistake: Mistake) -> Imported:
 
 
 def check_pairs(report: Report, assignment: Assignment, private: Private) -> None:
-    """Expect that no pair of mistakes answers what the right program or another set answers."""
+    """Check that no pair of mistakes gives the same answers as the right program or as another set."""
     tests = list(_draws(assignment, private, 0))
     key, known = Computed(private), {}
     known[frozenset[str]()] = [key.right(test, draw)[0] for test, draw in tests]
@@ -178,7 +179,7 @@ def _alike(a: list[list[Answer]], b: list[list[Answer]], tests: list[tuple[Test,
 
 
 def check_mutants(report: Report, assignment: Assignment, private: Private) -> None:
-    """Expect that every mutant of a right solution is caught, and many are named."""
+    """Check that every mutant of a right solution is caught, and that many are named."""
     if assignment.seeds:
         return
     key = Remembered(private)
@@ -200,7 +201,7 @@ def check_mutants(report: Report, assignment: Assignment, private: Private) -> N
 
 
 def _tried(test: Test, source: str, key: Computed, draw: Draw) -> Finding:
-    """Return what a test finds in a mutant, which may fail when it is imported."""
+    """Return a test's finding for a mutant, whose import may already fail."""
     try:
         return judge(test, Imported(source), key, draw, show_numbers=True)
     except Wrong as wrong:
@@ -216,7 +217,7 @@ def _draws(assignment: Assignment, private: Private, seed: int) -> Iterator[tupl
 
 
 class Imported(Model):
-    """A program of the author's in this process, which answers as a student's would: an exception is a finding."""
+    """The author's program in this process, which answers like a student's: an exception is a finding."""
 
     def __init__(self, program: str | dict[str, Any]) -> None:
         names = program if isinstance(program, dict) else _namespace(program)
@@ -255,7 +256,7 @@ class Remembered(Computed):
         self.forget()
 
     def forget(self) -> None:
-        """Begin with new random numbers."""
+        """Forget the answers, to start with new random numbers."""
         self.remembered: dict[Any, Any] = {}
 
     def right(self, test: Test, draw: Draw) -> tuple[list[Answer], list[int]]:

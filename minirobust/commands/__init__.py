@@ -1,4 +1,4 @@
-"""The commands of `minirobust`, a module for each: they read arguments, call the library, and print what came of it.
+"""The commands of `minirobust`, one module each: they read arguments, call the library, and print the results.
 
-Nothing is computed here. `minirobust.cli` lists the commands, and imports the module of the one that is run.
+Nothing is computed here. `minirobust.cli` lists the commands and imports the module of the command that is run.
 """

@@ -35,7 +35,7 @@ AttackName = Literal[
     "fgsm", "fgvm", "pgd", "apgd", "noise", "square", "pixel", "brute-force-pixel", "greedy-pixel", "transfer"
 ]
 app = typer.Typer(add_completion=False)
-ATTACK = "The attack's own"  # panel of --help
+ATTACK = "Options of some attacks"  # panel of --help
 
 
 def _own(option: str, text: str, least: int | None = None, **rest: Any) -> Any:
@@ -63,33 +63,35 @@ def attack(
     dataset: TestSet = None,
     samples: Samples = 1000,
     save: Annotated[
-        Path | None, typer.Option("--save", help="Keep images, predictions and labels in this .npz file.")
+        Path | None, typer.Option("--save", help="Save images, predictions and labels to this .npz file.")
     ] = None,
     backend: BackendName = "numpy",
     epsilon: Annotated[
         float | None,
         _own("--epsilon", "Largest change of a pixel (0.1), also as 8/255.", parser=number, metavar="NUMBER"),
     ] = None,
-    steps: Annotated[int | None, _own("--steps", "Of pgd and transfer (40), and of apgd (100).", least=1)] = None,
-    starts: Annotated[int | None, _own("--starts", "Of pgd and transfer (2), and of apgd (1).", least=1)] = None,
-    draws: Annotated[int | None, _own("--draws", "Of noise (1).", least=1)] = None,
-    queries: Annotated[int | None, _own("--queries", "Of square (1000).", least=1)] = None,
-    pixels: Annotated[int | None, _own("--pixels", "Of pixel and greedy-pixel: how many at most (3).", least=1)] = None,
-    shortlist: Annotated[
-        int | None, _own("--shortlist", "Of greedy-pixel: how many to try each time (all).", least=1)
+    steps: Annotated[int | None, _own("--steps", "Steps of pgd and transfer (40), and of apgd (100).", least=1)] = None,
+    starts: Annotated[int | None, _own("--starts", "Starts of pgd and transfer (2), and of apgd (1).", least=1)] = None,
+    draws: Annotated[int | None, _own("--draws", "Draws of noise (1).", least=1)] = None,
+    queries: Annotated[int | None, _own("--queries", "Queries of square (1000).", least=1)] = None,
+    pixels: Annotated[
+        int | None, _own("--pixels", "Pixels that pixel or greedy-pixel may change (3).", least=1)
     ] = None,
-    seed: Annotated[int | None, _own("--seed", "Of random draws (0).", least=0)] = None,
+    shortlist: Annotated[
+        int | None, _own("--shortlist", "Pixels that greedy-pixel tries each time (all).", least=1)
+    ] = None,
+    seed: Annotated[int | None, _own("--seed", "Seed of random draws (0).", least=0)] = None,
     source: Annotated[
-        Path | None, _own("--source", "Of transfer: the checkpoint on which PGD makes the images.")
+        Path | None, _own("--source", "Checkpoint on which the PGD of transfer makes its images.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Attack a network on test images and print how robust each class is.
+    """Attack a network on test images and print the robustness of each class.
 
-    Robustness is the share classified as labelled after the attack; as in the
-    study, what was wrong before counts as not robust. "Of correct" is the
-    same over the images that were right before. The network's row is the mean
-    over classes.
+    Robustness is the share of images that are classified correctly after the
+    attack. As in the study, images that were misclassified before the attack
+    count as not robust; the column "of correct" leaves them out. The row
+    "network" is the mean over classes.
     """
     own = {"epsilon": epsilon, "steps": steps, "starts": starts, "draws": draws, "queries": queries}
     own |= {"pixels": pixels, "shortlist": shortlist, "seed": seed}
@@ -124,7 +126,7 @@ def attack(
 
 
 def _allowed(made: Attack) -> dict[str, float]:
-    """Return what the attack was allowed to change: pixels by at most ε, or a number of pixels to any value."""
+    """Return what the attack was allowed to change: every pixel by at most ε, or a number of pixels to any value."""
     if isinstance(made, PixelAttack):
         return {"pixels": len(made.fooled_at)}
     return {"epsilon": float(made.epsilon)}
@@ -133,14 +135,14 @@ def _allowed(made: Attack) -> dict[str, float]:
 def _prepared(
     name: str, own: dict[str, Any], source: Path | None, backend: str, progress: bool
 ) -> Callable[[Network, Any, Any], Attack]:
-    """Return the attack with its options; refuse those that it does not have."""
+    """Return the attack with its options; raise ValueError for options that it does not have."""
     function = attacks.pgd if name == "transfer" else getattr(attacks, name.replace("-", "_"))
     takes = signature(function).parameters
     for option in own:
         if option not in takes:
             raise ValueError(f"--{option}: {name} has no such option")
     if (name == "transfer") != (source is not None):
-        raise ValueError("--source: expected it with transfer, and with no other attack")
+        raise ValueError("--source: expected a checkpoint for transfer, and none for other attacks")
     if "progress" in takes:
         own = own | {"progress": progress}
     run = partial(function, **own)
@@ -152,7 +154,7 @@ def _prepared(
 
 
 def _robustness(names: Sequence[str], fooled: Any, correct: Any, labels: Any) -> dict[str, Any]:
-    """Return, by class and for the network: accuracy, robustness, and robustness of what was right before."""
+    """Return accuracy, robustness, and robustness of initially correct images, by class and for the network."""
     classes = len(names)
     by_class = zip(
         names,
@@ -179,7 +181,7 @@ def _table(measured: dict[str, Any]) -> str:
         name, images, *shares = row.values()
         rows.append(
             (name, f"{images:,}", *("-" if share != share else f"{share:.3f}" for share in shares))
-        )  # NaN: none
+        )  # NaN: no images
     return table(rows)
 
 

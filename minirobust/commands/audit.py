@@ -52,21 +52,21 @@ def audit(
         typer.Option("--source", help="Checkpoint of another network for the same task; may be repeated."),
     ] = None,
     budget: Annotated[
-        Literal["quick", "standard", "full"], typer.Option("--budget", help="How hard to try.")
+        Literal["quick", "standard", "full"], typer.Option("--budget", help="How much computation to spend.")
     ] = "standard",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all random draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all random draws.")] = 0,
     backend: BackendName = "numpy",
-    save: Annotated[Path | None, typer.Option("--save", help="Keep all figures in this .json file.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Save all numbers to this .json file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Attack a network in many ways, and judge whether its robustness is real.
+    """Attack a network in many ways, and decide whether its robustness is real.
 
     Gradients can be masked, and attacks that follow them then fail. Robustness
-    is bounded from both sides within each epsilon; the checks are at the
-    greatest.
+    is bounded from above and below for each epsilon; the checks run at the
+    largest epsilon.
 
-    Exit code 1 if the gradient is masked, and 0 otherwise, also where FGSM is
-    too weak or PGD has not converged.
+    Exit code 1 if the gradient is masked, and 0 otherwise, even if FGSM is too
+    weak or PGD has not converged.
     """
     check_output(save, ".json", "--save")
     network, recorded = open_checkpoint(checkpoint, backend)

@@ -1,4 +1,4 @@
-"""`class`: assignments to work on, and what a teacher needs to grade and to write them."""
+"""`class`: commands for students, for teachers who grade, and for authors of assignments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STUDENTS, TEACHERS, AUTHORS = "For students", "For teachers", "For authors of as
 
 
 def assignment_names() -> list[str]:
-    """Return all names, for the shell's completion."""
+    """Return the names of all assignments, for shell completion."""
     from minirobust.classroom.assignment import find_all
 
     return [assignment.name for assignment in find_all()]
@@ -35,7 +35,7 @@ PrivateFolder = Annotated[
     typer.Option(
         "--private",
         metavar="DIR",
-        help="The private parts of assignments: classroom_private of the source distribution.",
+        help="Folder with the private parts of assignments: classroom_private of the source distribution.",
     ),
 ]
 
@@ -60,10 +60,10 @@ def list_all(course_file: CourseFile = None) -> None:
 def start(
     context: typer.Context,
     name: Name,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder in which a new one is made.")] = Path("."),
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Parent of the new folder.")] = Path("."),
     course_file: CourseFile = None,
 ) -> None:
-    """Begin an assignment: make a folder with the file to complete and the lesson."""
+    """Start an assignment: create a folder with the lesson and the file to complete."""
     from minirobust.classroom.assignment import find
     from minirobust.classroom.lesson import percent
 
@@ -90,7 +90,8 @@ def lesson(
     context: typer.Context,
     name: Name,
     notebook: Annotated[
-        Path | None, typer.Option("--notebook", metavar="FILE.py", help="Write it as a notebook in the percent format.")
+        Path | None,
+        typer.Option("--notebook", metavar="FILE.py", help="Write the lesson as a notebook in percent format."),
     ] = None,
     course_file: CourseFile = None,
 ) -> None:
@@ -113,14 +114,14 @@ def lesson(
 )
 def check(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Your folder, or one file.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Your folder, or a single file.")] = Path("."),
     watch: Annotated[bool, typer.Option("--watch", help="Check again whenever the file changes.")] = False,
-    hint: Annotated[bool, typer.Option("--hint", help="Show the section of the lesson for the first mistake.")] = False,
+    hint: Annotated[bool, typer.Option("--hint", help="Show the lesson's section on the first mistake.")] = False,
     course_file: CourseFile = None,
 ) -> None:
-    """Run the visible tests on what you wrote.
+    """Run the visible tests on your work.
 
-    Exit code 1 if something is not right yet.
+    Exit code 1 if a test fails.
     """
     from minirobust.classroom.probing import find_sandbox
 
@@ -128,7 +129,7 @@ def check(
     if not found:
         raise FileNotFoundError(
             f"check: expected a file with a line like '# assignment: temperature_sigmoid v1' in {folder}, found none: "
-            f"begin with `minirobust class start temperature_sigmoid`"
+            f"start with `minirobust class start temperature_sigmoid`"
         )
     sandbox = find_sandbox()
     if watch:
@@ -153,7 +154,7 @@ def find_submissions(folder: Path, course: Course) -> list[tuple[Path, Assignmen
 
 
 def check_one(path: Path, assignment: Assignment, sandbox: Sandbox, hint: bool) -> Result:
-    """Check one file, and print what was found."""
+    """Check one file, and print the results."""
     from minirobust.classroom.grading import check
     from minirobust.classroom.lesson import section
 
@@ -170,9 +171,9 @@ def check_one(path: Path, assignment: Assignment, sandbox: Sandbox, hint: bool) 
 
 
 def test_line(test: Outcome) -> str:
-    """Return one line about a test."""
+    """Return a line with the outcome of a test."""
     if test.fault:
-        return f"? {test.name}: the grader failed, not you: {test.fault}"
+        return f"? {test.name}: the grader failed, not your program: {test.fault}"
     points = f"{test.score:g}/{test.points:g}"
     if test.finding.passed:
         return f"✓ {test.name}  {points}"
@@ -190,18 +191,18 @@ def finish(results: list[Result]) -> None:
 def watch_one(
     context: typer.Context, path: Path, assignment: Assignment, sandbox: Sandbox, hint: bool, is_last: bool
 ) -> None:
-    """Check one file after every change until it is right and the student wants to go on."""
+    """Check one file after every change until all tests pass and the student wants to continue."""
     for _ in changes(path):
         echo("")
         if check_one(path, assignment, sandbox, hint).passed:
             break
-        say(context, f"waiting for a change of {path}; Ctrl-C ends")
+        say(context, f"waiting for changes to {path}; press Ctrl-C to stop")
     if not is_last:
-        typer.prompt("All tests pass. Press Enter to go on", default="", show_default=False)
+        typer.prompt("All tests pass. Press Enter to continue", default="", show_default=False)
 
 
 def changes(path: Path) -> Iterator[None]:
-    """Yield now, and whenever a file has changed."""
+    """Yield now, and again whenever the file changes."""
     import time
 
     known = None
@@ -225,21 +226,25 @@ def changes(path: Path) -> Iterator[None]:
 )
 def grade(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Submissions: ID.py, or ID/FILE.py.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with submissions: ID.py or ID/FILE.py.")],
     assignment: Annotated[str, typer.Option("--assignment", metavar="NAME", help="An assignment's name.")],
     roster: Annotated[Path, typer.Option("--roster", metavar="FILE", help="A CSV file with the columns id and name.")],
     secret: Annotated[
-        Path, typer.Option("--secret", metavar="FILE", help="A secret file, from which all seeds are derived.")
+        Path, typer.Option("--secret", metavar="FILE", help="File with a secret from which all seeds are derived.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="One result for each student.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results, one file per student.")
+    ],
     private: PrivateFolder = None,
     course_file: CourseFile = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Submissions that run at the same time.")] = 2,
-    trust: Annotated[bool, typer.Option("--trust", help="Run submissions even where they cannot be isolated.")] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Number of submissions to run at the same time.")
+    ] = 2,
+    trust: Annotated[bool, typer.Option("--trust", help="Run submissions even if they cannot be isolated.")] = False,
 ) -> None:
-    """Grade a class. What is unchanged since the last time is not graded again.
+    """Grade a class. Unchanged submissions are not graded again.
 
-    Exit code 3 if the grader failed on a submission, whose grade then stays
+    Exit code 3 if the grader failed on a submission, whose grade is then left
     blank.
     """
     from minirobust.classroom.assignment import find, private_part
@@ -250,7 +255,7 @@ def grade(
     course = read_course(course_file)
     private = private_folder(private, course)
     newest = find(assignment, None, course.folders)
-    course.applied(newest, private_part(newest, private))  # an error in course.toml comes before any grade
+    course.applied(newest, private_part(newest, private))  # raise errors in course.toml before grading
     batch = Batch(folder, assignment, course, private, read_secret(secret), safe_sandbox(context, trust), output)
     students = read_roster(roster)
     if not folder.is_dir():
@@ -268,7 +273,7 @@ def grade(
 
 
 def read_course(path: Path | None) -> Course:
-    """Return the course of a file; that of course.toml in this folder if there is one."""
+    """Return the course that a file describes; by default, that of course.toml in this folder if it exists."""
     from minirobust.classroom.course import read_course
 
     here = Path("course.toml")
@@ -298,7 +303,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def safe_sandbox(context: typer.Context, trust: bool) -> Sandbox:
-    """Return the strongest isolation; without any, only if the teacher trusts the submissions."""
+    """Return the strongest isolation that works; without any, require that the teacher trusts the submissions."""
     from minirobust.classroom.probing import REMEDY, find_sandbox
     from minirobust.classroom.sandbox import USER
 
@@ -306,7 +311,7 @@ def safe_sandbox(context: typer.Context, trust: bool) -> Sandbox:
     if not sandbox.is_barrier and not trust:
         raise ValueError(
             f"grade: expected isolation by bubblewrap, which does not work here: {REMEDY}; "
-            f"or grade with --trust programs that you have read"
+            f"or read the programs and grade them with --trust"
         )
     say(context, f"isolation: {sandbox.level}")
     if sandbox.level == USER:
@@ -317,10 +322,10 @@ def safe_sandbox(context: typer.Context, trust: bool) -> Sandbox:
 @app.command(rich_help_panel=TEACHERS, epilog=examples("class results results --csv grades.csv"))
 def results(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `grade` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `grade` wrote.")],
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table to this file.")] = None,
 ) -> None:
-    """Show the grades of a class, and which mistakes are frequent."""
+    """Show the grades of a class and its most frequent mistakes."""
     import itertools
     from collections import Counter
 
@@ -346,11 +351,11 @@ def results(
 @app.command(rich_help_panel=TEACHERS, epilog=examples("class similar submissions --assignment dense"))
 def similar(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Submissions: ID.py, or ID/FILE.py.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with submissions: ID.py or ID/FILE.py.")],
     assignment: Annotated[str, typer.Option("--assignment", metavar="NAME", help="An assignment's name.")],
     course_file: CourseFile = None,
 ) -> None:
-    """List pairs of similar submissions: a hint for a conversation, and never evidence."""
+    """List pairs of similar submissions: a reason for a conversation, never evidence."""
     from minirobust.classroom.assignment import find
     from minirobust.classroom.similar import similar
 
@@ -375,11 +380,11 @@ def export(
     private: PrivateFolder = None,
     wheel: Annotated[
         Path | None,
-        typer.Option("--wheel", metavar="FILE.whl", help="Of this library; by default the released version."),
+        typer.Option("--wheel", metavar="FILE.whl", help="Wheel of this library; by default, the released version."),
     ] = None,
     course_file: CourseFile = None,
 ) -> None:
-    """Make an autograder for a learning platform."""
+    """Create an autograder for a learning platform."""
     from minirobust.classroom import gradescope
     from minirobust.classroom.assignment import find
 
@@ -388,7 +393,7 @@ def export(
     files = gradescope.export(assignment, private_folder(private, course), wheel)
     with atomic.replacing(output) as temporary:
         gradescope.write_zip(temporary, files)
-    say(context, f"saved in {output}, which holds hidden tests: keep it from students")
+    say(context, f"saved in {output}, which contains hidden tests: do not give it to students")
 
 
 # For authors
@@ -399,12 +404,12 @@ def new(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and _.")],
 ) -> None:
-    """Begin an assignment of your own: a small complete one, to change step by step."""
+    """Create a new assignment: a small, complete example to edit step by step."""
     from minirobust.classroom.author import create
 
     create(name, Path("."))
-    say(context, f"assignments/{name}/v1 is what students see, private/{name}/v1 is what they do not; course.toml")
-    say(context, f"names both. Change them, and test them with: minirobust class validate {name}")
+    say(context, f"Students see assignments/{name}/v1, but not private/{name}/v1; both are named")
+    say(context, f"in course.toml. Edit them, and test them with: minirobust class validate {name}")
 
 
 @app.command(
@@ -415,11 +420,11 @@ def validate(
     context: typer.Context,
     name: Name,
     private: PrivateFolder = None,
-    update: Annotated[bool, typer.Option("--update", help="Compute visible.json anew.")] = False,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many times with fresh inputs.")] = 100,
+    update: Annotated[bool, typer.Option("--update", help="Recompute visible.json.")] = False,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of runs with fresh inputs.")] = 100,
     course_file: CourseFile = None,
 ) -> None:
-    """Test an assignment's tests: with right programs, wrong ones, and automatic mutants.
+    """Test an assignment's tests with correct programs, wrong programs, and automatic mutants.
 
     Exit code 1 if a test is not good enough.
     """

@@ -1,4 +1,4 @@
-"""`data`: the data sets that have a name, and whether they are what they should be."""
+"""`data`: find, fetch and verify data sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Find, fetch 
 
 
 def place(name: str) -> str | None:
-    """Return where a data set lies: a path, "shipped", or None."""
+    """Return where a data set is: a path, "shipped", or None."""
     entry = CATALOGUE[name]
     if entry.source is None:
         return "shipped"
@@ -26,7 +26,7 @@ def place(name: str) -> str | None:
 
 @app.command("list", epilog=examples("data list", "data list --json"))
 def list_all(as_json: AsJson = False) -> None:
-    """List the data sets that have a name: images, shape, licence, and where they lie."""
+    """List the known data sets with their size, image shape, licence and location."""
     found = {
         name: {
             "train": entry.train,
@@ -55,9 +55,9 @@ def fetch(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Download data sets that are not here yet into the user's cache folder.
+    """Download data sets that are not on this machine yet into the user's cache folder.
 
-    A download that was cut off continues where it stopped.
+    An interrupted download resumes where it stopped.
 
     Exit code 1 if a data set cannot be downloaded.
     """
@@ -85,12 +85,12 @@ def verify(
     names: Annotated[list[str], typer.Argument(metavar="DATASET", help=f"{DATASETS}.", autocompletion=dataset_names)],
     as_json: AsJson = False,
 ) -> None:
-    """Load data sets and compare counts, labels and checksums with what they should be.
+    """Load data sets and check their counts, labels and checksums.
 
-    The SHA-256 is that of all images and labels, and a study keeps it too.
-    Nothing is downloaded.
+    The SHA-256 covers all images and labels; a study records it too. Nothing
+    is downloaded.
 
-    Exit code 1 if a data set is missing, damaged or another than it should be.
+    Exit code 1 if a data set is missing, damaged or not the expected one.
     """
     unknown = [name for name in names if name not in CATALOGUE and not name.endswith(".h5")]
     if unknown:
@@ -106,7 +106,7 @@ def verify(
 
 
 def _examined(name: str) -> dict[str, Any]:
-    """Return what there is of a data set, and its faults."""
+    """Return a description of a data set and its faults."""
     try:
         found = examine(name)
     except (DataError, FileNotFoundError) as error:
@@ -127,5 +127,5 @@ def _print_state(name: str, state: dict[str, Any]) -> None:
     echo(f"{name}: {state['dataset']}\n  SHA-256 {state['sha256']}")
     for fault in state["faults"]:
         echo(f"  {fault}", err=True)
-    compared = f"compared with {state['compared']}" if state["compared"] else "nothing to compare its content with"
+    compared = f"compared with {state['compared']}" if state["compared"] else "no known content to compare with"
     show(f"  {compared}: {'sound' if state['sound'] else 'not as it should be'}")

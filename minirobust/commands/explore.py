@@ -1,4 +1,4 @@
-"""`explore`: a page on which to turn a trained network's temperature, in the browser or in one file."""
+"""`explore`: a page for changing a trained network's temperature, in the browser or as a single file."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ def explore(
     context: typer.Context,
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(metavar="CHECKPOINT", help="A network that was saved; the shipped one without it."),
+        typer.Argument(metavar="CHECKPOINT", help="A saved network; by default, the one that comes with the package."),
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the server; 0 for any free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of the server; 0 for any free port.")
+    ] = 8765,
     export: Annotated[
-        Path | None, typer.Option("--export", help="Write one .html file that works offline, and start no server.")
+        Path | None, typer.Option("--export", help="Write an .html file that works offline, and do not start a server.")
     ] = None,
 ) -> None:
-    """Turn a trained network's temperature on a page, and watch its attacks.
+    """Change a trained network's temperature on a web page, and watch the attacks on it.
 
-    The page shows digits, attacks and certificates at other temperatures than
-    the network was trained at. It is served on this machine alone, at an
-    address that holds a secret; Ctrl-C ends it.
+    The page shows digits, attacks and certificates at temperatures other than
+    the one in training. It is served only to this machine, at an address that
+    contains a secret. Press Ctrl-C to stop the server.
     """
     check_output(export, ".html", "--export")
-    opened(checkpoint)  # refuse it here, and not in a worker
+    opened(checkpoint)  # to raise errors here and not in a worker
     if export is not None:
         from minirobust.explore.export import write
 

@@ -1,4 +1,4 @@
-"""`gradcheck`: a network's gradients against central differences."""
+"""`gradcheck`: compare a network's gradients with central differences."""
 
 from __future__ import annotations
 
@@ -33,34 +33,36 @@ SHAPES = {"mlp": (28, 28, 1), "cnn": (32, 32, 3)}
 def gradcheck(
     context: typer.Context,
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="CHECKPOINT", help="A network that was saved; a fresh one without it.")
+        Path | None, typer.Argument(metavar="CHECKPOINT", help="A saved network; by default, a fresh one.")
     ] = None,
-    model: Annotated[Model, typer.Option("--model", help="The fresh network.")] = "mlp",
+    model: Annotated[Model, typer.Option("--model", help="Kind of fresh network.")] = "mlp",
     temperature: Temperature = 0.25,
     dataset: Annotated[
         str | None,
         typer.Option(
-            "--dataset", metavar="DATASET", help=f"{DATASETS}; random images without it.", autocompletion=dataset_names
+            "--dataset", metavar="DATASET", help=f"{DATASETS}; by default, random images.", autocompletion=dataset_names
         ),
     ] = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How many images.")] = 2,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many numbers of each tensor are moved.")] = 100,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Number of images.")] = 2,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Maximum number of elements to check in each tensor.")
+    ] = 100,
     step: Annotated[
         float | None,
         typer.Option(
-            "--step", parser=number, metavar="NUMBER", help="Of the differences; 1e-7 beside max pooling or ReLU."
+            "--step", parser=number, metavar="NUMBER", help="Step of the differences; 1e-7 with max pooling or ReLU."
         ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", parser=number, metavar="NUMBER", help="1e-8; 1e-6 beside max pooling or ReLU."),
+        typer.Option("--tolerance", parser=number, metavar="NUMBER", help="1e-8; 1e-6 with max pooling or ReLU."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, images and that choice.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, images and elements.")] = 0,
     backend: BackendName = "numpy",
 ) -> None:
     """Compare every gradient of a network with central differences, in float64.
 
-    Exit code 1 if one is wrong; the report says what the pattern of errors suggests.
+    Exit code 1 if a gradient is wrong; the report then names the probable cause.
     """
     network = None if checkpoint is None else open_checkpoint(checkpoint, backend)[0]
     images, expected = None, () if network is None else network.input_shape
@@ -71,7 +73,7 @@ def gradcheck(
         network = fresh_model(model, temperature, shape, backend=backend, dtype="float64", seed=seed)
     if images is None:
         images = np.random.default_rng(seed).uniform(*network.input_range, (samples, *network.input_shape))
-    # Of thousands of pooling windows some are nearly tied.  A step too small to change the winner costs digits.
+    # Among thousands of pooling windows, some are nearly tied.  A step too small to change the maximum costs accuracy.
     kinked = any(layer.has_kinks for layer in network.layers)
     if step is None and kinked:
         step = 1e-7

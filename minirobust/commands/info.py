@@ -1,4 +1,4 @@
-"""`info`: what this machine has."""
+"""`info`: versions, backends and data sets on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIBRARIES = ("numpy", "scipy", "h5py", "matplotlib", "numba", "distributed")
 
 @app.command()
 def info(as_json: AsJson = False) -> None:
-    """Show versions, the backends that run here, and where each data set was found."""
+    """Show versions, the backends that work here, and where each data set was found."""
     libraries = {name: _installed(name) for name in LIBRARIES}
     backends = {name: _device(name) for name in backend.BACKENDS}
     datasets = {name: place(name) for name in CATALOGUE}
@@ -44,7 +44,7 @@ def _installed(name: str) -> str | None:
 
 
 def _device(name: str) -> dict[str, Any]:
-    """Return whether a backend runs, and on what, or why not."""
+    """Return whether a backend runs, with its device or the reason why it does not."""
     try:
         return {"runs": True, "what": backend.get(name).describe()}
     except backend.BackendError as error:

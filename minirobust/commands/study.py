@@ -1,4 +1,4 @@
-"""`study`: run the study, continue it, look at it."""
+"""`study`: run, resume and inspect the study."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ from minirobust.study.config import PRESETS, StudyConfig, parse
 from minirobust.study.store import StudyError, read_config, read_study
 from minirobust.tables import table
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run the study, continue it, look at it.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run, resume and inspect the study.")
 
 
 def preset_names() -> list[str]:
-    """Return all names, for the shell's completion."""
+    """Return the names of all presets, for shell completion."""
     return list(PRESETS)
 
 
 def table_names() -> list[str]:
-    """Return the names of all tidy tables, for the shell's completion."""
+    """Return the names of all tidy tables, for shell completion."""
     from minirobust.study.tidy import KINDS
 
     return list(KINDS)
 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]
-Folders = Annotated[list[Path], typer.Argument(metavar="DIR", help="One or more studies' folders.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR", help="Folders of one or more studies.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes; without it as many as there are cores.")
+    int | None, typer.Option("--workers", min=1, help="Number of processes; by default, the number of cores.")
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster's, tcp://host:8786: tasks run there."),
+    typer.Option(
+        "--scheduler", metavar="ADDRESS", help="Run tasks on the Dask cluster at this address, tcp://host:8786."
+    ),
 ]
 
 
-FIELDS = "Fields of the configuration, where they differ from the preset"  # panel of --help
+FIELDS = "Fields of the configuration that replace those of the preset"  # panel of --help
 
 
 def _field(option: str, text: str) -> Any:
     return typer.Option(option, metavar="VALUE", help=text, rich_help_panel=FIELDS)
 
 
-Text = str | None  # read by `config.parse`
+Text = str | None  # parsed by `config.parse`
 
 
 @app.command(
@@ -75,18 +77,20 @@ def run(
     scheduler: Scheduler = None,
     dataset: Annotated[Text, _field("--dataset", f"{DATASETS}.")] = None,
     model: Annotated[Text, _field("--model", "mlp or cnn.")] = None,
-    temperatures: Annotated[Text, _field("--temperatures", "One network is trained for each: 1/64,1,16.")] = None,
-    epochs: Annotated[Text, _field("--epochs", "How many.")] = None,
-    seeds: Annotated[Text, _field("--seeds", "One network is trained for each, at every temperature: 0,1,2.")] = None,
-    batch_size: Annotated[Text, _field("--batch-size", "Of training.")] = None,
-    learning_rate: Annotated[Text, _field("--learning-rate", "Adam's.")] = None,
-    epsilon: Annotated[Text, _field("--epsilon", "The main one of FGSM and of the audit.")] = None,
+    temperatures: Annotated[
+        Text, _field("--temperatures", "Temperatures, each with its own networks: 1/64,1,16.")
+    ] = None,
+    epochs: Annotated[Text, _field("--epochs", "Number of epochs.")] = None,
+    seeds: Annotated[Text, _field("--seeds", "Seeds, with one network each at every temperature: 0,1,2.")] = None,
+    batch_size: Annotated[Text, _field("--batch-size", "Batch size in training.")] = None,
+    learning_rate: Annotated[Text, _field("--learning-rate", "Learning rate of Adam.")] = None,
+    epsilon: Annotated[Text, _field("--epsilon", "Main ε of FGSM and of the audit.")] = None,
     epsilons: Annotated[
-        Text, _field("--epsilons", "Robustness is measured at each, the main one among them: 0.05,0.1.")
+        Text, _field("--epsilons", "Every ε at which to measure robustness, including the main one: 0.05,0.1.")
     ] = None,
     delta1: Annotated[Text, _field("--delta1", "Threshold of the linear regime.")] = None,
     delta2: Annotated[Text, _field("--delta2", "Threshold of the saturated regime.")] = None,
-    pixels: Annotated[Text, _field("--pixels", "How many the pixel attack changes at most.")] = None,
+    pixels: Annotated[Text, _field("--pixels", "Maximum number of pixels that the pixel attack changes.")] = None,
     train_samples: Annotated[
         Text, _field("--train-samples", "Training images for the accuracy on the training set.")
     ] = None,
@@ -94,19 +98,21 @@ def run(
     audit_epsilons: Annotated[Text, _field("--audit-epsilons", "Every ε of the audit below the main one.")] = None,
     audit_budget: Annotated[Text, _field("--audit-budget", "quick, standard or full.")] = None,
     sharpen_ratios: Annotated[
-        Text, _field("--sharpen-ratios", "Temperatures after training over those in training.")
+        Text, _field("--sharpen-ratios", "Temperatures after training, divided by those in training.")
     ] = None,
-    sharpen_samples: Annotated[Text, _field("--sharpen-samples", "Test images for the attacks at these.")] = None,
+    sharpen_samples: Annotated[
+        Text, _field("--sharpen-samples", "Test images for the attacks at these temperatures.")
+    ] = None,
     backend: Annotated[Text, _field("--backend", "auto, cupy, numba or numpy.")] = None,
     dtype: Annotated[Text, _field("--dtype", "float32 or float64.")] = None,
 ) -> None:
-    """Train, measure, attack and audit a network for every temperature and seed.
+    """Train, measure, attack and audit one network for every temperature and seed.
 
-    Each is one file in DIR, replaced as a whole after every epoch: what was
-    interrupted goes on with `study resume`, or with the same command again.
-    Two that run at once in one DIR share the work.
+    Each network is one file in DIR, replaced after every epoch. To continue
+    an interrupted study, use `study resume` or run the same command again.
+    Two commands that run in the same DIR at the same time share the work.
 
-    Exit code 1 if a task failed; the others are finished all the same.
+    Exit code 1 if a task failed; the other tasks are completed regardless.
     """
     config = _configuration(study)
     texts = {field.name: context.params[field.name] for field in fields(config)}
@@ -118,12 +124,12 @@ def run(
     config = config.but(**values)
     config = config.but(dataset=located(config.dataset))
     if config.dataset not in CATALOGUE and not Path(config.dataset).exists():
-        raise FileNotFoundError(f"study: expected a data set, got {config.dataset}, where no file is")
+        raise FileNotFoundError(f"study: expected the path of a data set, got {config.dataset}, which does not exist")
     _run_study(context, config, output, workers, scheduler)
 
 
 def _configuration(study: str) -> StudyConfig:
-    """Return a preset, or what a TOML file says."""
+    """Return a preset, or the configuration in a TOML file."""
     if not study.endswith(".toml"):
         return _preset(study)
     try:
@@ -147,21 +153,21 @@ def _run_study(
         failures = sweep.run_study(config, folder, workers=workers, scheduler=scheduler, quiet=is_quiet(context))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted: every whole epoch is kept; `minirobust study resume {folder}` goes on"
+            f"interrupted: all completed epochs are saved; continue with `minirobust study resume {folder}`"
         ) from None
     for failure in failures:
         if is_debug(context):
             echo(failure.traceback, err=True)
         echo(f"minirobust: {failure}", err=True)
     if failures:
-        say(context, f"what failed is tried again by `minirobust study resume {folder}`")
+        say(context, f"to retry the failed tasks, run `minirobust study resume {folder}`")
         raise typer.Exit(NO)
     say(context, f"finished: {folder}")
 
 
 @app.command(epilog=examples("study resume results/mnist --workers 2"))
 def resume(context: typer.Context, folder: Folder, workers: Workers = None, scheduler: Scheduler = None) -> None:
-    """Continue a study where its files end, and repeat the tasks that failed."""
+    """Resume a study from its files, and retry the tasks that failed."""
     _run_study(context, read_config(folder), folder, workers, scheduler)
 
 
@@ -188,9 +194,9 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
 def figures(
     context: typer.Context,
     folders: Folders,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to put them.")] = Path("figures"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")] = Path("figures"),
 ) -> None:
-    """Draw the study's figures from what its folders hold so far."""
+    """Draw the study's figures from the results so far."""
     from minirobust.study.report.figures import draw
 
     studies = [read_study(folder) for folder in folders]
@@ -208,15 +214,16 @@ def figures(
 def export(
     context: typer.Context,
     folders: Folders,
-    csv: Annotated[Path, typer.Option("--csv", metavar="DIR", help="Where to put a CSV file for each table.")],
+    csv: Annotated[Path, typer.Option("--csv", metavar="DIR", help="Folder for the CSV files, one per table.")],
     table: Annotated[
         list[str] | None,
         typer.Option(
-            "--table", metavar="NAME", help="Write this table only; can be repeated.", autocompletion=table_names
+            "--table", metavar="NAME", help="Write only this table; may be repeated.", autocompletion=table_names
         ),
     ] = None,
+    compress: Annotated[bool, typer.Option("--gzip", help="Compress the files, as .csv.gz.")] = False,
 ) -> None:
-    """Write the numbers behind the figures as CSV files, one observation to a row.
+    """Write the numbers behind the figures as CSV files, one observation per row.
 
     In Python, `minirobust.study.load` returns the same tables.
     """
@@ -228,8 +235,9 @@ def export(
             raise ValueError(f"--table: expected one of {', '.join(found)}, got {name!r}")
     csv.mkdir(parents=True, exist_ok=True)
     for name in table or found:
-        write_csv(found[name], csv / f"{name}.csv")
-        say(context, str(csv / f"{name}.csv"))
+        path = csv / f"{name}.csv{'.gz' if compress else ''}"
+        write_csv(found[name], path)
+        say(context, str(path))
 
 
 @app.command(epilog=examples("study presets quick > my-study.toml"))
@@ -238,7 +246,7 @@ def presets(
         str | None, typer.Argument(metavar="PRESET", help="Print this one as TOML.", autocompletion=preset_names)
     ] = None,
 ) -> None:
-    """List the presets, or print one as TOML: to be changed, and run."""
+    """List the presets, or print one as TOML, to edit and run."""
     if name is not None:
         echo(_preset(name).to_toml(), nl=False)
         return

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, the foot of a --help, what is printed when, and how it reaches any terminal."""
+"""What all commands share: exit codes, the examples in --help, error messages, and printing to any terminal."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ import typer
 
 from minirobust.tables import printable
 
-NO = 1  # it ran, and the answer is no
+NO = 1  # the command ran, and the answer is no
 UNUSABLE = 2  # wrong usage, or something it needs is missing, unreadable or not writable
-FAULT = 3  # a mistake in minirobust itself
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+FAULT = 3  # a bug in minirobust itself
+INTERRUPTED = 130  # as in shells: 128 + SIGINT
 
 
 def examples(*lines: str) -> str:
-    """Return the foot of a command's ``--help``."""
+    """Return the examples at the end of a command's ``--help``."""
     return "\n".join(["Examples:", "", *(f"  $ minirobust {line}" for line in lines)])
 
 
 @contextmanager
 def naming(option: str) -> Iterator[None]:
-    """Begin the message of an error with the option whose value causes it, and not with the part of the library."""
+    """Start the message of an error with the option that caused it, instead of a part of the library."""
     try:
         yield
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        if getattr(error, "filename", None) is None:  # else the file is named
+        if getattr(error, "filename", None) is None:  # else the message names the file
             error.args = (f"{option}: {sentence(error)}",)
         raise
 
 
 def sentence(error: Exception) -> str:
-    """Return the message of an error of the library without the part of the library that raised it."""
+    """Return the message of a library error without the name of the part that raised it."""
     return re.sub(r"^[A-Za-z_' ]+: ", "", str(error))
 
 
@@ -47,17 +47,17 @@ def sentence(error: Exception) -> str:
 
 
 def is_quiet(context: typer.Context) -> bool:
-    """Return whether results and errors alone are wanted."""
+    """Return whether to print only results and errors."""
     return bool(context.find_root().params["quiet"])
 
 
 def is_debug(context: typer.Context) -> bool:
-    """Return whether tracebacks are wanted."""
+    """Return whether to print tracebacks."""
     return bool(context.find_root().params["debug"])
 
 
 def say(context: typer.Context, text: str) -> None:
-    """Print what is no result: progress, and remarks. Beside a result in JSON they go to the error stream."""
+    """Print progress or a remark, unless --quiet is given; with --json, print it to standard error."""
     if not is_quiet(context):
         echo(text, err=bool(context.params.get("as_json")))
 
@@ -80,7 +80,7 @@ def to_json(document: Any) -> str:
     return json.dumps(finite(document), indent=1, allow_nan=False)
 
 
-# How words of a result look on a terminal; a style, and the pattern of what gets it.
+# How parts of a result look on a terminal: a style, and the pattern of the text that gets it.
 STYLES = {
     "green": r"^ *\d+ +pass\b|^verdict: no sign of masking|\bsound$|\bruns\b|(?<=  )ok\b",
     "bold red": r"^ *\d+ +FLAG\b|^verdict: .*the gradient is masked|not as it should be$|(?<=  )WRONG\b",
@@ -90,7 +90,7 @@ STYLES = {
 
 
 def show(text: str) -> None:
-    """Print a result. On a terminal, outcomes and verdicts are in colour."""
+    """Print a result, with outcomes and verdicts in colour on a terminal."""
     stream = sys.stdout
     if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
         echo(text)
@@ -110,10 +110,10 @@ def show(text: str) -> None:
 def echo(text: str, err: bool = False, nl: bool = True) -> None:
     """Print text, with control characters escaped.
 
-    If the reader has closed the pipe, as ``| head`` does, the command still runs to its end and keeps its exit code.
+    If the reader has closed the pipe, as ``| head`` does, the command still completes and keeps its exit code.
     """
     stream = sys.stderr if err else sys.stdout
-    if stream is not None:  # it was closed before Python started
+    if stream is not None:  # None if it was closed before Python started
         _write(printable(text) + "\n" * nl, stream)
 
 
@@ -128,13 +128,13 @@ def _write(text: str, stream: TextIO) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Drop what a stream still holds and all that follows: otherwise Python fails again when it flushes it at exit."""
+    """Discard a stream's buffered and further output, so that Python does not fail again when it flushes at exit."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, stream.fileno())
     os.close(sink)
 
 
-# What the project writes beyond ASCII, for terminals and files that have only ASCII or a Windows code page.
+# Replacements for the project's non-ASCII characters, for terminals and files limited to ASCII or a Windows code page.
 PLAIN = {
     "α": "alpha", "β": "beta", "δ": "delta", "ε": "eps", "σ": "sigma", "Δ": "Delta", "Σ": "sum", "∂": "d", "∞": "inf",
     "×": "x", "±": "+-", "−": "-", "·": "*", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->", "²": "^2", "∈": "in",
@@ -143,7 +143,7 @@ PLAIN = {
 
 
 def plain(error: UnicodeError) -> tuple[str, int]:
-    """Handle what an encoding lacks: write ε as eps, and other characters as `repr` escapes them."""
+    """Replace characters that an encoding lacks: write ε as eps, and escape others as `repr` does."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -151,7 +151,7 @@ def plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def degrade_output() -> None:
-    """Let standard output and standard error write any text, whatever their encoding."""
+    """Allow standard output and standard error to write any text, whatever their encoding."""
     codecs.register_error("minirobust", plain)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

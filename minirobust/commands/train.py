@@ -47,29 +47,31 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint.")] = Path("network.h5"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the checkpoint if there is one, with its options.")
+        bool, typer.Option("--resume", help="Resume from the checkpoint if it exists, with its options.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing checkpoint.")] = False,
     model: Annotated[Model | None, typer.Option("--model", help="One of the study's two networks (mlp).")] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", metavar="T", parser=number, help="Of the sigmoids, also as 1/64 (1)."),
+        typer.Option(
+            "--temperature", metavar="T", parser=number, help="Temperature of the sigmoids, also as 1/64 (1)."
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Number of the last epoch (10).")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of weights and shuffling (0).")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Total number of epochs (10).")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights and shuffling (0).")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", parser=number, metavar="NUMBER", help="Adam's learning rate (0.001).")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Of training (64).")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Batch size in training (64).")] = None,
     backend: BackendName = "numpy",
-    dtype: Annotated[DType | None, typer.Option("--dtype", help="Of all numbers (float32).")] = None,
+    dtype: Annotated[DType | None, typer.Option("--dtype", help="Dtype of all arrays (float32).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network and save it after every epoch.
 
-    After Ctrl-C the file holds the last whole epoch; training resumed from it
-    equals training never interrupted, bit for bit. Resuming takes the options
-    from the checkpoint; only the number of epochs may be another.
+    After Ctrl-C, the file contains the last complete epoch. Resumed training
+    equals uninterrupted training, bit for bit. Resuming takes the options from
+    the checkpoint; only the number of epochs may differ.
 
     Exit code 1 if the numbers overflow.
     """
@@ -87,7 +89,7 @@ def train(
         raise ValueError(f"DATASET: expected one of {DATASETS}, got none")
     data = open_dataset(name, "DATASET")
     if training.data not in ("", data.checksum()):
-        raise ValueError(f"DATASET: {output} was trained on other images than those of {name}")
+        raise ValueError(f"DATASET: expected the images that {output} was trained on, got those of {name}")
     training = replace(training, dataset=located(name), data=data.checksum())
     network, optimizer, done = training.begin(data, backend) if saved is None else unpack(output, *saved, backend)
     assert optimizer is not None, "this command saves one"
@@ -95,7 +97,7 @@ def train(
     say(context, f"{printable(data.name, keep='')}: {images}, {network.backend.describe()}")
     history = []
     if done >= training.epochs:
-        say(context, f"{output} holds {done} epochs already")
+        say(context, f"{output} already contains {done} epochs")
     else:
         history = run(context, training, network, optimizer, data, done, output)
         say(context, f"saved in {output}")
@@ -106,7 +108,7 @@ def train(
 
 @dataclass(frozen=True)
 class Training:
-    """What a trained network follows from, as its checkpoint keeps it."""
+    """Everything that determines a trained network, as stored in its checkpoint."""
 
     dataset: str = ""
     data: str = ""  # its checksum
@@ -119,7 +121,7 @@ class Training:
     dtype: DType = "float32"
 
     def checked(self, path: Path, chosen: dict[str, Any]) -> Training:
-        """Return this training with the chosen number of epochs; refuse any other option with another value."""
+        """Return this training with the chosen number of epochs; raise ValueError if another option differs."""
         for name, value in chosen.items():
             found, option = getattr(self, name), "--lr" if name == "learning_rate" else f"--{name.replace('_', '-')}"
             if name != "epochs" and found != value:
@@ -129,7 +131,7 @@ class Training:
         return replace(self, epochs=chosen.get("epochs", self.epochs))
 
     def begin(self, data: Dataset, backend: str) -> tuple[Network, Optimizer, int]:
-        """Return a fresh network, its optimizer, and the number of epochs that are done."""
+        """Return a fresh network, its optimizer, and the number of completed epochs."""
         network = fresh_model(
             self.model,
             self.temperature,
@@ -144,9 +146,9 @@ class Training:
 
 
 def recorded(path: Path, description: dict[str, Any]) -> Training:
-    """Return what a checkpoint of this command says about its training."""
+    """Return the training recorded in a checkpoint of this command."""
     if "trained" not in description:
-        raise ValueError(f"--resume: expected a checkpoint of `minirobust train`, got another in {path}")
+        raise ValueError(f"--resume: expected a checkpoint of `minirobust train`, got another checkpoint in {path}")
     known = {field.name for field in fields(Training)}
     return Training(**{name: value for name, value in description["trained"].items() if name in known})
 
@@ -177,6 +179,6 @@ def run(
                 f"epoch {epoch.epoch:3}  loss {epoch.loss:.4f}  test accuracy {accuracy:.4f}  {epoch.seconds:.1f} s",
             )
     except KeyboardInterrupt:
-        state = f"{output} holds the last whole epoch; --resume continues" if saved else "no epoch was finished"
+        state = f"{output} contains the last complete epoch; use --resume" if saved else "no epoch was completed"
         raise KeyboardInterrupt(f"interrupted: {state}") from None
     return history

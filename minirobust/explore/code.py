@@ -1,4 +1,4 @@
-"""The lines of Python that compute what the page shows. RATIO and EPSILON stand for where its sliders are."""
+"""The lines of Python that compute what the page shows. RATIO and EPSILON stand for the values of the sliders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ for layer in network.layers:
     if isinstance(layer, mr.TemperatureSigmoid):
         layer.temperature *= RATIO
 fgsm = attacks.fgsm(network, x, y, EPSILON)
-smooth = {"starts": 1, "gradients": attacks.annealed()}  # another derivative on the way back
+smooth = {"starts": 1, "gradients": attacks.annealed()}  # another derivative in the backward pass
 others = [
     attacks.pgd(network, x, y, EPSILON, loss=mr.Margin(), **smooth),
     attacks.pgd(network, x, y, EPSILON, **smooth),
@@ -35,7 +35,7 @@ def ten_lines(checkpoint: Path | None = None, trained: bool = False) -> str:
 
 
 def named(checkpoint: Path | None) -> str:
-    """Return in a sentence which network the page shows."""
+    """Return a sentence that names the network on the page."""
     if checkpoint is None:
         return (
             "The network: 784 - 256 sigmoids - 10, trained on MNIST at T = 1 for 30 epochs. Digits: MNIST’s test set."

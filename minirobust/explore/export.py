@@ -53,7 +53,7 @@ def write(checkpoint: Path | None, path: Path, progress: bool = False) -> None:
 
 
 def gathered(laboratory: Laboratory, words: Answer, progress: bool) -> dict[str, Any]:
-    """Return what the file holds: answers as JSON, among them `words`, and arrays as compressed bytes in base64."""
+    """Return the contents of the file: answers (including `words`) as JSON, and arrays, both compressed, in base64."""
     x, y = laboratory.x[:WALL], laboratory.y[:WALL]
     points, read, deltas, probabilities = [], [], [], []
     signs, gradients, largest, zeros, tables = [], [], [], [], []
@@ -107,7 +107,7 @@ def packed(raw: bytes) -> str:
 
 
 def page(stored: dict[str, Any]) -> str:
-    """Return the page as one document: its style, its modules one after the other, and the stored data."""
+    """Return the page as one document, with its style, its modules in order, and the stored data."""
     folder = files("minirobust.explore") / "page"
     text, style = ((folder / name).read_text(encoding="utf-8") for name in ("index.html", "page.css"))
     modules = "".join(joined((folder / name).read_text(encoding="utf-8")) for name in MODULES)
@@ -124,5 +124,5 @@ def page(stored: dict[str, Any]) -> str:
 
 
 def joined(module: str) -> str:
-    """Return a module without its imports and exports: the modules that it imports stand above it."""
+    """Return a module without its imports and exports; the modules that it imports come before it."""
     return re.sub(r"^import .*\n|^export ", "", module, flags=re.MULTILINE)

@@ -1,7 +1,7 @@
 """`Laboratory`: every number on the page, computed by the library's public functions.
 
-A temperature is an exponent t: the page shows T' = 2^t T.  An ε is an index e into `EPSILONS`.  Answers are plain
-values that JSON can hold; arrays travel as base64.
+A temperature is an exponent t: the page shows T' = 2^t T.  An ε is an index e into `EPSILONS`.  Answers are plain JSON
+values; arrays are sent in base64.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from minirobust.measures import intervals, regimes
 from minirobust.network import Network
 from minirobust.study.execution.sharpening import at_temperature
 
-EXPONENTS = range(-6, 4)  # at 16 T, the shipped network reads a quarter of the digits
+EXPONENTS = range(-6, 4)  # at 16 T, the shipped network reads only a quarter of the digits correctly
 EPSILONS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
-WALL = 20  # digits on the wall: the first
+WALL = 20  # the number of digits that the page shows at once
 STEPS = 40
 CHUNK = 25  # samples that are certified between two calls of `check`
-BARS = 49  # of the histogram of net values
+BARS = 49  # in the histogram of net values
 Answer = dict[str, Any]
 
 
 class CancelledError(Exception):
-    """Raised in a computation whose result is no longer wanted."""
+    """Raised in a computation whose result is no longer needed."""
 
 
 class Interruptible:
@@ -42,13 +42,13 @@ class Interruptible:
         self.loss, self.check = loss, check
 
     def value_and_gradient(self, logits: Any, y: Any, target: Any = None) -> tuple[Any, Any]:
-        """Return what the loss does."""
+        """Return the loss and its gradient."""
         self.check()
         return self.loss.value_and_gradient(logits, y, target)
 
 
 class Outcome(NamedTuple):
-    """The union of several attacks: for every sample the first image that fools, else the last that was tried.
+    """The union of several attacks: for every sample, the first image that fools the network, else the last one tried.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def strongest(network: Network, x: np.ndarray, y: np.ndarray, epsilon: float, ch
 def certified(
     network: Network, x: np.ndarray, y: np.ndarray, epsilon: float, check: Callable[[], None]
 ) -> Iterator[np.ndarray]:
-    """Yield for each chunk which samples are proven robust, by CROWN, or by IBP where a layer has no lines."""
+    """Yield for each chunk which samples are proven robust, by CROWN, or by IBP if a layer has no linear bounds."""
     for start in range(0, len(x), CHUNK):
         check()
         rows = slice(start, start + CHUNK)
@@ -104,7 +104,7 @@ class Laboratory:
     network : Network
         Its last activation is a `TemperatureSigmoid`.
     x, y : ndarray
-        Test images and their labels; the first `WALL` hang on the wall.
+        Test images and their labels; the page shows the first `WALL` of them.
     """
 
     def __init__(self, network: Network, x: np.ndarray, y: np.ndarray) -> None:
@@ -131,7 +131,7 @@ class Laboratory:
         return {"t": t, "e": e, "strongest": self.estimate(self.fooled(t, e, check))}
 
     def certificate(self, t: int, e: int, check: Callable[[], None]) -> Answer:
-        """Return the share that is proven robust. An image that an attack fools is not tried."""
+        """Return the share that is proven robust. No proof is tried for an image that an attack fools."""
         standing = np.flatnonzero(~self.fooled(t, e, check))
         proven = np.zeros(len(self.y), dtype=bool)
         if len(standing):
@@ -140,7 +140,7 @@ class Laboratory:
         return {"t": t, "e": e, "certificate": self.estimate(~proven)}
 
     def fooled(self, t: int, e: int, check: Callable[[], None]) -> np.ndarray:
-        """Return which images the strongest attack fools, those that were wrong before it among them."""
+        """Return which images the strongest attack fools, including those that were wrong before it."""
         if (t, e) not in self.outcomes:
             self.outcomes[t, e] = strongest(self.network(t), self.x, self.y, EPSILONS[e], check).fooled
         return self.outcomes[t, e]
@@ -149,10 +149,10 @@ class Laboratory:
         """Return network robustness and the ends of its interval."""
         return rounded(intervals.network(fooled, self.y))
 
-    # The wall, and one digit
+    # The twenty digits, and one digit
 
     def wall(self, t: int, e: int, check: Callable[[], None]) -> Answer:
-        """Return the digits on the wall after FGSM and after the strongest attack, and what each is read as."""
+        """Return the twenty digits after FGSM and after the strongest attack, with the predictions for them."""
         network, x, y = self.network(t), self.x[:WALL], self.y[:WALL]
         single = attacks.fgsm(network, x, y, EPSILONS[e])
         outcomes: dict[str, Attack | Outcome] = {
@@ -164,20 +164,20 @@ class Laboratory:
         }
 
     def default_digit(self) -> int:
-        """Return the first digit on the wall that, at the lowest temperature, FGSM leaves and the strongest takes."""
+        """Return the first digit that, at the lowest temperature, withstands FGSM but not the strongest attack."""
         wall = self.wall(EXPONENTS[0], EPSILONS.index(0.1), lambda: None)
         labels = self.y[:WALL]
         wanted = (np.array(wall["fgsm"]["read"]) == labels) & (np.array(wall["strongest"]["read"]) != labels)
         return int(wanted.argmax())  # 0 if there is none
 
     def digit(self, image: np.ndarray, label: int | None, t: int, e: int, check: Callable[[], None]) -> Answer:
-        """Return everything that the page shows of one image.
+        """Return everything that the page shows for one image.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (28, 28, 1)
         label : int or None
-            None for a drawing, whose class is unknown: then the attacks start from the network's answer.
+            None for a drawing, whose class is unknown; the attacks then start from the network's prediction.
         """
         network = self.network(t)
         x = image[None].astype(network.dtype) / 255
@@ -235,7 +235,7 @@ class Laboratory:
 
 
 def passes(network: Network, x: np.ndarray, y: np.ndarray) -> list[list[str]]:
-    """Return what the tracer records in one forward and one backward pass: layer, array, shape, statistics."""
+    """Return the tracer's record of one forward and one backward pass: layer, array, shape, statistics."""
     twin = network.copy()  # the passes store activations and gradients
     with trace(twin) as record:
         logits = twin.forward(x)
@@ -256,7 +256,7 @@ def passes(network: Network, x: np.ndarray, y: np.ndarray) -> list[list[str]]:
 
 
 def rounded(values: Any) -> list[float]:
-    """Return numbers with four digits."""
+    """Return numbers rounded to four digits."""
     return [float(f"{value:.4g}") for value in values]
 
 

@@ -1,7 +1,7 @@
 """The page's server: a few files, and one address at which the page asks for numbers.
 
 It listens on 127.0.0.1 only, and every address begins with a secret token.  The server computes nothing itself: one
-process answers what must be fast, one computes the slow curves, and a third trains a network on request.
+process gives the answers that must be fast, one computes the slow curves, and a third trains a network on request.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from minirobust.explore.code import named, ten_lines
 from minirobust.explore.laboratory import EPSILONS, EXPONENTS, Answer
 from minirobust.explore.steps import steps
 
-BODY = 4096  # bytes of a request at most
-LINE = 1 << 24  # bytes of one answer of a worker at most
-POINTS = 20  # of one request at most
+BODY = 4096  # largest number of bytes in a request
+LINE = 1 << 24  # largest number of bytes in one answer of a worker
+POINTS = 20  # largest number of points in one request
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -53,7 +53,7 @@ class Process:
     Parameters
     ----------
     nice : int
-        How far its priority is below the server's.
+        By how much its priority is below the server's.
     checkpoint : Path or None
     """
 
@@ -64,7 +64,7 @@ class Process:
         self.waiting: dict[int, asyncio.Queue[Answer]] = {}
         self.process: asyncio.subprocess.Process | None = None
         self.starting = asyncio.Lock()
-        self.weights: Answer | None = None  # what a new process must be told
+        self.weights: Answer | None = None  # sent to a new process when it starts
 
     async def ask(self, task: str, **arguments: Any) -> AsyncGenerator[Answer, None]:
         """Yield the answers to one job; if the caller stops listening, the job is cancelled."""
@@ -89,12 +89,12 @@ class Process:
         self.send({"number": next(self.numbers), "task": "replace", "arguments": weights})
 
     def send(self, message: Answer) -> None:
-        """Write one line to the process, if it still listens."""
+        """Write one line to the process, if it still reads."""
         if self.process and self.process.stdin and not self.process.stdin.is_closing():
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
     async def start(self) -> None:
-        """Start the process, unless it runs."""
+        """Start the process, unless it is running."""
         async with self.starting:
             if self.process is not None and self.process.returncode is None:
                 return
@@ -103,7 +103,7 @@ class Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=LINE,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # several processes share the cores already
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # the processes already share the cores
                 start_new_session=True,  # Ctrl-C is for the server
             )
             self.reading = asyncio.create_task(self.read(self.process))
@@ -129,7 +129,7 @@ class Process:
 
 
 class Lab:
-    """The workers, and what the page must know before it asks for numbers."""
+    """The workers, and the state that the page needs before it asks for numbers."""
 
     def __init__(self, checkpoint: Path | None) -> None:
         self.checkpoint = checkpoint
@@ -183,7 +183,7 @@ class Lab:
             process.replace(parameters=None, generation=self.generation)
 
     async def state(self) -> Answer:
-        """Return what the page begins with."""
+        """Return the state with which the page starts."""
         (answer,) = [answer async for answer in self.quick.ask("describe")]
         code = ten_lines(self.checkpoint, trained=bool(self.progress))
         return answer | {"name": named(self.checkpoint), "progress": self.progress, "code": code}
@@ -258,7 +258,7 @@ def application(lab: Lab, token: str) -> Starlette:
 
 
 def stream(answers: AsyncGenerator[Answer, None]) -> Response:
-    """Return a response with one line for each answer as it arrives; a client that hangs up cancels the work."""
+    """Return a response with one line for each answer as it arrives; the work is cancelled if the client hangs up."""
 
     async def lines() -> AsyncIterator[str]:
         async with aclosing(answers):
@@ -271,11 +271,11 @@ def stream(answers: AsyncGenerator[Answer, None]) -> Response:
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-# What a request may contain
+# The contents of a request
 
 
 class RefusedError(Exception):
-    """Raised for a request that is not as it should be."""
+    """Raised for an invalid request."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -283,7 +283,7 @@ class RefusedError(Exception):
 
 
 def is_local(host: str) -> bool:
-    """Return whether a Host header names this machine: a page elsewhere whose name resolves to it is refused."""
+    """Return whether a Host header names this machine; another name that resolves to it is refused."""
     return host.rpartition(":")[0] in ("127.0.0.1", "localhost") or host in ("127.0.0.1", "localhost")
 
 
@@ -304,7 +304,7 @@ async def body(request: Request) -> Answer:
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
-    """Return a whole number between two others; True is none, and neither is NaN, which Python's parser accepts."""
+    """Return a whole number in a range; reject True, and NaN, which Python's parser accepts."""
     if type(value) is not int or not low <= value <= high:
         raise RefusedError(f"{name}: expected a whole number from {low} to {high}")
     return value
@@ -316,12 +316,12 @@ def exponent(question: Answer) -> int:
 
 
 def index(question: Answer) -> int:
-    """Return the place of ε among `EPSILONS`."""
+    """Return the index of ε in `EPSILONS`."""
     return whole("e", question.get("e"), 0, len(EPSILONS) - 1)
 
 
 def label(question: Answer) -> int | None:
-    """Return the class of a digit, None for a drawing."""
+    """Return the class of a digit, or None for a drawing."""
     given = question.get("label")
     return None if given is None else whole("label", given, 0, 9)
 
@@ -359,25 +359,25 @@ def serve(checkpoint: Path | None, port: int, announce: Callable[[str], None]) -
     checkpoint : Path or None
         None for the shipped network.
     port : int
-        0 for any that is free.
+        0 for any free port.
     announce : callable
         Called with the address.
     """
     import uvicorn
 
     with socket.socket() as listener:
-        if os.name == "posix":  # the port of a server that has just ended is free
+        if os.name == "posix":  # so that the port of a server that has just ended is free
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
-            listener.listen()  # from here on a browser may knock, and waits until the server is there
+            listener.listen()  # from here on a browser can connect, and waits until the server answers
         except OSError as error:
             raise ValueError(
                 f"--port: expected a free port, got {port} ({error.strerror}): --port 0 takes any"
             ) from None
         token = secrets.token_urlsafe(16)
         app = application(Lab(checkpoint), token)
-        # A stream that is still open must not keep the server from ending.
+        # An open stream must not keep the server from ending.
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         announce(f"http://127.0.0.1:{listener.getsockname()[1]}/{token}/")
         uvicorn.Server(config).run(sockets=[listener])

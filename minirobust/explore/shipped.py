@@ -1,6 +1,6 @@
 """The network that the page opens by default, and its digits: the first 20 test images of each class of MNIST.
 
-The file is made by these two commands, on the full MNIST:
+These two commands make the file from the full MNIST data:
 
     minirobust train mnist --temperature 1 --epochs 30 -o mnist.h5
     python -m minirobust.explore.shipped mnist.h5

@@ -1,7 +1,7 @@
 """Backpropagation step by step: every number of one forward and one backward pass through a 2-3-2 network.
 
-The numbers are read from the layers after `Network.forward` and `Network.backward`.  The page shows each beside its
-formula, in letters and in numbers, and the library's code that computes it.
+The numbers are read from the layers after `Network.forward` and `Network.backward`.  The page shows each number with
+its formula, in symbols and in numbers, and with the library's code that computes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minirobust.layers import Dense, TemperatureSigmoid
 from minirobust.losses import SoftmaxCrossEntropy
 from minirobust.network import Network
 
-T = 0.5  # not 1, so that the factor 1/T shows
+T = 0.5  # not 1, so that the factor 1/T is visible
 X, LABEL = (0.6, -0.4), 1
 WEIGHTS = (
     [[0.5, -0.3, 0.8], [0.2, 0.7, -0.6]],
@@ -58,7 +58,7 @@ class Passes:
 
 
 def run() -> Passes:
-    """Go forward and back once, and collect what the layers hold."""
+    """Run one forward and one backward pass, and collect the arrays of the layers."""
     first, sigmoid, second = Dense(3), TemperatureSigmoid(T), Dense(2)
     network = Network([first, sigmoid, second], (2,), dtype="float64", input_range=(-1, 1))
     network.parameters = np.concatenate([np.ravel(values) for values in WEIGHTS])
@@ -96,8 +96,8 @@ def steps() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``network``: its input and weights.  ``steps``: for each, its title, direction, formula, the code that computes
-        it, and its numbers: name, value, and the formula with numbers in it.
+        ``network``: its input and weights.  ``steps``: for each step, its title, direction, formula, the code that
+        computes it, and its numbers, each with a name, a value, and the formula with numbers inserted.
     """
     passes = run()
     shape = {name: getattr(passes, name).tolist() for name in ("W1", "b1", "W2", "b2")}
@@ -155,7 +155,7 @@ def step(title: str, direction: str, formula: str, sources: list[dict[str, str]]
 
 
 def numbers(name: str, values: np.ndarray, formula: Callable[..., str]) -> list[Number]:
-    """Return the numbers of an array, each with its formula; places count from 1."""
+    """Return the numbers of an array, each with its formula; indices count from 1."""
     found = []
     for place in np.ndindex(values.shape):
         digits = ",".join(str(i + 1) for i in place)
@@ -188,7 +188,7 @@ def weighted(
 
 
 def source(kind: type, method: str, mark: str = "") -> dict[str, str]:
-    """Return the code of a method without its docstring, or the lines with `mark` in them, and where it is."""
+    """Return a method's code without its docstring, or only the statements that contain `mark`, and its location."""
     lines, first = inspect.getsourcelines(getattr(kind, method))
     statements = ast.parse(dedent("".join(lines))).body[0].body  # type: ignore[attr-defined]
     spans = [(each.lineno - 1, each.end_lineno) for each in statements if not is_text(each)]

@@ -1,7 +1,7 @@
 """A process that computes for the page: ``python -m minirobust.explore.worker NICE [CHECKPOINT]``.
 
-It reads one job a line, as JSON, from standard input, and writes one answer a line to standard output.  It ends as soon
-as standard input is closed, so it never outlives the server, however that dies.
+It reads one job per line, as JSON, from standard input, and writes one answer per line to standard output.  It ends as
+soon as standard input is closed, so it never outlives the server, however the server ends.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Worker:
             yield self.answers[key]
 
     def replace(self, parameters: str | None, generation: int) -> None:
-        """Use other weights in the study's network at T = 1; without parameters, the network from the start."""
+        """Use other weights in the study's network at T = 1, or without parameters, the original network."""
         if parameters is None:
             network = opened(self.checkpoint)
         else:
@@ -68,7 +68,7 @@ class Worker:
 
 
 def describe(laboratory: Laboratory) -> Answer:
-    """Return what the page must know before it asks for numbers."""
+    """Return the information that the page needs before it asks for numbers."""
     return {
         "exponents": list(EXPONENTS),
         "epsilons": list(EPSILONS),
@@ -92,12 +92,13 @@ def train(x: np.ndarray, y: np.ndarray, check: Callable[[], None], epochs: int =
 
 
 def opened(checkpoint: Path | None) -> Network:
-    """Return the network of a checkpoint, or the shipped one; refuse a network that the page cannot show.
+    """Return the network of a checkpoint, or the shipped one.
 
     Raises
     ------
     ValueError
-        If it takes other images than grey ones of 28 × 28 pixels, has not ten classes, or ends in another activation.
+        If the page cannot show the network: it must take greyscale images of 28 × 28 pixels, have ten classes, and have
+        a temperature sigmoid as its last activation.
     """
     if checkpoint is None:
         return shipped.network()
@@ -112,7 +113,7 @@ def opened(checkpoint: Path | None) -> Network:
 
 
 class Jobs:
-    """The jobs from standard input, which a thread reads, and which of them were cancelled."""
+    """The jobs that a thread reads from standard input, and the numbers of those that were cancelled."""
 
     def __init__(self) -> None:
         self.waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -136,7 +137,7 @@ class Jobs:
 
 
 def respond(worker: Worker, jobs: Jobs, job: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for every answer to one job, and one for its end."""
+    """Yield one line per answer to a job, and one for its end."""
     number = job["number"]
     end: Answer = {"end": True}
     try:
@@ -153,7 +154,7 @@ def respond(worker: Worker, jobs: Jobs, job: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Answer jobs until standard input is closed."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # anything else that prints must not look like an answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # other output must not look like an answer
     jobs = Jobs()
     nice, *checkpoint = sys.argv[1:]
     if hasattr(os, "nice"):

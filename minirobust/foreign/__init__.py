@@ -1,6 +1,6 @@
-"""Models of other libraries for our attacks, and our networks for the attacks of other libraries.
+"""Other libraries' models for our attacks, and our networks for other libraries' attacks.
 
-PyTorch, ART and Foolbox are imported when a function that needs them is called.
+PyTorch, ART and Foolbox are imported only when a function that needs them is called.
 """
 
 from minirobust.foreign.art import to_art

@@ -1,4 +1,4 @@
-"""`Answers`: what our networks tell the attacks of other libraries, as NumPy arrays."""
+"""`Answers`: logits and gradients of our networks as NumPy arrays, for the attacks of other libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minirobust.network import Network
 
 
 class WeightedLogits:
-    """L = Σ w · z, with the weights w in place of the labels: then ∂L/∂x is a vector-Jacobian product."""
+    """The loss L = Σ w · z, with weights w in place of labels, so that ∂L/∂x is a vector-Jacobian product."""
 
     def value_and_gradient(self, logits: Array, y: Array, target: Array | None = None) -> tuple[Array, Array]:
         """Return per-sample losses and their gradients with respect to the logits, which are the weights."""
@@ -21,9 +21,9 @@ class WeightedLogits:
 
 
 class Answers:
-    """A network's logits and input gradients for any number of samples; several threads may ask.
+    """A network's logits and input gradients for any number of samples; several threads may call it.
 
-    `logits` and `gradient` are two functions such as `minirobust.foreign.function` takes.
+    `logits` and `gradient` are functions of the kind that `minirobust.foreign.function` takes.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Answers:
     Raises
     ------
     ValueError, TypeError
-        If a network does not end in logits, or an object is no model.
+        If a network does not end in logits, or an object is not a model.
     """
 
     def __init__(self, network: Network | Model) -> None:
@@ -61,9 +61,9 @@ class Answers:
         return model.backend.to_numpy(gradient)
 
     def _enter(self, x: np.ndarray) -> tuple[Model, Array]:
-        """Return a view of the network for this call alone, and `x` for it.
+        """Return a view of the network for this call, and `x` on its backend.
 
-        Some attacks pass NaN where they found no image, so numbers are not checked.
+        Some attacks pass NaN where they found no image, so values are not checked.
         """
         model = as_model(self.network)
         if x.shape[1:] != model.input_shape:

@@ -16,40 +16,40 @@ if TYPE_CHECKING:
 
 
 def to_art(network: Network | Model) -> BlackBoxClassifierNeuralNetwork:
-    """Return a classifier for ART's attacks that asks a network for logits, loss gradients and class gradients.
+    """Return a classifier for ART's attacks that gets logits, loss gradients and class gradients from a network.
 
-    It takes NumPy arrays as the network does, images channels last.  ART computes in float32, whatever the network's
+    Like the network, it takes NumPy arrays, with images channels last.  ART computes in float32, whatever the network's
     dtype.
 
     Parameters
     ----------
     network : Network or Model
-        A network ends in logits.
+        A network must end in logits.
 
     Returns
     -------
     art.estimators.classification.BlackBoxClassifierNeuralNetwork
-        With ``loss_gradient``, of cross entropy, and ``class_gradient``, of the logits.
+        With the methods ``loss_gradient`` (of cross entropy) and ``class_gradient`` (of the logits).
 
     Raises
     ------
     ImportError
         If ART or PyTorch, which ART imports, is not installed.
     ValueError, TypeError
-        If a network does not end in logits, or an object is no model.
+        If a network does not end in logits, or an object is not a model.
     """
     try:
         from art.estimators.classification import BlackBoxClassifierNeuralNetwork
         from art.estimators.classification.classifier import ClassGradientsMixin
         from art.estimators.estimator import LossGradientsMixin
-    except ImportError as error:  # ART's name is not that of its package
+    except ImportError as error:  # ART's module and package have different names
         advice = "pip install torch adversarial-robustness-toolbox"
         raise ImportError(f"foreign.to_art: ART cannot be imported ({error}): {advice}") from None
 
     answers, loss = Answers(network), SoftmaxCrossEntropy()
 
     class NetworkClassifier(ClassGradientsMixin, LossGradientsMixin, BlackBoxClassifierNeuralNetwork):
-        """A network as ART's attacks see it."""
+        """A network with the interface that ART's attacks use."""
 
         def loss_gradient(self, x: np.ndarray, y: np.ndarray, **_: Any) -> np.ndarray:
             """Return the gradient of the cross entropy."""
@@ -76,5 +76,5 @@ def to_art(network: Network | Model) -> BlackBoxClassifierNeuralNetwork:
 
 
 def _labels(y: np.ndarray) -> np.ndarray:
-    """Return ART's labels as integers, (N,); it passes them one-hot, (N, classes), too."""
+    """Return ART's labels as integers, (N,); ART also passes them one-hot, (N, classes)."""
     return y.argmax(axis=1) if y.ndim == 2 else y

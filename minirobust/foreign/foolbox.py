@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def to_foolbox(network: Network | Model) -> PyTorchModel:
-    """Return a model for Foolbox's attacks that asks a network for logits and gradients.
+    """Return a model for Foolbox's attacks that gets logits and gradients from a network.
 
     Foolbox takes gradients from PyTorch, so this is `to_torch` with the network's input range.  Images are tensors,
     channels first, (N, C, H, W).
@@ -21,7 +21,7 @@ def to_foolbox(network: Network | Model) -> PyTorchModel:
     Parameters
     ----------
     network : Network or Model
-        A network ends in logits.
+        A network must end in logits.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def to_foolbox(network: Network | Model) -> PyTorchModel:
     ImportError
         If Foolbox or PyTorch is not installed.
     ValueError, TypeError
-        If a network does not end in logits, or an object is no model.
+        If a network does not end in logits, or an object is not a model.
     """
     import foolbox
 

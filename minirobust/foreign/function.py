@@ -1,4 +1,4 @@
-"""`function`: a model made of functions on NumPy arrays, for classifiers of any other library."""
+"""`function`: a model made from functions on NumPy arrays, for classifiers of any other library."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def function(
     dtype: str = "float32",
     chunk_size: int = 128,
 ) -> Model:
-    """Return a model whose logits and gradients two functions compute.
+    """Return a model whose logits and gradients are computed by two functions.
 
-    Both functions take and return NumPy arrays of any number of samples, and give the same answer whenever they are
-    called.  A model with random numbers takes `draw`: see `minirobust.model.Model`.
+    Both functions take and return NumPy arrays for any number of samples, and must be deterministic.  For a random
+    model, define the methods of `minirobust.model.Model`, which take a `draw`.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def function(
         only attacks that need no gradient work: `noise`, `square`, `transfer` to this model, the pixel attack by brute
         force, and any attack with ``gradients=differences(sigma)``.
     input_shape : sequence of int
-        Of one sample: (H, W, C) for images, else (features,).
+        Shape of one sample: (H, W, C) for images, else (features,).
     classes : int
     input_range : (float, float), default (0, 1)
     dtype : {"float32", "float64"}
-        In which the functions get arrays, and to which their results are cast.
+        Dtype of the arrays that the functions get, and to which their results are cast.
     chunk_size : int, default 128
-        How many samples the functions get at most.
+        Maximum number of samples per call of the functions.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def function(
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong; and from an attack, if a function returns an array of another shape or kind, or if the
-        attack needs a gradient and there is none.
+        If an argument is wrong.  Attacks raise them if a function returns an array of the wrong shape or type, or if a
+        gradient is needed and there is none.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class FunctionModel(ForeignModel):
     def logits(self, x: np.ndarray, draw: int = 0) -> np.ndarray:
         """Return the logits of one chunk."""
         self.effort.queries += len(x)
-        logits = self.forward(x.copy())  # a function may write into what it gets
+        logits = self.forward(x.copy())  # a function may write into its argument
         return self._checked(self.forward, logits, (len(x), self.classes))
 
     def gradient(
@@ -120,5 +120,5 @@ class FunctionModel(ForeignModel):
             raise ValueError(f"{owner}: expected it to return an array of shape {shape}, got {array.shape}")
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{owner}: expected it to return real numbers, got {array.dtype}")
-        with np.errstate(over="ignore", under="ignore"):  # what float32 cannot hold becomes infinity or zero
+        with np.errstate(over="ignore", under="ignore"):  # values outside the range of float32 become infinity or zero
             return array.astype(self.dtype, copy=False)

@@ -1,4 +1,4 @@
-"""`ForeignModel`: what models of functions and of PyTorch modules share."""
+"""`ForeignModel`: what models made from functions and from PyTorch modules have in common."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from minirobust.validation import check_dtype, check_range, check_shape, positiv
 
 
 class ForeignModel(Model):
-    """A model whose arithmetic is another library's; it takes and returns NumPy arrays.
+    """A model that another library computes; it takes and returns NumPy arrays.
 
-    A subclass sets `classes` and writes `logits` and `gradient`.
+    A subclass sets `classes` and defines `logits` and `gradient`.
 
     Parameters
     ----------
     owner : str
-        The public function that makes it; messages begin with this name.
+        The public function that creates it; error messages begin with this name.
     input_shape, input_range, dtype, chunk_size
         See `function`.
     """
@@ -34,11 +34,11 @@ class ForeignModel(Model):
         self.input_shape, self.input_range = check_shape(input_shape), check_range(input_range)
         self.backend, self.dtype = backends.get("numpy"), check_dtype(dtype)
         self.xp, self.effort = self.backend.xp, Effort()
-        # What the activations of a sample take is not known.  This value makes chunks of `chunk_size` samples.
+        # The memory for the activations of a sample is unknown.  This value gives chunks of `chunk_size` samples.
         self.sample_bytes = max(1, self.backend.chunk_bytes // positive_int(owner, "chunk_size", chunk_size))
 
     def no_gradient(self, why: str) -> ValueError:
-        """Return the error for an attack that asks for a gradient where there is none."""
+        """Return the error for an attack that needs a gradient where there is none."""
         return ValueError(
             f"{self.owner}: this attack needs a gradient, and {why}: use mr.attacks.square, "
             "or gradients=mr.attacks.differences(sigma)"

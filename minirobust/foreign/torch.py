@@ -1,4 +1,4 @@
-"""`torch`: a model made of a PyTorch module; `to_torch`: a module made of one of our networks."""
+"""`torch`: a model made from a PyTorch module; `to_torch`: a module made from one of our networks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch import device as torch_device
 
-TURN = RLock()  # a module's mode and PyTorch's random numbers belong to all threads of the process
+TURN = RLock()  # all threads of the process share a module's mode and PyTorch's random numbers
 
 
 def torch(
@@ -41,27 +41,27 @@ def torch(
     ``(x - mean) / std``, channels first, (N, C, H, W), so ε and the range are measured in pixels.  Inputs of any other
     shape keep the order of their axes.
 
-    A call leaves the module as it was.  During the call the module is in evaluation mode, its parameters get no
-    gradients, and its random numbers come from a stream of their own, which `draw` selects: 0 always gives the same
-    answer.  Several threads may attack one module; their calls take turns.  While an attack runs, other threads must
+    A call does not change the module.  During the call, the module is in evaluation mode, its parameters get no
+    gradients, and its random numbers come from a separate stream, which `draw` selects: draw 0 always gives the same
+    result.  Several threads may attack one module; their calls take turns.  While an attack runs, other threads must
     not use the module in any other way.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Returns logits, (N, classes), in one tensor.
+        A module that returns logits, (N, classes), in one tensor.
     input_shape : sequence of int
-        Of one sample, channels last: (H, W, C) for images, else (features,).
+        Shape of one sample, channels last: (H, W, C) for images, else (features,).
     classes : int, optional
-        By default the module is evaluated once, with one sample.
+        By default, the module is evaluated once, with one sample, to find it.
     mean, std : float or sequence of float
-        One number, or one for each channel.  By default pixels are passed on as they are.
+        One number, or one for each channel.  By default, pixels are passed on unchanged.
     input_range : (float, float), default (0, 1)
-        Of the pixels, before normalization.
+        Range of the pixels, before normalization.
     device : str or torch.device, optional
-        Where the module gets its inputs; by default where its first parameter is.  The module is not moved.
+        Device of the module's inputs; by default, that of its first parameter.  The module is not moved.
     chunk_size : int, default 128
-        How many samples pass through the module together.  A module with large activations needs a smaller one.
+        Number of samples in one call of the module.  A module with large activations needs a smaller value.
 
     Returns
     -------
@@ -71,23 +71,23 @@ def torch(
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong, or the module returns anything but logits; and from an attack, if it needs a gradient
+        If an argument is wrong, or the module returns anything but logits.  Attacks raise them if a gradient is needed
         and the module's output has none.
     """
     return TorchModel(module, input_shape, classes, mean, std, input_range, device, chunk_size)
 
 
 def to_torch(network: Network | Model) -> nn.Module:
-    """Return a PyTorch module that asks a network for logits and input gradients.
+    """Return a PyTorch module that gets logits and input gradients from a network.
 
-    It is for attacks of PyTorch libraries.  Images are channels first, (N, C, H, W), on any device and in any
+    It is intended for attacks of PyTorch libraries.  Images are channels first, (N, C, H, W), on any device and in any
     floating-point dtype.  The arithmetic is the network's own, with its hand-written backward pass.  The module cannot
     be trained.
 
     Parameters
     ----------
     network : Network or Model
-        A network ends in logits.
+        A network must end in logits.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def to_torch(network: Network | Model) -> nn.Module:
     Raises
     ------
     ValueError, TypeError
-        If a network does not end in logits, or an object is no model.
+        If a network does not end in logits, or an object is not a model.
     """
     import torch
     from torch.autograd.function import once_differentiable
@@ -119,7 +119,7 @@ def to_torch(network: Network | Model) -> nn.Module:
     class NetworkModule(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            # Without numbers: attacks ask a parameter for the module's device and dtype.
+            # An empty parameter, from which attacks read the module's device and dtype.
             nothing = torch.empty(0, dtype=getattr(torch, answers.dtype))
             self.place = torch.nn.Parameter(nothing, requires_grad=False)
 
@@ -210,7 +210,7 @@ class TorchModel(ForeignModel):
         try:
             with borrowed(self.module, self.device, draw=0), torch.no_grad():
                 return self._forward(self._tensor(x), None).shape[1]
-        except RuntimeError as error:  # the usual cause is an input_shape channels first
+        except RuntimeError as error:  # the usual cause is an input_shape that is channels first
             error.add_note(f"foreign.torch: expected input_shape (H, W, C) or (features,), got {self.input_shape}")
             raise
 
@@ -249,7 +249,7 @@ def borrowed(module: nn.Module, device: torch_device, draw: int) -> Iterator[Non
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Keep a module in evaluation mode; then put every part of it back into the mode it was in."""
+    """Keep a module in evaluation mode; then restore the mode of every part of it."""
     modes = [(part, part.training) for part in module.modules()]
     if not any(training for _, training in modes):
         yield
@@ -258,10 +258,10 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for part, training in modes:  # parents come before their parts, whose mode they set too
+        for part, training in modes:  # parents first: setting the mode of a module also sets that of its parts
             part.train(training)
 
 
 def _on_host(tensor: Tensor) -> np.ndarray:
-    """Return a tensor as a NumPy array in float64, which holds every floating-point dtype."""
+    """Return a tensor as a NumPy array in float64, which can represent every floating-point dtype."""
     return tensor.detach().cpu().double().numpy()

@@ -1,1 +1,1 @@
-"""Gradients: checked against numerical ones (`check`, `causes`) and looked at layer by layer (`trace`)."""
+"""Gradients: compared with numerical ones (`check`, `causes`) and traced layer by layer (`trace`)."""

@@ -1,7 +1,7 @@
-"""What the pattern of a wrong gradient's errors suggests: the probable causes that `gradcheck` names.
+"""The probable causes that `gradcheck` names, recognized by the pattern of a wrong gradient's errors.
 
-Each pattern is a function that compares the analytic gradient with the numeric one and returns a sentence, or nothing.
-Whether a gradient is wrong is not decided here.
+Each pattern is a function that compares the analytic gradient with the numeric one and returns a sentence, or an empty
+string if it does not apply.  This module does not decide whether a gradient is wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minirobust.network import Network
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a gradient may contain by mistake, or lack.
+    """The quantities that a wrong gradient may contain or lack.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Circumstances:
 
 
 def numbers(network: Network) -> list[tuple[str, float]]:
-    """Return name and value of every argument that is a plain number and of every parameter that is a single number."""
+    """Return the name and value of every argument that is a number and of every parameter with a single element."""
     named = [item for layer in network.layers for item in layer.arguments().items()]
     scalars = [p for layer in network.layers for p in layer.parameters if p.value.size == 1]
     named += [(p.name, network.backend.to_numpy(p.value).item()) for p in scalars]
@@ -43,9 +43,9 @@ def numbers(network: Network) -> list[tuple[str, float]]:
 def probable_cause(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
     """Return the first pattern that explains how a wrong gradient differs from the right one."""
     if not np.isfinite(analytic).all():
-        return "the analytic gradient holds NaN or infinity"
+        return "the analytic gradient contains NaN or infinity"
     if not analytic.any():
-        return "the analytic gradient is zero throughout: a missing term, or none is computed at all"
+        return "the analytic gradient is zero everywhere: a missing term, or it is never computed"
     patterns = (_constant_ratio, _transposed, _displaced, _missing_term)
     causes = (pattern(analytic, numeric, circumstances) for pattern in patterns)
     return next(filter(None, causes), "no simple pattern: compare the formula term by term")
@@ -77,7 +77,7 @@ def _constant_ratio(analytic: np.ndarray, numeric: np.ndarray, circumstances: Ci
 
 
 def _transposed(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
-    """Name a matrix taken for its transpose."""
+    """Name a matrix that is used in place of its transpose."""
     if analytic.ndim == 2 and _alike(analytic, numeric.T):
         return "it is transposed: rows and columns are exchanged"
     cotangent, network = circumstances.cotangent, circumstances.network
@@ -96,7 +96,7 @@ def _displaced(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circums
 
 
 def _missing_term(analytic: np.ndarray, numeric: np.ndarray, circumstances: Circumstances) -> str:
-    """Name what was left out: for some elements, for each sample alike, or in proportion to the output."""
+    """Name what is missing: some elements, a value common to each sample, or a multiple of the output."""
     missing, output = numeric - analytic, circumstances.output
     wrong = abs(missing) > 1e-6 * abs(numeric).max()
     if not analytic[wrong].any():

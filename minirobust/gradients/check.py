@@ -1,7 +1,7 @@
-"""`gradcheck`: hand-written gradients against central differences, and what probably went wrong.
+"""`gradcheck`: compare hand-written gradients with central differences, and name the probable cause of an error.
 
 The scalar whose gradient is checked is φ = Σ r · y, for the output y and a random cotangent r.  Its analytic gradient
-is what ``backward(r)`` gives; the numeric one moves one number at a time.  Everything happens in float64, on a copy.
+is that of ``backward(r)``; the numeric one changes one number at a time.  Everything is computed in float64 on a copy.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from minirobust.tables import html_table
 from minirobust.validation import check_labels, check_loss, check_seed, number, positive_int
 
 EXAMINED = 20  # how many wrong elements of a tensor are examined for kinks
-FEW = 10  # how many elements of a tensor are moved at the second batch
+FEW = 10  # how many elements of a tensor are checked at the second batch
 ROUGHLY = 1e-4  # tolerance at the second batch, where differences may be less accurate; real errors are much larger
 KINK = (
-    "a kink is nearby: the slopes to the left and to the right differ, no gradient exists there "
+    "a kink is nearby: the slopes to the left and to the right differ, so no gradient exists there "
     "(a ReLU's input near 0, or nearly equal values in a max-pooling window); "
     "check at another x, or with a smaller step"
 )
 
 
 class GradientError(AssertionError):
-    """A gradient that is wrong, or a point at which none exists.
+    """Raised if a gradient is wrong, or does not exist at the given point.
 
     Attributes
     ----------
@@ -57,15 +57,15 @@ class TensorCheck:
         "input" ("logits" for a loss), or the parameter's name with its layer.
     shape : tuple of int
     checked : int
-        How many of its elements were moved; 0 if a layer raised an error at the second batch.
+        Number of its elements that were checked; 0 if a layer raised an error at the second batch.
     error : float
         max |analytic - numeric| / max(max |analytic|, max |numeric|).
     worst : tuple of int
         Index of the largest difference.
     analytic, numeric : float
-        Both values there.
+        The two gradients at this index.
     cause : str
-        Empty if the gradient is right; else what the pattern of errors suggests.
+        The probable cause, from the pattern of errors; empty if the gradient is right.
     """
 
     name: str
@@ -147,25 +147,25 @@ def gradcheck(
     Parameters
     ----------
     target : Layer, Network or loss
-        A layer that belongs to no network is built from its arguments for the shape of `x`; one in a network is checked
-        with its parameters and buffers, and draws the random numbers that it draws there.
+        A layer that belongs to no network is built from its arguments for the shape of `x`.  A layer of a network is
+        checked with its parameters, its buffers and its random numbers.
     x : ndarray of float, shape (N, *input_shape)
-        Where to check; for a loss, the logits (N, classes).  Choose it away from kinks (a ReLU's input near 0, two
-        nearly equal values in a max-pooling window): no gradient exists there, and a kink nearby is reported as such.
+        The input at which to check; for a loss, the logits (N, classes).  Keep away from kinks (a ReLU's input near 0,
+        two nearly equal values in a max-pooling window): no gradient exists there, and a kink nearby is reported.
     y : ndarray of int, shape (N,), optional
         The labels, for a loss only.
     tolerance : float, default 1e-8
         Largest relative error, in the maximum norm over each tensor.
     step : float, optional
-        Of the differences; by default 1e-4 times the smallest temperature, at most 1e-4.
+        Step of the differences; by default, 1e-4 times the smallest temperature, at most 1e-4.
     limit : int, default 1000
-        How many elements of each tensor are moved; of larger tensors, a random choice.
+        Maximum number of elements to check in each tensor; in a larger tensor, a random choice.
     seed : int, default 0
-        Of the cotangent, of that choice, and of the parameters of a layer that belongs to no network.
+        Seed of the cotangent, of that choice, and of the parameters of a layer that belongs to no network.
     training : bool, default False
-        Whether to check the layers as in training.
+        Whether to check the layers in training mode.
     backend : str or Backend, optional
-        By default the network's, or "numpy" for a loss and for a layer that belongs to no network.
+        By default, that of the network, or "numpy" for a loss and for a layer that belongs to no network.
 
     Returns
     -------
@@ -174,21 +174,22 @@ def gradcheck(
     Raises
     ------
     GradientError
-        If a gradient is wrong, or `x` is at a kink; the message holds the worst index, both values and the probable
+        If a gradient is wrong, or `x` is at a kink; the message gives the worst index, both values and the probable
         cause.
     TypeError, ValueError
-        If an argument is wrong, or `target` breaks its contract: a layer that writes into its input, for example.
+        If an argument is wrong, or `target` violates its contract: for example, a layer that writes into its input.
 
     Notes
     -----
     Every evaluation draws the same random numbers.
 
     If all gradients are right, a few elements are checked again on the same layers, at a second batch of N + 1 samples
-    with other values.  This finds a layer that keeps something of its first batch, and a mean taken for a sum over a
-    single sample.
+    with different values.  This detects a layer that keeps something from its first batch, and a mean in place of a sum
+    if the first batch has a single sample.
 
     The error is measured over a tensor, not for each element: central differences cannot resolve an element many orders
-    of magnitude smaller than its neighbours.  Test a false zero in the tail of an activation against the closed form.
+    of magnitude smaller than its neighbours.  To find a false zero in the tail of an activation, compare with the
+    closed form.
 
     Examples
     --------
@@ -243,7 +244,7 @@ class _LossLayer(Layer):
         self.expect(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12), "the loss of each sample by itself", got)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the loss' attributes: its gradient may lack one of them."""
+        """Return the attributes of the loss, one of which may be missing from its gradient."""
         return getattr(self.checked_loss, "__dict__", {})
 
     def __repr__(self) -> str:
@@ -253,11 +254,11 @@ class _LossLayer(Layer):
 
 
 def _float64_copy(target: Any, x: Any, y: Any, seed: int, backend: str | Backend | None) -> Network:
-    """Return a network in float64 that computes what `target` does, and leaves `target` alone."""
+    """Return a network in float64 that computes what `target` does, without changing `target`."""
     if not isinstance(target, Layer | Network):
         return _loss_as_network(target, x, y, backends.get(backend or "numpy"))
     if y is not None:
-        raise TypeError(f"gradcheck: expected y for a loss only, got y beside {target!r}")
+        raise TypeError(f"gradcheck: expected y for a loss only, got y for {target!r}")
     if isinstance(target, Network):
         return target.to(backend or target.backend, "float64")
     if not hasattr(target, "index"):
@@ -268,7 +269,7 @@ def _float64_copy(target: Any, x: Any, y: Any, seed: int, backend: str | Backend
         ours.value[...] = theirs.value
     alone.layers[0].draws = target.draws
     network = alone.to(backend or target.backend, "float64")
-    network.layers[0].index = target.index  # its random numbers depend on its place
+    network.layers[0].index = target.index  # its random numbers depend on its index
     return network
 
 
@@ -288,7 +289,7 @@ def _loss_as_network(loss: Any, x: Any, y: Any, backend: Backend) -> Network:
 
 
 class _Probe:
-    """A network at a batch: the value φ = Σ r · y, its slopes, and the gradients that `backward` gives."""
+    """A network at a batch: the value φ = Σ r · y, its slopes, and the gradients that `backward` returns."""
 
     def __init__(self, network: Network, x: Array, step: float, generator: np.random.Generator) -> None:
         self.network, self.given, self.x = network, x, x.copy()
@@ -300,11 +301,11 @@ class _Probe:
         for layer, then in zip(network.layers, before, strict=True):
             for name in Layer.__annotations__:
                 kept = name == "draws" or vars(layer).get(name) is then.get(name)
-                self.expect(kept, f"{layer!r}: forward overwrites self.{name}, which is the library's own")
+                self.expect(kept, f"{layer!r}: forward overwrites self.{name}, which belongs to the library")
         self.cotangent = network.backend.asarray(generator.standard_normal(self.output.shape))
 
     def expect(self, condition: bool, otherwise: str) -> None:
-        """Raise ValueError unless the layers keep to their contract."""
+        """Raise ValueError if the layers violate their contract."""
         if not condition:
             raise ValueError(f"gradcheck: {self.network!r}: {otherwise}")
 
@@ -320,15 +321,15 @@ class _Probe:
         return self.network.run(self.x)
 
     def value(self) -> float:
-        """Return φ at the present numbers."""
+        """Return φ at the current values."""
         return float(self.to_numpy((self.cotangent * self.forward()).sum()))
 
     def noise(self) -> float:
-        """Return how far rounding alone can move a slope."""
+        """Return how much rounding alone can change a slope."""
         return 4 * 2**-52 * float(self.to_numpy(abs(self.cotangent * self.output).sum())) / self.step
 
     def at(self, array: Array, index: int, offset: float) -> float:
-        """Return φ with one element moved."""
+        """Return φ with `offset` added to one element."""
         flat = array.reshape(-1)
         before = self.to_numpy(flat[index]).item()
         flat[index] = before + offset
@@ -346,8 +347,8 @@ class _Probe:
     def kink(self, array: Array, index: int, mismatch: float) -> bool:
         """Return whether φ has a corner within reach of the differences.
 
-        The slopes to the right and to the left of a smooth point differ in proportion to the step; those at a corner
-        do not.
+        At a smooth point, the slopes to the right and to the left differ in proportion to the step; at a corner they do
+        not.
         """
         here, steps = self.value(), (2 * self.step, 2 * self.step / 16, 2 * self.step / 256)
         gaps = [abs(self.at(array, index, h) - 2 * here + self.at(array, index, -h)) / h for h in steps]
@@ -355,10 +356,10 @@ class _Probe:
         return gaps[0] > 0.25 * mismatch and not smooth
 
     def gradients(self) -> list[tuple[str, Array, np.ndarray]]:
-        """Return name, array and analytic gradient of the input and of every parameter."""
+        """Return the name, the array and the analytic gradient of the input and of every parameter."""
         first, second = self._backward(), self._backward()
         repeated = all(map(self.equal, first, second))
-        self.expect(repeated, "a second backward gave other gradients: are they accumulated, not overwritten?")
+        self.expect(repeated, "a second backward gave different gradients: are they accumulated, not overwritten?")
         layers = self.network.layers
         tensors = [("logits" if isinstance(layers[0], _LossLayer) else "input", self.x)]
         for layer in layers:
@@ -370,9 +371,9 @@ class _Probe:
         """Return the gradients of the input and of every parameter."""
         cotangent = self.cotangent.copy()
         output, grad_x = self.forward(), self.network.backward(cotangent)
-        self.expect(self.equal(self.x, self.given), "a layer writes into x, which is not its own")
-        self.expect(self.equal(cotangent, self.cotangent), "a layer writes into grad_y, which is not its own")
-        self.expect(self.equal(output, self.output), "forward gave another output for the same x (use self.random)")
+        self.expect(self.equal(self.x, self.given), "a layer writes into x, which it must not change")
+        self.expect(self.equal(cotangent, self.cotangent), "a layer writes into grad_y, which it must not change")
+        self.expect(self.equal(output, self.output), "forward gave a different output for the same x (use self.random)")
         shapes = [getattr(array, "shape", None) for array in (self.x, grad_x)]
         self.expect(shapes[0] == shapes[1], f"expected an input gradient of shape {shapes[0]}, got {shapes[1]}")
         assert grad_x is not None, "it has a shape"
@@ -415,17 +416,18 @@ def _compare(probe: _Probe, name: str, array: Array, analytic: np.ndarray, toler
 
 
 def _another(array: np.ndarray) -> np.ndarray:
-    """Return the samples in reverse order, and the first one once more."""
+    """Return the samples in reverse order, followed by the first one again."""
     return np.concatenate([array[::-1], array[:1]])
 
 
 def _check_second_batch(
     used: Network, new: Network, first: list[TensorCheck], x: Array, step: float, limit: int, seed: int
 ) -> list[TensorCheck]:
-    """Return `first`, in which what is wrong at a second batch takes the place of what was right at the first.
+    """Return `first`, after replacing the results of tensors whose gradient is wrong at a second batch.
 
-    The `used` network has seen the first batch.  What a new one gets right there and the used one does not is something
-    that its layers keep.  If even the new one is wrong, so is the gradient, unless the batch happens to lie at a kink.
+    The `used` network has seen the first batch.  If the new network is right at the second batch and the used one is
+    not, its layers keep something from the first.  If the new network is wrong too, so is the gradient, unless the
+    batch happens to lie at a kink.
     """
     x = used.backend.asarray(0.75 * _another(used.backend.to_numpy(x)))
     stored = {(layer, name): vars(layer).get(name) for layer in used.layers for name in layer.saved}
@@ -433,7 +435,7 @@ def _check_second_batch(
     def check(network: Network) -> list[TensorCheck]:
         try:
             return _check(network, x, step, ROUGHLY, limit, seed)
-        except (ValueError, IndexError) as error:  # arrays of two batches do not fit together
+        except (ValueError, IndexError) as error:  # arrays of two batches differ in shape
             return [TensorCheck(first[0].name, x.shape, 0, math.inf, (), math.nan, math.nan, repr(error))]
 
     checks, tensors = check(used), list(first)

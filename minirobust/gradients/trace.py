@@ -1,4 +1,4 @@
-"""`trace`: what passed through every layer, forward and back, as a table; and where the first NaN arose."""
+"""`trace`: a table of what passed through every layer, forward and backward, and the origin of the first NaN."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
     ----------
     layer : int
     label : str
-        The layer's place and constructor call.
+        The layer's index and constructor call.
     what : str
         "output", "∂L/∂output", "∂L/∂" and a parameter's name, or, at the first layer, "∂L/∂input".
     shape : tuple of int
@@ -47,8 +47,8 @@ class Row:
 def trace(network: Network) -> Trace:
     """Return a context that records every pass through `network` inside it: training, predictions and attacks.
 
-    Inside, each layer's three methods also record what they take and return; outside, nothing stands between a caller
-    and the arithmetic.  Every array is read on the host: this is for finding errors, not for speed.
+    Inside the context, each layer's three methods also record their arguments and results; outside, layers run as
+    usual.  Every array is copied to the host, so use this to find errors, not when speed matters.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def trace(network: Network) -> Trace:
     Returns
     -------
     Trace
-        A context manager; inside the block and after it, it holds what was recorded.
+        A context manager that holds the record, inside the block and after it.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def trace(network: Network) -> Trace:
 
 
 class Trace:
-    """What `trace` recorded.
+    """The record of `trace`.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Trace:
         return self.network.backend.to_numpy(array)
 
     def add(self, layer: Layer, what: str, array: Array) -> None:
-        """Record one array, and keep the first that is not finite in mind."""
+        """Record one array, and remember it if it is the first that is not finite."""
         statistics = _statistics(self.to_numpy(array))
         self.rows.append(Row(layer.index, str(layer), what, tuple(array.shape), **statistics))
         self.suspect(layer, what, statistics)
@@ -124,7 +124,7 @@ class Trace:
             self.add(layer, "∂L/∂output", grad_y)
 
     def suspect(self, layer: Layer, what: str, statistics: dict[str, float]) -> None:
-        """Keep the first array that is not finite throughout, and its likely cause."""
+        """Remember the first array with a value that is not finite, and the likely cause."""
         if self._origin is not None or not statistics["nonfinite"]:
             return
         broken = [p.name for p in layer.parameters if not np.isfinite(self.to_numpy(p.value)).all()]
@@ -163,9 +163,9 @@ class Trace:
 
 
 def _recording(kind: type[Layer], record: Trace) -> type[Layer]:
-    """Return a subclass of a layer's class whose methods also record what they take and return.
+    """Return a subclass of a layer's class whose methods also record their arguments and results.
 
-    A layer gets it as its class for the time of a trace, and with it all its views: its attributes stay untouched.
+    During a trace, it is the class of the layer and of all its views; their attributes do not change.
     """
 
     class Recording(kind):  # type: ignore[valid-type, misc]

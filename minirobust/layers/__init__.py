@@ -1,4 +1,4 @@
-"""The layers: in each, `forward`, `input_gradient` and `parameter_gradients` stand below one another."""
+"""The layers; each defines `forward`, `input_gradient` and `parameter_gradients` one below the other."""
 
 from minirobust.layers.activations import ReLU as ReLU
 from minirobust.layers.activations import Tanh as Tanh

@@ -1,4 +1,4 @@
-"""The two-dimensional convolution (cross-correlation, as everywhere in the field)."""
+"""Two-dimensional convolution (strictly speaking a cross-correlation, as is usual in the field)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from minirobust.validation import Size, check_padding, positive_int, size
 class Conv2D(Layer):
     """y[n, i, j, f] = b[f] + Σ_{u, v, c} x[n, i·s + u, j·s + v, c] · w[u, v, c, f].
 
-    Every patch under the kernel becomes a row of a matrix (im2col), and the layer is dense on these rows: see
-    `NumpyBackend.conv2d`, which the other backends compute in their own ways.
+    Every patch under the kernel becomes a row of a matrix (im2col), and the layer acts on these rows like a dense
+    layer: see `NumpyBackend.conv2d`.  The other backends compute the same result in their own ways.
 
     Parameters
     ----------
     filters : int
-        Channels of the output.
+        Number of output channels.
     kernel_size : int or (int, int)
         Height and width.
     stride : int or (int, int), default 1
     padding : "valid", "same", int or (int, int), default "valid"
-        A border of zeros: none; as much as makes the output ceil(size / stride), with an odd pixel at the end (as in
-        TensorFlow); or this many pixels on each side.
+        Border of zeros: none for "valid"; for "same", as many as give an output of size ceil(size / stride), with any
+        extra pixel at the end, as in TensorFlow; or this many pixels on each side.
     initializer : str or callable, default "glorot_uniform"
-        Of the weight; the bias starts at zero.
+        Initializer of the weight; the bias starts at zero.
 
     Attributes
     ----------

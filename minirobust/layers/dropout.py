@@ -11,7 +11,7 @@ from minirobust.validation import number
 class Dropout(Layer):
     """Set each input to zero with probability `rate` in training (Srivastava et al., 2014).
 
-    The others are scaled by 1 / (1 - rate), which keeps the expected value. Outside training y = x.
+    The other inputs are scaled by 1 / (1 - rate), which preserves the expected value. Outside training, y = x.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from minirobust.layers.layer import Layer, Shape
 
 
 class Flatten(Layer):
-    """(N, H, W, C) → (N, H·W·C)."""
+    """Reshape each sample to one axis: (N, H, W, C) → (N, H·W·C)."""
 
     def build(self, input_shape: Shape) -> Shape:
         return (math.prod(input_shape),)

@@ -1,8 +1,8 @@
 """Initial values of parameters and buffers: functions of a generator and a shape, found by name.
 
-They draw on the host in float64, so that every backend and dtype starts from the same numbers.  The fan-in of a weight
-is the number of inputs that one output sums over, the fan-out the number of outputs that one input reaches: for Dense
-(inputs, units), for Conv2D (height, width, channels, filters), the receptive field times channels or filters.
+They draw on the host in float64, so every backend and dtype starts from the same numbers.  The fan-in of a weight is
+the number of inputs that one output depends on, and the fan-out is the number of outputs that depend on one input.  For
+Dense, these are the inputs and the units; for Conv2D, the area of the kernel times the channels or the filters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def zeros(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return all zeros: for biases.
+    """Return zeros, for biases.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def zeros(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def ones(generator: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return all ones: for scales.
+    """Return ones, for scales.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ INITIALIZERS: dict[str, Initializer] = {f.__name__: f for f in (zeros, ones, glo
 
 
 def find_initializer(initializer: str | Initializer) -> Initializer:
-    """Return the initializer of that name; a callable is returned as it is.
+    """Return the initializer of that name; a callable is returned unchanged.
 
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If there is no initializer of that name.
     """
     if callable(initializer):
         return initializer
@@ -119,6 +119,6 @@ def find_initializer(initializer: str | Initializer) -> Initializer:
 
 
 def check_initializer(owner: str, name: str, initializer: str | Initializer) -> str | Initializer:
-    """Return `initializer` as it is, if there is one of that name: the check of a layer's argument."""
+    """Return `initializer` unchanged, after checking that it exists; for use in `Argument`."""
     find_initializer(initializer)
     return initializer

@@ -1,6 +1,6 @@
-"""`Layer`, what every layer is, and the arrays it declares: `Parameter` (trained) and `Buffer` (kept, not trained).
+"""`Layer`, the base class of all layers, and the arrays it declares: `Parameter` (trained) and `Buffer` (not trained).
 
-The arithmetic is in the layers' own files.
+The arithmetic is in the files of the individual layers.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Shape = tuple[int, ...]
 
 
 class State:
-    """An array that a layer owns: declared in `build`, bound by the network to its place in a flat array.
+    """An array that a layer owns: declared in `build`, and bound by the network to its part of a flat array.
 
-    Write into the array (``value[...] = new``).  Binding another array to the name would silently separate the layer
-    from the network and the optimizer, and is an error.
+    Write into the array (``value[...] = new``).  Assigning another array to the attribute would silently disconnect the
+    layer from the network and the optimizer, so it raises an error.
 
     Parameters
     ----------
     shape : sequence of int
     initializer : str or callable
-        A name of `minirobust.layers.initializers`, or ``f(generator, shape)`` returning a NumPy array.
+        A name from `minirobust.layers.initializers`, or ``f(generator, shape)`` returning a NumPy array.
 
     Attributes
     ----------
     name : str
-        The attribute of the layer that holds it.
+        The layer's attribute that holds it.
     value : ndarray of that shape
         On the network's backend.
     """
@@ -57,7 +57,7 @@ class State:
         object.__setattr__(self, name, new)
 
     def bind(self, name: str, *flat: Array) -> None:
-        """Take the layer's attribute `name`, and the state's part of the network's flat array."""
+        """Set the layer's attribute `name`, and the state's part of the network's flat array."""
         self.name, (self.value,) = name, (array.reshape(self.shape) for array in flat)
 
     def first_values(self, generator: np.random.Generator) -> np.ndarray:
@@ -82,7 +82,7 @@ class Parameter(State):
     grad: Array
 
     def bind(self, name: str, *flat: Array) -> None:
-        """Take the layer's attribute `name`, and the parameter's parts of the network's two flat arrays."""
+        """Set the layer's attribute `name`, and the parameter's parts of the network's two flat arrays."""
         self.name, (self.value, self.grad) = name, (array.reshape(self.shape) for array in flat)
 
 
@@ -99,32 +99,33 @@ Kind = TypeVar("Kind", bound=State)
 
 
 class Layer:
-    """One step of a network: an output for an input, and the gradients on the way back.
+    """One step of a network: it computes an output from an input, and the gradients in the backward pass.
 
-    A custom layer subclasses `Layer` and writes three methods, one below the other: `forward`, `input_gradient` and, if
-    it has parameters, `parameter_gradients`.  If it has arrays, or an output of another shape than its input, it also
-    writes `build`.  Its whole state is declared:
+    A custom layer subclasses `Layer` and defines three methods, one below the other: `forward`, `input_gradient` and,
+    if it has parameters, `parameter_gradients`.  If it has arrays, or if its output and input differ in shape, it also
+    defines `build`.  Its whole state is declared:
 
     - constructor arguments, stored under their own names;
     - ``self.weight = Parameter(shape, initializer)`` and ``self.mean = Buffer(shape, initializer)`` in `build`;
     - constants that `build` computes from the arguments and the input's shape;
     - `saved`, the names of what `forward` stores for the backward pass.
 
-    Copies and files are made from the arguments, parameters and buffers.  An attribute that they would lose is an error
-    that names it.  No method may write into its argument.  Gradients are overwritten, never accumulated.
+    Copies and checkpoints are made from the arguments, parameters and buffers.  An attribute that they would lose
+    raises an error that names it.  No method may write into its argument.  Gradients are overwritten, never
+    accumulated.
 
     Attributes
     ----------
     saved : tuple of str
         Attributes that `forward` stores for the backward pass.
     is_activation : bool
-        Whether the layer's input is what the field calls "net".
+        Whether the layer is an activation, whose input is the net value of a unit.
     has_kinks : bool
-        Whether the output has points without a derivative, which numerical gradients must keep away from.
+        Whether the output has points without a derivative, which numerical gradients must avoid.
     gives_probabilities : bool
-        Whether the output is one of probabilities, so that a network that ends in it has no logits.
+        Whether the outputs are probabilities, so that a network that ends in this layer has no logits.
     index : int
-        The layer's place in its network.
+        The layer's position in its network.
     input_shape, output_shape : tuple of int
         Without the batch axis.
     backend, xp
@@ -135,7 +136,7 @@ class Layer:
         True during training only.
     has_parameters : bool
     draws : int
-        How many times `random` was called in training: the whole state of the layer's random stream.
+        Number of calls of `random` in training, which is the whole state of the layer's random stream.
     """
 
     saved: ClassVar[tuple[str, ...]] = ()
@@ -154,7 +155,7 @@ class Layer:
     training: bool = False
     draws: int = 0
 
-    # What a layer writes
+    # What a layer defines
 
     def build(self, input_shape: Shape) -> Shape:
         """Check `input_shape`, declare parameters and buffers, and return the output's shape.
@@ -162,7 +163,7 @@ class Layer:
         Parameters
         ----------
         input_shape : tuple of int
-            Without the batch.
+            Without the batch axis.
 
         Returns
         -------
@@ -198,17 +199,17 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} has no input_gradient(grad_y)")
 
     def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
-        """Return `input_gradient` with a gentler derivative, for attacks that a saturated one would blind.
+        """Return `input_gradient` with a smoother derivative, for attacks on networks with saturated activations.
 
-        Activations write it; what they compute forward stays as it is.  `amount` goes from 0, the true derivative, to
-        1, the gentlest that attacks begin with.  See `minirobust.attacks.surrogates`.
+        Activations define it; their forward pass does not change.  Attacks begin with an `amount` of 1 and end with 0.
+        See `minirobust.attacks.surrogates`.
 
         Parameters
         ----------
         grad_y : ndarray of shape (N, *output_shape)
             ∂L/∂y for the batch of the last `forward`.
         amount : float
-            From 0, the true derivative, to 1, the gentlest.
+            From 0, the true derivative, to 1, the smoothest.
 
         Returns
         -------
@@ -217,7 +218,7 @@ class Layer:
         return self.input_gradient(grad_y)
 
     def parameter_gradients(self, grad_y: Array) -> None:
-        """Write ∂L/∂parameter into each parameter's `grad`: what training needs besides.
+        """Write ∂L/∂parameter into each parameter's `grad`, which only training needs.
 
         Parameters
         ----------
@@ -269,7 +270,7 @@ class Layer:
         return self.states(Parameter)
 
     def expect(self, condition: bool, expected: str, got: object) -> None:
-        """Raise ValueError naming the layer unless `condition` holds: for the checks in `build`."""
+        """Raise ValueError, naming the layer, unless `condition` holds; for the checks in `build`."""
         if not condition:
             raise ValueError(f"{self}: expected {expected}, got {got}")
 
@@ -283,16 +284,16 @@ class Layer:
     # What the network calls
 
     def join(self, index: int, input_shape: Shape, backend: Backend, dtype: str, seed: int) -> None:
-        """Take the layer's place in a network: normalize the arguments, infer the shapes, declare the arrays.
+        """Join a network: normalize the arguments, infer the shapes, and declare the arrays.
 
         Raises
         ------
         ValueError, TypeError
-            If the layer is in a network already, does not fit `input_shape`, or its constructor cannot be repeated.
+            If the layer is in a network already, does not fit `input_shape`, or cannot be rebuilt from its arguments.
         """
         if hasattr(self, "index"):
             raise ValueError(
-                f"{self} is in a network already: a layer belongs to one network, make a new {type(self).__name__}"
+                f"{self} is in a network already: a layer belongs to one network, so create a new {type(self).__name__}"
             )
         for name, value in self.arguments().items():
             if name in vars(self):
@@ -304,7 +305,7 @@ class Layer:
             self.expect(min(self.output_shape, default=0) > 0, "an output of at least one number", self.output_shape)
             self.has_parameters = bool(self.parameters)
         except Exception:
-            del self.index  # the caller may mend the stack and use the layer again
+            del self.index  # the caller may correct the stack and use the layer again
             raise
 
     def fresh(self) -> Layer:
@@ -312,7 +313,7 @@ class Layer:
         return type(self)(**self.arguments())
 
     def view(self) -> Layer:
-        """Return a copy for evaluation, which shares parameters and buffers and keeps activations of its own."""
+        """Return a copy for evaluation, which shares parameters and buffers but has its own activations."""
         twin = object.__new__(type(self))
         vars(twin).update(vars(self), training=False)
         return twin

@@ -13,8 +13,8 @@ from minirobust.validation import Size, pair, size, size_or_none
 class MaxPool2D(Layer):
     """The maximum of every window.
 
-    Among equal values the first, row by row, counts as the maximum and gets the whole gradient.  Rows and columns at
-    the end that do not fill a window are dropped.
+    Among equal values, the first, row by row, counts as the maximum and receives the whole gradient.  Rows and columns
+    at the end that do not fill a window are dropped.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where windows stand on an image: the geometry that convolution and pooling share."""
+"""The geometry of windows on an image, which convolution and pooling share."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Geometry = tuple[Pair, Pair, Padding]
 def place_windows(
     layer: Layer, input_shape: Shape, window: Size, stride: Size, padding: str | Size
 ) -> tuple[Geometry, Pair]:
-    """Return the geometry of a layer's windows, and how many windows there are, down and across.
+    """Return the geometry of a layer's windows, and the number of windows down and across.
 
-    The geometry is window and stride as (down, across), and the border as ((top, bottom), (left, right)).
+    The geometry is the window and the stride as (down, across), and the border as ((top, bottom), (left, right)).
 
     Raises
     ------
     ValueError
-        If the input is not images, or they are smaller than the window.
+        If the inputs are not images, or are smaller than the window.
     """
     layer.expect(len(input_shape) == 3, "images (height, width, channels)", input_shape)
     height, width, _ = input_shape
@@ -33,7 +33,7 @@ def place_windows(
 
 
 def borders(image: Pair, kernel: Pair, stride: Pair, padding: str | Size) -> Padding:
-    """Return the widths (before, after) of the border of zeros that `padding` asks for, down and across."""
+    """Return the widths (before, after) of the border of zeros for `padding`, down and across."""
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":

@@ -1,8 +1,8 @@
 """`audit`: does a robustness figure describe the network, or an attack that failed?
 
-A gradient that is zero, wrong or useless as a direction stops every attack that follows it, and the network looks
-robust: its gradient is masked. `battery` says which attacks an audit runs, `evidence` runs each of them once, `checks`
-looks for signs of masking in what they found, and `report` prints it. `zoo` has defences that mask their gradient.
+If a gradient is zero, wrong or useless as a direction, every attack that follows it fails, and the network looks
+robust: its gradient is masked. `battery` defines the attacks of an audit, `evidence` runs each of them once, `checks`
+looks for signs of masking in the results, and `report` prints them. `zoo` contains defences that mask their gradient.
 
 Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*; Carlini et al. (2019), *On
 Evaluating Adversarial Robustness*; Croce & Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble
@@ -56,35 +56,35 @@ def audit(
     seed: int = 0,
     progress: bool = False,
 ) -> AuditReport:
-    """Attack a model in many ways, and judge whether its gradient can be trusted.
+    """Attack a model in many ways, and decide whether its gradient can be trusted.
 
-    Ten checks have three different findings: the gradient is masked, FGSM is too weak here, or PGD has not converged.
-    `docs/explanation/audit.md` explains them and has measured margins.
+    Ten checks lead to three different findings: the gradient is masked, FGSM is too weak here, or PGD has not
+    converged. `docs/explanation/audit.md` explains them and gives measured margins.
 
-    A model is random if it gives other logits for draw 1 than for draw 0. Its attacks then ascend the mean gradient of
-    several draws, take all their steps, and are judged once, by a majority vote of 25 draws that they have not seen.
-    What would tell of a single draw is not run: checks 1, 7, 9 and 10, and APGD.
+    A model is random if it gives different logits for draws 0 and 1. Attacks on it ascend the mean gradient of several
+    draws, take all their steps, and are evaluated once, by a majority vote of 25 draws that they have not seen. Checks
+    1, 7, 9 and 10 and APGD are not run, because they would describe only a single draw.
 
     Parameters
     ----------
     model : Network or Model
         A network that ends in logits, or any other `Model`: see `minirobust.foreign`.
     x : ndarray of float, shape (N, *input_shape)
-        Within the model's `input_range`. Take 500 or more: a difference of 0.01 is 5 of them.
+        Within the model's `input_range`. Use 500 samples or more: a difference of 0.01 is only 5 of 500.
     y : ndarray of int, shape (N,)
         True labels.
     epsilon : float or sequence of float, default (0.01, 0.02, 0.03, 0.05, 0.1)
-        Robustness is bounded from both sides within each; the checks are at the greatest. Above 0, at most the width of
-        the input range.
+        Robustness is bounded from below and above within each ε; the checks use the largest. Each ε is above 0 and at
+        most the width of the input range.
     sources : iterable of Network or Model
-        Others for the same task, for example networks trained at other temperatures. Adversarial images are made on
-        them and tried on this model.
+        Other models for the same task, for example networks trained at other temperatures. Adversarial images made on
+        them are tested on this model.
     budget : {"quick", "standard", "full"}
-        How much to compute: see `BUDGETS`, and `docs/explanation/audit.md` for what each costs.
+        How much computation to spend: see `BUDGETS`, and `docs/explanation/audit.md` for the cost of each.
     seed : int, default 0
-        Of all random draws.
+        Seed of all random draws.
     progress : bool, default False
-        Whether to say on the error stream what it will cost, and to show a bar there if that is a terminal.
+        Whether to print the expected cost to standard error, and to show a progress bar if that is a terminal.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def audit(
     Raises
     ------
     ValueError, TypeError
-        Before anything runs, if an argument is wrong; the message says what was expected.
+        If an argument is wrong, before any attack runs; the message says what was expected.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def sandwiches(
     *,
     seed: int = 0,
 ) -> tuple[Sandwich, ...]:
-    """Bound robustness from both sides within each ε, as `audit` does, without its checks.
+    """Bound robustness from below and above within each ε, as `audit` does, but without its checks.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def sandwiches(
 
 
 def check_budget(budget: Any) -> Budget:
-    """Return the budget of this name; raise ValueError if there is none."""
+    """Return the budget with this name; raise ValueError if there is none."""
     if budget not in tuple(BUDGETS):
         raise ValueError(f"audit: expected budget to be one of {', '.join(map(repr, BUDGETS))}, got {budget!r}")
     return BUDGETS[budget]

@@ -1,4 +1,4 @@
-"""`Battery`: which attacks an audit runs within one ε, and how much they may compute."""
+"""`Battery`: the attacks that an audit runs within one ε, and how much they may compute."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from minirobust.progress import Bar
 from minirobust.stack import Evaluation
 
 LOSSES = (SoftmaxCrossEntropy(), Margin())
-LEAST_QUERIES = 2000  # of Square, where the gradient of a sample is zero and no other attack moves it
-DRAWS = 10  # of a random model, in each step
+LEAST_QUERIES = 2000  # for Square, if the gradient of a sample is zero and no other attack changes the sample
+DRAWS = 10  # draws of a random model in each step
 
 
 @dataclass(frozen=True)
 class Attacker:
-    """An attack with its options, which takes a model, images and labels, and what it costs.
+    """An attack with its options, which takes a model, images and labels, and its cost.
 
     Attributes
     ----------
     attack : callable
     cost : int
-        For each sample, at most, in gradients: a forward pass without a gradient is half of one.
+        Maximum cost per sample, in gradients; a forward pass alone counts as half a gradient.
     """
 
     attack: Callable[[Any, Array, Array], Attack]
@@ -52,15 +52,15 @@ class Budget:
     steps : int
         S, the steps of PGD, which then runs again with 2 S. APGD takes 2 S steps, and S towards each target.
     starts : int
-        Of PGD.
+        Starts of PGD.
     queries : int
-        Of Square.
+        Queries of Square.
     draws : int
-        Of noise, in each step of an attack whose gradient is averaged.
+        Draws of noise in each step of an attack with an averaged gradient.
     pixel_work : int
-        Of the brute-force pixel: samples × candidates for each × numbers that the activations of one take.
+        Limit of the brute-force pixel attack: samples × candidates per sample × activations per candidate.
     ascent : int
-        Steps of α-CROWN; with 1 it is CROWN.
+        Steps of α-CROWN; a single step is CROWN.
     """
 
     steps: int
@@ -88,7 +88,7 @@ class Battery:
     budget : Budget
     seed : int
     random : bool
-        Whether the model is random. Its gradient is then averaged over draws, and attacks do not stop at a lucky one.
+        Whether the model is random. Its gradient is then averaged over draws, and attacks do not stop at a lucky draw.
     """
 
     epsilon: float
@@ -119,7 +119,7 @@ class Battery:
         return [*(Attacker(each, 2 * steps * starts) for each in free), Attacker(targeted, steps * starts * others)]
 
     def smoothed(self, model: Model) -> tuple[list[Attacker], list[Attacker]]:
-        """Return attacks along a smoothed gradient, and a restart along the true one that costs as much."""
+        """Return attacks along a smoothed gradient, and a restart of equal cost along the true gradient."""
         if isinstance(model, Evaluation):
             return self.apgd(model, annealed()), self.apgd(model, starts=2)  # the second start is new
         steps, draws, sigmas = self.budget.steps, self.budget.draws, (self.epsilon, 2 * self.epsilon)
@@ -129,7 +129,7 @@ class Battery:
         return [Attacker(each, steps * (draws + 1)) for each in noisy], [Attacker(restart, steps * len(sigmas) * draws)]
 
     def transferred(self, sources: Iterable[Any]) -> list[Attacker]:
-        """Return the attacks on the sources: one step, and all steps, beyond the source's boundary."""
+        """Return the attacks on the sources: one step, and all steps without stopping at the source's boundary."""
         steps = 2 * self.budget.steps
         climb = partial(pgd, epsilon=self.epsilon, steps=steps, starts=1, stop=False)
         single = Attacker(partial(fgsm, epsilon=self.epsilon), 1)
@@ -146,7 +146,7 @@ class Battery:
 
 
 def through(source: Any, attack: Attacker, model: Model, x: Array, y: Array) -> Attack:
-    """Attack a source, which may be on another backend, and try the images on the model."""
+    """Attack a source, which may be on another backend, and test the images on the model."""
     return transfer(source, model, model.backend.to_numpy(x), model.backend.to_numpy(y), attack)
 
 
@@ -156,7 +156,7 @@ def fooled_by(attack: Attack) -> np.ndarray:
 
 
 class Trials:
-    """Samples on which attackers are tried, one after the other, and a bar that moves on with each.
+    """Samples on which attackers run one after the other, with a progress bar.
 
     Parameters
     ----------
@@ -171,10 +171,10 @@ class Trials:
         self.model, self.x, self.y, self.bar = model, x, y, bar
 
     def union(self, text: str, attackers: Iterable[Attacker], fooled: np.ndarray | None = None) -> np.ndarray:
-        """Return which samples any of several attackers fools, (N,) of bool, on the host.
+        """Return which samples at least one of several attackers fools, as (N,) of bool on the host.
 
-        Each gets only the samples that no earlier one has fooled. `fooled` are those that count as fooled from the
-        start: by other attacks, or within a smaller ε.
+        Each attacker gets only the samples that earlier ones have not fooled. `fooled` marks samples that count as
+        fooled from the start: by other attacks, or within a smaller ε.
         """
         fooled = np.zeros(len(self.y), dtype=bool) if fooled is None else fooled.copy()
         self.bar.text = f"audit: {text}"
@@ -207,13 +207,13 @@ class Trials:
         return self.model.backend.to_numpy(prover(self.x[rows], self.y[rows], epsilon).certified)
 
     def some(self, samples: np.ndarray) -> Trials:
-        """Return trials on the samples with these indices alone."""
+        """Return trials on only the samples with these indices."""
         rows = self.model.backend.asarray(samples)
         return type(self)(self.model, self.x[rows], self.y[rows], self.bar)
 
 
 class Rehearsal(Trials):
-    """Trials in which nothing is fooled, so that the bar counts what they will cost at most."""
+    """Trials in which no attack succeeds, so that the bar counts the maximum cost."""
 
     def attack(self, attacker: Attacker, standing: np.ndarray) -> np.ndarray:
         """Return that nothing is fooled."""

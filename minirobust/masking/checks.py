@@ -1,6 +1,6 @@
-"""The checks of an audit: pure functions of the evidence, each below its threshold, its meaning and its remedy.
+"""The checks of an audit: pure functions of the evidence, each preceded by its threshold, meaning and remedy.
 
-`docs/explanation/audit.md` has the measurements behind the thresholds.
+`docs/explanation/audit.md` gives the measurements behind the thresholds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Answer:
 def check(
     number: int, name: str, *, needs: str, condition: str, finding: Finding, meaning: str, remedy: str
 ) -> Callable[[Callable[[Evidence], Answer]], Callable[[Evidence], Check]]:
-    """Turn the function below into a check, which is not run if the attack that it needs was not run."""
+    """Turn a function into a check, which is not run if the attack that it needs was not run."""
     fixed = partial(Check, number, name, condition, finding, meaning, remedy)
 
     def decorate(judge: Callable[[Evidence], Answer]) -> Callable[[Evidence], Check]:
@@ -51,11 +51,13 @@ def check(
 
 
 def exceeds_tolerance(gap: Estimate) -> bool:
-    """Return whether a difference is above the tolerance and its interval above 0: 1 of 60 samples is no evidence."""
+    """Return whether a difference exceeds the tolerance and its interval is above 0: 1 of 60 samples is too few."""
     return gap.value > TOLERANCE and gap.low > 0
 
 
-SUBNORMAL = 1e-44  # float32 goes down to 1.4e-45; where it ends earlier, as on CUDA, some zeros are of its making
+SUBNORMAL = (
+    1e-44  # float32 goes down to 1.4e-45; on a backend that stops earlier, such as CUDA, some zeros are artefacts
+)
 SIGN_FLIPS = 0.01  # 0.000 at every temperature, 0.03 and more with logits times 1,000
 
 
@@ -66,7 +68,7 @@ SIGN_FLIPS = 0.01  # 0.000 at every temperature, 0.03 and more with logits times
     condition=f"> 0, > 0, > {SIGN_FLIPS:.0%}",
     finding="masked",
     meaning="The gradient is zero, not finite, or has a wrong sign because of rounding. An attack that follows it "
-    "stands still or goes in a wrong direction.",
+    "does not move, or moves in a wrong direction.",
     remedy="Attack a copy in float64 (`network.to`), and use the loss Margin or ScaleFree. Replace the derivative of "
     "layers that have none.",
 )
@@ -98,15 +100,15 @@ def gradient_health(evidence: Evidence) -> Answer:
     needs="FGSM",
     condition=f"> {TOLERANCE:g}, > 0, > chance",
     finding="masked",
-    meaning="FGSM finds less within a larger ε, although a larger ε contains all images of a smaller one.",
+    meaning="FGSM fools fewer samples at a larger ε, although a larger ball contains all images of a smaller one.",
     remedy="Do not trust FGSM at any ε. Report the worst case.",
 )
 def fgsm_over_epsilon(evidence: Evidence) -> Answer:
-    """Look for robustness that rises with ε, from its lowest value at any smaller ε: a slow rise counts as well.
+    """Look for robustness that rises with ε above its lowest value at any smaller ε; a slow rise counts as well.
 
-    A rise counts only if it ends above chance. So large a step may leave nothing in the image to recognize, and chance
-    is then right more often than the network was: below chance, convolutional networks on CIFAR-10 rise by 0.004 to
-    0.023, although PGD leaves nothing of them.
+    A rise counts only if it ends above chance. A very large step may leave nothing in the image to recognize, and
+    guessing is then right more often than the network was: below chance, the robustness of convolutional networks on
+    CIFAR-10 rises by 0.004 to 0.023, although PGD reduces it to 0.
     """
     epsilons, fooled = list(evidence.fgsm_by_epsilon), list(evidence.fgsm_by_epsilon.values())
     rates = [evidence.rate(row) for row in fooled]
@@ -135,7 +137,7 @@ def fgsm_over_epsilon(evidence: Evidence) -> Answer:
     remedy="Find the layer that hides the gradient. Use attacks that need none.",
 )
 def unbounded_fgsm(evidence: Evidence) -> Answer:
-    """Look at what FGSM leaves at the largest ε, where it may choose any image."""
+    """Look at the robustness that FGSM leaves at the largest ε, where it may choose any image."""
     *_, (epsilon, fooled) = evidence.fgsm_by_epsilon.items()
     robustness = evidence.rate(fooled)
     return Answer(
@@ -198,11 +200,11 @@ def pgd_convergence(evidence: Evidence) -> Answer:
     needs="transfer",
     condition=BEYOND_TOLERANCE,
     finding="masked",
-    meaning="Images made on another network fool this one where its own gradient leads to none that do.",
+    meaning="Images made on another network fool this one where attacks along its own gradient do not.",
     remedy="Include transferred images in the worst case.",
 )
 def transfer(evidence: Evidence) -> Answer:
-    """Compare the white box with the white box and images made on other networks."""
+    """Compare the white box alone with the white box together with images made on other networks."""
     return beyond(evidence, "white box", "transfer")
 
 
@@ -216,12 +218,12 @@ def transfer(evidence: Evidence) -> Answer:
     remedy="Include Square, with more queries, in the worst case. Find the layer that hides the gradient.",
 )
 def square(evidence: Evidence) -> Answer:
-    """Compare the white box with the white box and a search that uses no gradient."""
+    """Compare the white box alone with the white box together with a search that uses no gradient."""
     return beyond(evidence, "white box", "Square")
 
 
 def beyond(evidence: Evidence, known: str, other: str) -> Answer:
-    """Return whether attacks leave fewer samples once another attack joins them: a comparison sample by sample."""
+    """Check, sample by sample, whether fewer samples withstand the attacks once another attack is added."""
     fooled = evidence.fooled[known]
     before, after, excess = evidence.compare(fooled, fooled | evidence.fooled[other])
     return Answer(
@@ -252,9 +254,9 @@ def random_noise(evidence: Evidence) -> Answer:
     )
 
 
-# Of the images that some pixel fools. A pixel at an end of its range is beyond what a slope predicts, so even an honest
-# gradient misses some: up to 0.13 on Fashion-MNIST, and 0.18 on MNIST (T = 1/4, 100 epochs). Of the zoo's masked
-# networks it misses 0.26 or more, of those at T = 1/8 to 1/64 on MNIST 0.46 to 0.81.
+# The share missed of the images that some pixel fools. A slope cannot predict the effect of moving a pixel that far,
+# so even an honest gradient misses some: up to 0.13 on Fashion-MNIST, and 0.18 on MNIST (T = 1/4, 100 epochs). The
+# share is 0.26 or more on the zoo's masked networks, and 0.46 to 0.81 on MNIST at T = 1/8 to 1/64.
 MISSED = 0.2
 
 
@@ -264,8 +266,8 @@ MISSED = 0.2
     needs="brute-force pixel",
     condition=f"> {TOLERANCE:g}, > 0, misses > {MISSED:.0%}",
     finding="masked",
-    meaning="Single pixels fool the network to which its gradient does not point, even if their room to move is taken "
-    "into account.",
+    meaning="The network is fooled by single pixels to which its gradient does not point, even if the room that they "
+    "have to move is taken into account.",
     remedy="Do not rank pixels by the gradient. Try them, as `greedy_pixel` does.",
 )
 def single_pixel(evidence: Evidence) -> Answer:
@@ -289,12 +291,12 @@ def single_pixel(evidence: Evidence) -> Answer:
     needs="white box + smoothed",
     condition=BEYOND_TOLERANCE,
     finding="masked",
-    meaning="The same attacks find more along a smoothed gradient than along the true one, which had a new start and "
+    meaning="The same attacks find more along a smoothed gradient than along the true one, even with a new start and "
     "as many steps.",
-    remedy="Attack with `gradients=annealed()`, or `averaged(ε)` for a model that is no network.",
+    remedy="Attack with `gradients=annealed()`, or `averaged(ε)` for a model that is not a network.",
 )
 def smoothed_gradient(evidence: Evidence) -> Answer:
-    """Compare the white box and a restart of it with the white box and attacks along a smoothed gradient."""
+    """Compare the white box plus a restart with the white box plus attacks along a smoothed gradient."""
     restart, smoothed = evidence.fooled["white box + restart"], evidence.fooled["white box + smoothed"]
     without, with_it, excess = evidence.compare(restart, smoothed)
     return Answer(

@@ -1,6 +1,6 @@
 """`Evidence`: what the attacks of an audit found, and `gather`, which runs each of them once.
 
-Nothing is judged here. `checks` does that, from the evidence alone.
+This module draws no conclusions. `checks` does, from the evidence alone.
 """
 
 from __future__ import annotations
@@ -34,8 +34,14 @@ WIDTHS = (0, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1)  # ε of the FGSM curve, in wid
 PIXEL_ATTACKS = ("brute-force pixel", "headroom pixel")
 SMOOTHED = ("white box + restart", "white box + smoothed")
 STRONGEST = ("white box + smoothed", "APGD", "PGD", "transfer", "Square")  # in this order within the smaller ε
-CANDIDATE = 0.12  # what the brute-force pixel pays for each, in gradients, on the study's network
-NOT_ON_RANDOM = ("gradient health", "APGD", *SMOOTHED, "Square", *PIXEL_ATTACKS)  # they would tell of a single draw
+CANDIDATE = 0.12  # cost of one candidate of the brute-force pixel attack, in gradients, on the study's network
+NOT_ON_RANDOM = (
+    "gradient health",
+    "APGD",
+    *SMOOTHED,
+    "Square",
+    *PIXEL_ATTACKS,
+)  # they would describe only a single draw
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,10 @@ class GradientHealth:
     zero_pixels : float
         Share of zeros among the gradients of all pixels.
     sign_flips : float
-        Share of the gradients of all pixels that have another sign than those of the same network in float64; NaN for a
-        model that is no network, which has no twin in float64.
+        Share of the gradients of all pixels whose sign differs from that of the same network in float64; NaN for a
+        model that is not a network, which has no float64 twin.
     smallest : float
-        The smallest number above 0 on the model's backend: what is smaller counts as zero.
+        The smallest number above 0 on the model's backend; anything smaller becomes zero.
     """
 
     zero_samples: int = 0
@@ -69,17 +75,17 @@ class GradientHealth:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the checks of an audit look at. Arrays are on the host.
+    """All that the checks of an audit use. Arrays are on the host.
 
     Attributes
     ----------
     labels : ndarray of int, shape (N,)
     classes : int
     epsilon : float
-        The greatest of the audit: that of `fooled`, but for the attacks on single pixels.
+        The largest ε of the audit, which all attacks in `fooled` use except those on single pixels.
     health : GradientHealth
     random : bool
-        Whether the model is random. `fooled` is then judged by majority votes, see `minirobust.attacks.voting`.
+        Whether the model is random. `fooled` is then decided by majority votes, see `minirobust.attacks.voting`.
     fooled : mapping of str to ndarray of bool, shape (N,)
         See `AuditReport.fooled`.
     sandwiches : tuple of Sandwich
@@ -89,7 +95,7 @@ class Evidence:
     fgsm_by_epsilon : mapping of float to ndarray of bool, shape (N,)
         Which samples FGSM fools at each ε, from 0 to the width of the input range.
     pgd_by_steps : mapping of int to ndarray of bool, shape (N,)
-        Which samples PGD fools in S steps, and which once it has also run with 2 S steps.
+        Which samples PGD has fooled after a run of S steps, and after a further run of 2 S steps.
     pixel_samples : ndarray of int, shape (M,)
         The samples on which the attacks on single pixels were tried.
     """
@@ -167,7 +173,7 @@ def gather(
 def bound(
     model: Model, x: Array, y: Array, epsilons: Sequence[float], budget: Budget, seed: int
 ) -> tuple[Sandwich, ...]:
-    """Run only what the sandwiches take. See `gather`."""
+    """Run only what the sandwiches need. See `gather`."""
     random = is_random(model, x[next(iter(model.chunks(len(x))))])
     model = voting(model) if random else model
     plan, trials = Plan(model, x, y, epsilons, (), budget, seed, random), Trials(model, x, y, Bar("audit"))
@@ -176,19 +182,19 @@ def bound(
 
 
 class Count(Bar):
-    """A bar that is not drawn and only adds up."""
+    """A progress bar that only counts and is not drawn."""
 
     def __init__(self) -> None:
         super().__init__("audit")
         self.total = 0
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more."""
+        """Add `n` to the count."""
         self.total += n
 
 
 def announcement(model: Model, x: Array, y: Array, gradients: int) -> str:
-    """Return what an audit will cost at most: seconds follow from the time that one chunk's gradient takes."""
+    """Return a message with the maximum cost of an audit; the seconds are estimated from the gradient of one chunk."""
     chunk, loss = next(iter(model.chunks(len(x)))), SoftmaxCrossEntropy()
     seconds = []
     for _ in range(3):
@@ -203,7 +209,7 @@ def announcement(model: Model, x: Array, y: Array, gradients: int) -> str:
 
 
 class Plan:
-    """What an audit does to a model: which attacks, within which ε, on which samples."""
+    """The plan of an audit: which attacks to run, within which ε, on which samples."""
 
     def __init__(
         self,
@@ -227,7 +233,7 @@ class Plan:
         self.prover = None if random else prover(model, budget.ascent)
 
     def carry_out(self, trials: Trials) -> Evidence:
-        """Attack within the greatest ε in every way, and within the others as hard as is left to do."""
+        """Run every attack within the largest ε, and within the others the strongest attacks on undecided samples."""
         battery, steps = self.batteries[-1], self.budget.steps
         attackers = self.attackers(battery)
         by_fgsm = {
@@ -283,11 +289,11 @@ class Plan:
     def sandwiches(
         self, trials: Trials, by_fgsm: Mapping[float, np.ndarray], worst: np.ndarray | None = None
     ) -> tuple[Sandwich, ...]:
-        """Prove and attack within each ε, from the least up.
+        """Prove and attack within each ε, in ascending order.
 
-        A sample that is fooled within one ε is fooled within a greater one. One that is not proven robust is not tried
-        again, since bounds only become looser. `worst` are the samples that all attacks have fooled within the greatest
-        ε, if they have been run there already.
+        A sample that is fooled within one ε is also fooled within a larger one. A sample that is not proven robust is
+        not tried again, since bounds only become looser. `worst` marks the samples that attacks have fooled within the
+        largest ε, if they have already been run there.
         """
         made, fooled, certified = [], self.clean, ~self.clean
         for battery in self.batteries:
@@ -364,7 +370,7 @@ def gradient_health(model: Model, x: Array, y: Array) -> GradientHealth:
 
 
 def affordable(model: Model, pixel_work: int) -> int:
-    """Return on how many samples the brute-force pixel stays within the budget, at least one per class."""
+    """Return the number of samples for which the brute-force pixel fits the budget, at least one per class."""
     pixels, channels = pixels_and_channels(model.input_shape)
     numbers = model.sample_bytes // np.dtype(model.dtype).itemsize
     return max(model.classes, pixel_work // (pixels * 2**channels * numbers))

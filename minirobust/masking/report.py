@@ -30,7 +30,7 @@ class Check:
     condition : str
         When it is flagged.
     finding : {"masked", "FGSM too weak here", "PGD not converged"}
-        What a flag says.
+        The finding if it is flagged.
     meaning, remedy : str
         What a flag means, and what to do about it.
     flagged : bool or None
@@ -41,7 +41,7 @@ class Check:
     estimate : Estimate or None
         The figure in the condition, (value, low, high), if it is a rate or a difference of two rates.
     samples : int
-        How many samples the figures are of; 0 if the check was not run.
+        Number of samples behind the figures; 0 if the check was not run.
     """
 
     number: int
@@ -70,7 +70,7 @@ class AuditReport:
     by_class : mapping of str to ClassEstimates
         The same for each class.
     fooled : mapping of str to ndarray of bool, shape (N,)
-        Which samples are wrong under an attack, on the host; (M,) for the pixel attacks, see `pixel_samples`.
+        Which samples are misclassified under each attack, on the host; (M,) for the pixel attacks, see `pixel_samples`.
 
         - "clean": without an attack
         - "FGSM": on cross entropy
@@ -78,7 +78,7 @@ class AuditReport:
         - "APGD": on cross entropy, the margin, scale-free cross entropy, or the margin towards any other class
         - "white box": any of the above, all of which follow the true gradient
         - "white box + restart": "white box", or APGD again from another start
-        - "white box + smoothed": "white box", or APGD along a smoothed gradient; for a model that is no network, PGD
+        - "white box + smoothed": "white box", or APGD along a smoothed gradient; for a model that is not a network, PGD
           along a gradient that is averaged over noise
         - "noise": random signs, one draw
         - "transfer": FGSM, or PGD with all its steps, on any of the sources; absent if there are none
@@ -86,16 +86,16 @@ class AuditReport:
         - "worst case": any of the above, all of which are within ε
         - "brute-force pixel", "headroom pixel": one pixel, which may take any value; not part of the worst case
     sandwiches : tuple of Sandwich
-        Robustness within each ε, from below and from above, in ascending order of ε.
+        Lower and upper bounds of the robustness within each ε, in ascending order of ε.
     pixel_samples : ndarray of int, shape (M,)
         The samples on which the pixel attacks were tried: as many as the budget allows, evenly over the classes.
     labels : ndarray of int, shape (N,)
     epsilon : float
-        The greatest, at which the checks are.
+        The largest ε, which the checks use.
     budget : str
     seed : int
     random : bool
-        Whether the model is random. `fooled` is then judged by majority votes.
+        Whether the model is random. `fooled` is then decided by majority votes.
     """
 
     checks: tuple[Check, ...]
@@ -128,13 +128,13 @@ class AuditReport:
             found.setdefault(check.finding, []).append(check.number)
         parts = [f"{SAYS[finding]} ({_numbers(found[finding])})" for finding in SAYS if finding in found]
         if self.random:
-            parts.insert(0, "the model is random, judged by majority votes")
+            parts.insert(0, "the model is random, evaluated by majority votes")
         if not found:
             parts.append("no sign of masking")
         return f"{'; '.join(parts)}: {_bounds(self.sandwiches[-1])}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures but `fooled` as plain numbers, strings and lists, which JSON can hold; NaN is None."""
+        """Return all figures except `fooled` as numbers, strings and lists for JSON; NaN becomes None."""
         return _plain(
             {
                 "epsilon": self.epsilon,
@@ -181,7 +181,7 @@ class AuditReport:
         )
 
     def _tables(self) -> tuple[Rows, Rows, Rows]:
-        """Return the rows of what robustness lies between, of the robustness against each attack, and of the checks."""
+        """Return the rows of three tables: bounds of the robustness, robustness against each attack, and checks."""
         within: Rows = [("ε", "robustness is at least", "and at most", "against FGSM alone")]
         within += [
             (
@@ -217,7 +217,7 @@ UNPROVEN = "no certificate"
 
 
 def _bounds(sandwich: Sandwich) -> str:
-    """Return in words what robustness lies between."""
+    """Return the bounds of the robustness in words."""
     upper, within = _interval(sandwich.upper), f"robustness at ε = {sandwich.epsilon:g} is"
     if sandwich.lower is None:
         return f"{within} at most {upper}"
@@ -243,7 +243,7 @@ def _advice(check: Check) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` in the types of JSON."""
+    """Return `value` converted to the types of JSON."""
     if isinstance(value, Estimate | ClassEstimates):
         value = value._asdict()
     if isinstance(value, Mapping):

@@ -17,12 +17,12 @@ from minirobust.measures.intervals import Estimate
 from minirobust.model import Model
 from minirobust.stack import Evaluation
 
-FIXED_COST, STEP_COST = 30, 4  # of α-CROWN for each margin, in gradients, on the study's network
+FIXED_COST, STEP_COST = 30, 4  # cost of α-CROWN per margin, in gradients, on the study's network
 
 
 @dataclass(frozen=True)
 class Prover:
-    """A method of `certify` with its network and options, and what it costs for each sample, at most, in gradients."""
+    """A method of `certify` with its network and options, and its maximum cost per sample, in gradients."""
 
     certify: Callable[..., Certificate]
     cost: int
@@ -34,7 +34,7 @@ class Prover:
 
 @dataclass(frozen=True)
 class Sandwich:
-    """Robustness within one ε, from below and from above, on the same samples. Arrays are on the host.
+    """Lower and upper bounds of the robustness within one ε, on the same samples. Arrays are on the host.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class Sandwich:
 
     @property
     def lower(self) -> Estimate | None:
-        """Network robustness is at least this, with its interval; None without a certificate."""
+        """Lower bound of the network robustness, with its interval; None without a certificate."""
         return None if self.certified is None else self._left_by(~self.certified)
 
     @property
     def upper(self) -> Estimate:
-        """Network robustness is at most this, with its interval."""
+        """Upper bound of the network robustness, with its interval."""
         return self._left_by(self.fooled)
 
     @property
@@ -76,7 +76,7 @@ class Sandwich:
 
 
 def prover(model: Model, steps: int) -> Prover | None:
-    """Return the tightest certificate that there is for a model: α-CROWN, or IBP for other layers, or None."""
+    """Return the tightest certificate available for a model: α-CROWN, or IBP for other layers, or None."""
     if not isinstance(model, Evaluation):
         return None
     network = model.network

@@ -1,12 +1,12 @@
 """A zoo of broken defences: networks that look robust only because attacks on them fail.
 
 Each defence is a layer or a way of training, and a function that trains a small network with it. The function's
-docstring says what the defence hides, and how it is broken. `docs/explanation/audit.md` has the audit of each, which
+docstring says what the defence hides, and how it is broken. `docs/explanation/audit.md` shows the audit of each, which
 `tests/benchmarks/zoo.py` prints.
 
-A layer's `input_gradient` is the one that its author would write. Where that is useless to an attack,
-`smoothed_gradient` is another one, which `minirobust.attacks.annealed` uses. Both belong to the same forward pass, by
-which images are judged.
+A layer's `input_gradient` is the one that its author would write. Where it is useless to an attack, the layer also has
+a `smoothed_gradient`, which `minirobust.attacks.annealed` uses. Both belong to the same forward pass, which decides
+whether an image fools the network.
 
 Sources: Athalye et al. (2018), *Obfuscated Gradients Give a False Sense of Security*, and Tramèr et al. (2020), *On
 Adaptive Attacks to Adversarial Example Defenses*, who break most of these defences.
@@ -88,11 +88,11 @@ class Scale(Layer):
 def large_logits(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train as usual, then multiply the logits by 10⁶.
 
-    Our own example. No prediction changes, so nothing is defended. But the softmax of such logits rounds to 0 and 1,
-    and with it the gradient of cross entropy rounds to 0.
+    This is our own example. No prediction changes, so nothing is defended. But the softmax of such large logits rounds
+    to 0 and 1, so the gradient of cross entropy rounds to 0.
 
-    The gradient of the margin between two logits only becomes larger. An attack on `Margin`, `DLR` or `ScaleFree` does
-    not notice the factor.
+    The gradient of the margin between two logits only becomes larger. The factor does not affect an attack on `Margin`,
+    `DLR` or `ScaleFree`.
     """
     scale = Scale(1)
     layers = [Flatten(), Dense(256), TemperatureSigmoid(1), Dense(10), scale]
@@ -133,12 +133,12 @@ def defensive_distillation(data: Any, seed: int = 0, *, backend: str | Backend =
 def low_temperature(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train at temperature 1/64.
 
-    Bečková, Pócoš & Farkaš (2020), the study that this library repeats. At a low temperature a sigmoid is a threshold
-    unit, and its derivative is close to 0 unless its net value is. FGSM follows the few units with such net values, and
-    after its step these are other units.
+    Bečková, Pócoš & Farkaš (2020), the study that this library reproduces. At a low temperature, a sigmoid acts as a
+    threshold unit, and its derivative is close to 0 unless its net value is close to 0. FGSM follows the few units with
+    such net values, but after its step these are different units.
 
-    `minirobust.attacks.annealed` takes the derivative at a higher temperature, which falls from step to step. Then all
-    units contribute.
+    `minirobust.attacks.annealed` takes the derivative at a higher temperature, which falls from step to step, so that
+    all units contribute.
     """
     layers = [Flatten(), Dense(256), TemperatureSigmoid(1 / 64), Dense(10)]
     return trained(layers, data, seed, backend, epochs, lr=1e-3)
@@ -147,8 +147,8 @@ def low_temperature(data: Any, seed: int = 0, *, backend: str | Backend = "numpy
 def cooled(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train at temperature 1, then predict at temperature 1/64.
 
-    Our own example. Few predictions change. Like `low_temperature` it hides the gradient, and breaks in the same way,
-    although nothing was learned at that temperature.
+    This is our own example. Few predictions change. Like `low_temperature`, it hides the gradient and is broken in the
+    same way, although nothing was learned at that temperature.
     """
     sigmoid = TemperatureSigmoid(1)
     network = trained([Flatten(), Dense(256), sigmoid, Dense(10)], data, seed, backend, epochs, lr=1e-3)
@@ -199,7 +199,7 @@ class KWinnersTakeAll(Layer):
     x, least : ndarray of shape (N, features) and (N, 1)
         The last input, and the k-th largest value of each sample.
     between : ndarray of shape (N, 1)
-        The middle between it and the next smaller one.
+        The midpoint between that value and the next smaller one.
     """
 
     saved = ("x", "least", "between")
@@ -223,7 +223,7 @@ class KWinnersTakeAll(Layer):
         return grad_y * (self.x >= self.least)
 
     def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
-        """Return the gradient with a sigmoid of a value's distance from winning in place of the step."""
+        """Return the gradient with the step replaced by a sigmoid of a value's distance from winning."""
         if amount == 0:
             return self.input_gradient(grad_y)
         return grad_y * self.backend.sigmoid(self.x - self.between, WIDTH * amount)
@@ -233,8 +233,8 @@ def k_winners_take_all(data: Any, seed: int = 0, *, backend: str | Backend = "nu
     """Train with `KWinnersTakeAll` in place of an activation, in two layers of 256 units with 16 winners each.
 
     Xiao, Zhong & Zheng (2020), *Enhancing Adversarial Defense by k-Winners-Take-All*. When the image changes a little,
-    other units win, and the output jumps. The gradient is exact, but only up to the next jump: it hides the loss at the
-    distance at which an attack looks for it.
+    other units win, and the output jumps. The gradient is exact, but only up to the next jump, so it does not describe
+    the loss at the distances that an attack explores.
 
     Tramèr et al. (2020) estimate the gradient from losses at many noisy images. Here `smoothed_gradient` includes the
     units that are about to win. The attack converges slowly and needs `apgd`, several starts and every target.
@@ -271,15 +271,15 @@ class Quantize(Layer):
         return self.xp.zeros_like(grad_y)
 
     def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
-        """Return the gradient of y = x, which the staircase follows on the whole."""
+        """Return the gradient of y = x, which the staircase approximates."""
         return grad_y if amount > 0 else self.input_gradient(grad_y)
 
 
 def eight_levels(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train on images that are rounded to 8 grey levels.
 
-    Xu, Evans & Qi (2018), *Feature Squeezing*, who use it to detect attacks. Rounding hides the gradient completely:
-    without one, an attack that follows it does not move.
+    Xu, Evans & Qi (2018), *Feature Squeezing*, who use it to detect attacks. Rounding hides the gradient completely,
+    so an attack that follows it does not move.
 
     Athalye et al. (2018) take the gradient of the identity instead (backward pass differentiable approximation). Square
     breaks the defence without any gradient, and so do images made on a network that does not round.
@@ -333,9 +333,9 @@ def thermometer_code(data: Any, seed: int = 0, *, backend: str | Backend = "nump
     """Train on a code of 8 bits for each pixel, with 64 hidden units.
 
     Buckman et al. (2018), *Thermometer Encoding: One Hot Way To Resist Adversarial Examples*. The code is another
-    rounding to levels, and hides the gradient in the same way as `eight_levels`.
+    way of rounding to levels, and hides the gradient as `eight_levels` does.
 
-    Athalye et al. (2018) replace each bit's step by a slope on the way back, as `smoothed_gradient` does.
+    Athalye et al. (2018) replace each bit's step by a slope in the backward pass, as `smoothed_gradient` does.
     """
     layers = [Thermometer(8), Flatten(), Dense(64), TemperatureSigmoid(1), Dense(10)]
     return trained(layers, data, seed, backend, epochs, lr=1e-3)
@@ -382,18 +382,18 @@ class Staircase(Layer):
         return grad_y * (self.slope / 2 / len(self.thresholds) * sum(slopes))
 
     def smoothed_gradient(self, grad_y: Array, amount: float) -> Array:
-        """Return the gradient of y = x, which the staircase follows on the whole."""
+        """Return the gradient of y = x, which the staircase approximates."""
         return grad_y if amount > 0 else self.input_gradient(grad_y)
 
 
 def tanh_staircase(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train on images that are rounded to 8 levels by a smooth `Staircase` of slope 400.
 
-    Our own example. The formula of the gradient is right, and `gradcheck` finds nothing. But 1 - tanh² rounds to 0
+    This is our own example. The gradient's formula is right, and `gradcheck` finds nothing. But 1 - tanh² rounds to 0
     where tanh rounds to 1: in float32 further than 0.023 from every step, where most pixels are. The equivalent
     4 e / (1 + e)² with e = exp(-2 · slope · |x - t|) does not round to 0. With it, FGSM alone breaks the defence.
 
-    The gradient of the identity breaks it as it breaks `eight_levels`.
+    The gradient of the identity also breaks it, as it does `eight_levels`.
     """
     layers = [Staircase(8, slope=400), Flatten(), Dense(256), TemperatureSigmoid(1), Dense(10)]
     return trained(layers, data, seed, backend, epochs, lr=1e-3)
@@ -436,11 +436,12 @@ class Ripple(Layer):
 def ripple(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train on images of pixels x - 0.03 sin(80π x).
 
-    Our own example of what Athalye et al. (2018) call shattered gradients. The pixels hardly change, but the derivative
-    1 - 7.5 cos(80π x) does, between -6.5 and 8.5. It is -6.5 where x is 0 or 1, as most pixels of a digit are: the
-    gradient is exact, large, and points the wrong way.
+    This is our own example of what Athalye et al. (2018) call shattered gradients. The pixels hardly change, but the
+    derivative 1 - 7.5 cos(80π x) varies between -6.5 and 8.5. It is -6.5 where x is 0 or 1, as most pixels of a digit
+    are: the gradient is exact and large, and points in the wrong direction.
 
-    A wave is 0.025 long. The mean of the derivative over several waves is 1, and leads an attack the right way.
+    Each wave is 0.025 long. The mean of the derivative over several waves is 1, which leads an attack in the right
+    direction.
     """
     layers = [Ripple(0.03, 80 * math.pi), Flatten(), Dense(256), TemperatureSigmoid(1), Dense(10)]
     return trained(layers, data, seed, backend, epochs, lr=1e-3)
@@ -464,7 +465,7 @@ class GaussianNoise(Layer):
         self.sigma = sigma
 
     def forward(self, x: Array) -> Array:
-        # Box & Muller (1958). All numbers come from one call: a second call of draw k would be the first of draw k + 1.
+        # Box & Muller (1958). All numbers come from one call: a second call in draw k would repeat draw k + 1.
         uniform = self.random((2, *x.shape))
         normal = self.xp.sqrt(-2 * self.xp.log(1 - uniform[0])) * self.xp.cos(2 * math.pi * uniform[1])
         return x + self.sigma * normal
@@ -484,12 +485,12 @@ class MonteCarloDropout(Dropout):
 def input_noise(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train and predict with Gaussian noise of standard deviation 0.3 on the image.
 
-    Liu et al. (2018), *Towards Robust Neural Networks via Random Self-Ensemble*. The gradient is that of one draw, and
-    the next prediction draws other noise. An attack that stops at the first image that fools has found a lucky draw,
-    and a vote over other draws classifies most of its images correctly.
+    Liu et al. (2018), *Towards Robust Neural Networks via Random Self-Ensemble*. The gradient is that of one draw, but
+    the next prediction draws different noise. An attack that stops at the first image that fools has found a lucky
+    draw, and a vote over other draws classifies most of its images correctly.
 
     Athalye et al. (2018) ascend the mean gradient over many draws (expectation over transformation, see
-    `minirobust.attacks.expectation`). The attack must take all its steps, and be judged once, on fresh draws.
+    `minirobust.attacks.expectation`). The attack must take all its steps, and be evaluated once, on fresh draws.
     """
     layers = [GaussianNoise(0.3), Flatten(), Dense(256), TemperatureSigmoid(1), Dense(10)]
     return trained(layers, data, seed, backend, epochs, lr=1e-3)
@@ -498,8 +499,8 @@ def input_noise(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", e
 def dropout_at_test_time(data: Any, seed: int = 0, *, backend: str | Backend = "numpy", epochs: int = 20) -> Network:
     """Train and predict with dropout of 0.3 on the hidden units.
 
-    Wang et al. (2018), *Defensive Dropout for Hardening Deep Neural Networks under Adversarial Attacks*. It hides and
-    breaks as `input_noise` does.
+    Wang et al. (2018), *Defensive Dropout for Hardening Deep Neural Networks under Adversarial Attacks*. It hides
+    the gradient and is broken in the same way as `input_noise`.
     """
     layers = [Flatten(), Dense(256), TemperatureSigmoid(1), MonteCarloDropout(0.3), Dense(10)]
     return trained(layers, data, seed, backend, epochs, lr=1e-3)

@@ -1,1 +1,1 @@
-"""What is measured on a network: activation regimes, robustness, input gradients, and their intervals."""
+"""Measurements on a network: activation regimes, robustness, input gradients, and confidence intervals."""

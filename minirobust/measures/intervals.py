@@ -1,7 +1,7 @@
-"""95 % confidence intervals of robustness: of each class, of the mean over classes, of the difference of two attacks.
+"""95 % confidence intervals of robustness: per class, for the mean over classes, and for a difference of two attacks.
 
-Robustness itself is in `robustness`.  The input is which samples were fooled.  They are taken as drawn at random and
-independently from their class.
+`robustness` computes robustness itself.  The input is an array that marks the fooled samples, which are assumed to be
+drawn at random and independently from their classes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Z = 1.959963984540054  # 95 % of a normal distribution lies within ± Z of its c
 
 
 class Estimate(NamedTuple):
-    """A figure and the ends of its 95 % interval."""
+    """A value and the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -36,7 +36,7 @@ class ClassEstimates(NamedTuple):
 def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
     """Return each class's robustness with Wilson's score interval: all rates p with |R_c - p| ≤ Z √(p (1 - p) / n).
 
-    The interval (Wilson, 1927) stays within [0, 1]. It has a width also at rates of 0 and 1, which are frequent here.
+    The interval (Wilson, 1927) stays within [0, 1]. Even at rates of 0 and 1, which are frequent here, it has a width.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def by_class(fooled: Array, y: Array, classes: int = 10) -> ClassEstimates:
 def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
     """Return network robustness with the interval of a stratified mean: R ± Z √(Σ_c R_c (1 - R_c) / n_c) / K.
 
-    That is the variance of a mean of K independent rates (Cochran, *Sampling Techniques*, 1977, section 5).  It would
-    be 0 where all R_c are 0 or 1, so Z² / 2 samples that stand and as many that fall are added first, as Agresti &
-    Coull (1998) do for one rate; each class gets a K-th of them (our choice).  With one class it is their interval.
+    This uses the variance of a mean of K independent rates (Cochran, *Sampling Techniques*, 1977, section 5).  It would
+    be 0 if all R_c were 0 or 1, so Z² / 2 robust samples and Z² / 2 fooled ones are added first, as Agresti & Coull
+    (1998) do for a single rate; each class gets 1/K of them (our choice).  With a single class, it is their interval.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def network(fooled: Array, y: Array, classes: int = 10) -> Estimate:
 
 
 def mean_of_rates(rates: np.ndarray, samples: np.ndarray) -> Estimate:
-    """Return `network` for the rate of each class and its number of samples; NaN without a sample.
+    """Return what `network` does, given the rate and the number of samples of each class; NaN without a sample.
 
     Parameters
     ----------
@@ -110,18 +110,18 @@ def mean_of_rates(rates: np.ndarray, samples: np.ndarray) -> Estimate:
 def difference(fooled: Array, other: Array, y: Array, classes: int = 10) -> Estimate:
     """Return network robustness under one attack minus that under another, on the same samples.
 
-    d = other - fooled is 1, 0 or -1 for a sample.  The figure is the mean over classes of d's class means, its
-    interval d̄ ± Z √(Σ_c s_c² / n_c) / K with s_c² the variance of d in class c: the stratified mean of paired
-    differences (Cochran, 1977), narrower by far than the two rates' intervals suggest.  So that it has a width even
-    where the attacks never differ, half a sample is added to each cell of the fourfold table, as Agresti & Min (2005)
-    do; each of the K classes gets a K-th of it (our choice).  With one class it is their interval.
+    For each sample, d = other - fooled is 1, 0 or -1.  The estimate is the mean of the class means of d.  Its interval
+    is d̄ ± Z √(Σ_c s_c² / n_c) / K, where s_c² is the variance of d in class c.  This is the stratified mean of paired
+    differences (Cochran, 1977), and much narrower than the intervals of the two rates suggest.  To give it a width even
+    if the attacks never differ, half a sample is added to each cell of the 2 × 2 table, as Agresti & Min (2005) do;
+    each of the K classes gets 1/K of it (our choice).  With a single class, it is their interval.
 
     Parameters
     ----------
     fooled, other : ndarray of bool, shape (N,)
-        Of the two attacks.
+        `Attack.fooled` of the two attacks.
     y, classes
-        As for `by_class`, and so are the errors.
+        See `by_class`, which raises the same errors.
 
     Returns
     -------

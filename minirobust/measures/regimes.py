@@ -46,8 +46,8 @@ def bounds(temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> 
     Raises
     ------
     ValueError
-        If an argument is not above 0, if the slope nowhere reaches delta2 (T·delta2 ≥ 1/4), or if r2 ≤ r1, where
-        nothing is left between the linear and the saturated regime.
+        If an argument is not above 0, if the slope never reaches delta2 (T·delta2 ≥ 1/4), or if r2 ≤ r1, which leaves
+        nothing between the linear and the saturated regime.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def bounds(temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> 
     a = number("bounds", "delta2", delta2, low=0) * T
     if a >= 0.25:
         raise ValueError(
-            f"bounds: the slope of the sigmoid at T = {T:g} is at most {1 / (4 * T):g}, nowhere delta2 = {delta2:g}"
+            f"bounds: the slope of the sigmoid at T = {T:g} is at most {1 / (4 * T):g}, never delta2 = {delta2:g}"
         )
     r1 = _linear_until(T, delta1)
     # f'(net) = e / (T (1 + e)²) = delta2 is a quadratic in e = exp(-net/T); this is its smaller root, solved for net.
@@ -74,9 +74,9 @@ def bounds(temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> 
 
 
 def _linear_until(T: float, delta1: float) -> float:
-    """r1 by bisection: the distance to the tangent grows from 0 without bound, so it passes delta1 once."""
+    """Return r1 by bisection: the distance to the tangent grows from 0 without bound, so it equals delta1 once."""
     slope = 1 / (4 * T)
-    # The sigmoid stays below 1, so the tangent is delta1 away from it before this net.
+    # The sigmoid stays below 1, so its distance from the tangent reaches delta1 before this net.
     near, far = 0.0, (0.5 + delta1 * math.hypot(1, slope)) / slope
     while near < (net := (near + far) / 2) < far:  # until no number lies between the two
         vertical = 0.5 + net * slope - 1 / (1 + math.exp(-net / T))
@@ -88,12 +88,12 @@ def _linear_until(T: float, delta1: float) -> float:
 
 
 def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta2: float = 0.0005) -> Fractions:
-    """The shares of net values in each regime, over all neurons and samples.
+    """Return the share of net values in each regime, over all neurons and samples.
 
     Parameters
     ----------
     net_values : ndarray of any shape
-        What enters the sigmoid: `Network.hidden`.
+        Inputs of the sigmoid, as returned by `Network.hidden`.
     temperature, delta1, delta2 : float
         As for `bounds`.
 
@@ -105,7 +105,7 @@ def fractions(net_values: Array, temperature: float, delta1: float = 0.05, delta
     Raises
     ------
     ValueError
-        If there are no values, or as `bounds` does.
+        If there are no values, or `bounds` raises it.
     """
     r1, r2 = bounds(temperature, delta1, delta2)
     if not net_values.size:

@@ -1,6 +1,6 @@
 """Class and network robustness as the study defines them (section 3.2), over ε and over several attacks.
 
-Attacks themselves are not here; the input is which samples they fooled.
+The input is an array that marks the samples fooled by an attack; `minirobust.attacks` contains the attacks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minirobust.network import Network
 def by_class(fooled: Array, y: Array, classes: int = 10) -> np.ndarray:
     """Return R_c, the share of class c's samples that are classified as c after the attack.
 
-    A sample that was wrong before the attack and stays wrong counts as not robust, as in the study.
+    A sample that is misclassified both before and after the attack counts as not robust, as in the study.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def network_robustness(fooled: Array, y: Array, classes: int = 10) -> float:
 
 
 def mean_over_classes(shares: np.ndarray) -> float:
-    """Return the plain mean of the classes' shares, without those that are NaN; NaN if all are.
+    """Return the plain mean of the classes' shares, ignoring those that are NaN; NaN if all are.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def mean_over_classes(shares: np.ndarray) -> float:
 def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: int = 10) -> np.ndarray:
     """Return `by_class` of the samples that were classified correctly before the attack.
 
-    It tells what the attack did; R_c as the study defines it also counts what was wrong without one.
+    This shows the effect of the attack alone; R_c as the study defines it also counts samples that were misclassified
+    before it.
 
     Parameters
     ----------
@@ -101,12 +102,12 @@ def by_class_of_correct(fooled: Array, clean_correct: Array, y: Array, classes: 
     Returns
     -------
     ndarray of float, shape (classes,)
-        In [0, 1]; NaN for a class of which no sample was correct.
+        In [0, 1]; NaN for a class without a correct sample.
 
     Raises
     ------
     ValueError
-        As `by_class` does.
+        See `by_class`.
     """
     correct, _ = _checked("clean_correct", clean_correct, y, classes)
     fooled, y = _checked("fooled", fooled, y, classes)
@@ -141,7 +142,7 @@ def epsilon_curve(
     Parameters
     ----------
     network : Network
-        Ends in logits.
+        A network that ends in logits.
     x : ndarray of float, shape (N, *input_shape)
         Within the network's `input_range`.
     y : ndarray of int, shape (N,)
@@ -153,7 +154,7 @@ def epsilon_curve(
     Returns
     -------
     ndarray of float, shape (len(epsilons),)
-        For each ε exactly what `attacks.fgsm` followed by `network_robustness` gives.
+        For each ε, exactly the result of `attacks.fgsm` followed by `network_robustness`.
 
     Raises
     ------
@@ -175,24 +176,24 @@ def epsilon_curve(
 
 
 def worst_case(attacks: Sequence[Attack]) -> np.ndarray:
-    """Return which samples are wrong without an attack or under any of several: the figure to report for them together.
+    """Return which samples are misclassified without an attack or under any of several attacks.
 
-    The mean over samples of the worst attack; the worst of the attacks' means would call more samples robust.
+    Report the robustness over this union; the lowest robustness against a single attack would be too high.
 
     Parameters
     ----------
     attacks : sequence of Attack
-        On the same samples of one network.
+        Attacks on the same samples of one network.
 
     Returns
     -------
     ndarray of bool, shape (N,)
-        On the host; goes where `Attack.fooled` goes.
+        On the host; use it wherever `Attack.fooled` is expected.
 
     Raises
     ------
     ValueError
-        If there is no attack, or they differ in their samples: in how many or in which were correct before.
+        If there is no attack, or the attacks differ in the number of samples or in which were correct without one.
     """
     if not attacks:
         raise ValueError("robustness: expected at least one attack, got none")
@@ -202,23 +203,23 @@ def worst_case(attacks: Sequence[Attack]) -> np.ndarray:
         if not np.array_equal(other, correct):
             raise ValueError(
                 f"robustness: expected attacks on the same samples of one network, got {correct.sum()} of "
-                f"{len(correct)} correct beforehand in attack 0, {other.sum()} of {len(other)} in attack {index}"
+                f"{len(correct)} correct before attack 0, {other.sum()} of {len(other)} before attack {index}"
             )
     return np.logical_or.reduce([~correct, fooled, *others])
 
 
 def on_host(array: Array) -> np.ndarray:
-    """Return an array of any backend as one of NumPy."""
+    """Return an array of any backend as a NumPy array."""
     return backend.of(array).to_numpy(array)
 
 
 def _checked(name: str, mask: Array, y: Array, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return both on the host, if they fit each other and the number of classes."""
+    """Return both arrays on the host, after checking that they fit each other and the number of classes."""
     mask, y = on_host(mask), on_host(y)
     if mask.shape != y.shape or mask.ndim != 1 or not len(y):
-        raise ValueError(f"robustness: expected {name} and y of one shape (N,), got {mask.shape} and {y.shape}")
+        raise ValueError(f"robustness: expected {name} and y of the same shape (N,), got {mask.shape} and {y.shape}")
     if mask.dtype != bool:
-        raise ValueError(f"robustness: expected {name} to be of bool, got {mask.dtype}")
+        raise ValueError(f"robustness: expected {name} to have dtype bool, got {mask.dtype}")
     if y.min() < 0 or y.max() >= classes:
         raise ValueError(f"robustness: expected labels 0 to {classes - 1}, got {y.min()} to {y.max()}")
     return mask, y

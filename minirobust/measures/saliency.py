@@ -1,6 +1,6 @@
 """Input gradients: how strongly the loss depends on the pixels, per sample and per class (sections 3.2 and 4.1).
 
-All functions but `magnitude` take arrays only.
+All functions except `magnitude` take only arrays.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class ClassSaliency(NamedTuple):
     Attributes
     ----------
     medians : ndarray of float
-        Of G over the class's samples; NaN for a class without a sample.
+        Median of G over the class's samples; NaN for a class without a sample.
     correlations : ndarray of float
-        Pearson's, between G and the confidence; NaN with fewer than three samples and where either is constant.
+        Pearson correlation of G and the confidence; NaN with fewer than three samples or if either is constant.
     p_values : ndarray of float
-        Two-sided, of the hypothesis that there is no correlation; NaN where the correlation is.
+        Two-sided p-value of the hypothesis that there is no correlation; NaN where the correlation is NaN.
     """
 
     medians: np.ndarray
@@ -38,7 +38,7 @@ def magnitude(network: Network, x: Array, y: Array) -> Array:
     Parameters
     ----------
     network : Network
-        Ends in logits.
+        A network that ends in logits.
     x : ndarray of float, shape (N, *input_shape)
     y : ndarray of int, shape (N,)
         True labels.
@@ -50,7 +50,7 @@ def magnitude(network: Network, x: Array, y: Array) -> Array:
     Raises
     ------
     ValueError, TypeError
-        If `x` or `y` are wrong, or the network does not end in logits.
+        If `x` or `y` is wrong, or the network does not end in logits.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def mean_magnitude(gradient: Array) -> Array:
 def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10) -> ClassSaliency:
     """Return for each class the median of G and its correlation with the confidence in the true class.
 
-    The median, because a few samples have gradients so large that they would dominate a mean.
+    The median is used because a few samples have gradients so large that they would dominate a mean.
 
     Parameters
     ----------
@@ -106,7 +106,9 @@ def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10)
 
     g, p = _finite(magnitudes, "magnitudes"), _finite(confidences, "confidences")
     if g.shape != p.shape:
-        raise ValueError(f"saliency: expected magnitudes and confidences of one shape, got {g.shape} and {p.shape}")
+        raise ValueError(
+            f"saliency: expected magnitudes and confidences of the same shape, got {g.shape} and {p.shape}"
+        )
     y = _labels(y, len(g), classes)
     medians, correlations, p_values = np.full((3, classes), np.nan)
     for c in range(classes):
@@ -120,7 +122,7 @@ def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10)
 
 
 def largest(magnitudes: Array, count: int) -> np.ndarray:
-    """Return the indices of the `count` samples of largest G, largest first; among equal ones the first leads.
+    """Return the indices of the `count` samples of largest G, largest first; ties keep their order.
 
     These are the study's "ugly" images (Fig. 7).
 
@@ -146,7 +148,7 @@ def largest(magnitudes: Array, count: int) -> np.ndarray:
 
 
 def _labels(y: Array, samples: int, classes: int) -> np.ndarray:
-    """One label in [0, classes) for each sample, on the host."""
+    """Return one label in [0, classes) for each sample, on the host."""
     y = backend.of(y).to_numpy(y)
     if y.shape != (samples,) or y.dtype.kind not in "iu":
         raise ValueError(f"saliency: expected labels to be integers of shape ({samples},), got {y.dtype} of {y.shape}")
@@ -156,7 +158,7 @@ def _labels(y: Array, samples: int, classes: int) -> np.ndarray:
 
 
 def _finite(numbers: Array, name: str) -> np.ndarray:
-    """At least one finite number, as (N,) on the host and in float64."""
+    """Return numbers as (N,) on the host in float64, after checking that there are some and that all are finite."""
     numbers = backend.of(numbers).to_numpy(numbers)
     if numbers.ndim != 1 or not len(numbers):
         raise ValueError(f"saliency: expected {name} of shape (N,), one for each sample, got {numbers.shape}")

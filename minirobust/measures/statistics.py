@@ -1,4 +1,4 @@
-"""Figures with intervals: over seeds, of differences, of areas under a curve; and how classes differ."""
+"""Estimates with intervals: over seeds, of differences, of areas under a curve; and measures of how classes differ."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from minirobust.measures.intervals import Estimate, Z
 
 
 def exact(value: float | np.floating) -> Estimate:
-    """Return a figure that is no sample of anything."""
+    """Return an exact value as an estimate whose interval has no width."""
     return Estimate(float(value), float(value), float(value))
 
 
 def minus(one: Estimate, other: Estimate) -> Estimate:
-    """Return the difference of figures of different samples; for the same images it is wider than needed."""
+    """Return the difference of two independent estimates; for the same images, its interval is too wide."""
     value = one.value - other.value
     below = math.hypot(one.value - one.low, other.high - other.value)
     above = math.hypot(one.high - one.value, other.value - other.low)
@@ -24,9 +24,9 @@ def minus(one: Estimate, other: Estimate) -> Estimate:
 
 
 def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean over seeds, with an interval that covers other seeds, by Student's t, and other test images.
+    """Return the mean over seeds, with an interval that covers both other seeds (Student's t) and other test images.
 
-    All seeds share their test images, so those intervals do not shrink. One seed says nothing about others.
+    All seeds share their test images, so averaging does not shrink that part. One seed says nothing about others.
     """
     from scipy.stats import t
 
@@ -38,9 +38,9 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """Return Spearman's ρ; 0 if one of them is constant.
+    """Return Spearman's ρ; 0 if `x` or `y` is constant.
 
-    It describes and tests nothing: networks that share seed and images are no sample, as which a p-value counts them.
+    There is no p-value, because networks that share seeds and images are not independent observations.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -
 
 
 def p_of_difference(rates: np.ndarray, images: np.ndarray) -> float:
-    """Return the p-value of Pearson's χ² that all classes have one rate: (classes,) each."""
+    """Return the p-value of Pearson's χ² test that all classes have the same rate; both arrays are (classes,)."""
     from scipy.stats import chi2_contingency
 
     present = ~np.isnan(rates)
@@ -66,9 +66,10 @@ def p_of_difference(rates: np.ndarray, images: np.ndarray) -> float:
 
 
 def spread(rates: np.ndarray, images: np.ndarray) -> tuple[float, float]:
-    """Return the standard deviation of a rate over the classes, and which part of its square few samples explain.
+    """Return the standard deviation of a rate over the classes, and the part of the variance due to sampling.
 
-    The first is what is left without that part, p (1 - p) / n averaged over the classes; 0 if nothing is.
+    The sampling variance, p (1 - p) / n averaged over the classes, is subtracted first; if nothing remains, the
+    standard deviation is 0.
     """
     present = ~np.isnan(rates)
     p, n = rates[present], images[present]

@@ -1,6 +1,6 @@
-"""Networks in the forms of neighbouring tools: PyTorch modules, ONNX files and a scikit-learn classifier.
+"""Networks for neighbouring tools: as PyTorch modules, as ONNX files, and as a scikit-learn classifier.
 
-The tools are imported when a function that needs them is called.
+Each tool is imported only when a function that needs it is called.
 """
 
 from minirobust.neighbours.onnx import export_onnx

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 OPSET = 17  # of ONNX 1.12, June 2022: it has every operator used here, and all current runtimes read it
-IR_VERSION = 8  # of the file format, the one of that opset
+IR_VERSION = 8  # the version of the file format that belongs to this opset
 ON_IMAGES = (Conv2D, MaxPool2D, AvgPool2D)
 ON_FEATURES = (Dense, Flatten, Softmax)
 
@@ -44,8 +44,8 @@ def export_onnx(network: Network, path: str | Path) -> None:
 
     The file's input, ``input``, is what ``network.predict`` takes: images channels last, (N, H, W, C), or features,
     (N, features), in the network's dtype and for any N.  Its output, ``output``, is that of the last layer, usually
-    logits.  `Dropout` is left out.  The model is checked by ``onnx.checker`` before it is written, and the file is
-    replaced as a whole or left as it was.
+    logits.  `Dropout` is left out.  The model is checked by ``onnx.checker`` before it is written, and an existing file
+    is replaced atomically.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def export_onnx(network: Network, path: str | Path) -> None:
 
     Notes
     -----
-    The opset is 17.  ONNX Runtime has some operators in float32 only: export a float64 network as
-    ``network.to("numpy", "float32")`` for it.
+    The opset is 17.  ONNX Runtime implements some operators only in float32: for use with it, convert a float64 network
+    with ``network.to("numpy", "float32")`` first.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class _Graph:
                 self.transpose(channels_first=False)
             OPERATORS[type(layer)](self, layer)
         self.transpose(channels_first=False)
-        if not self.nodes:  # a network of nothing but Dropout
+        if not self.nodes:  # a network with only Dropout layers
             self.add("Identity", "unchanged")
         self.nodes[-1].output[0] = "output"
 
@@ -116,19 +116,19 @@ class _Graph:
         self.last = name
 
     def weight(self, name: str, values: np.ndarray) -> str:
-        """Keep an array, and return its name."""
+        """Store an array, and return its name."""
         self.weights[name] = np.ascontiguousarray(values, self.network.dtype)
         return name
 
     def transpose(self, channels_first: bool) -> None:
-        """Bring images into the order that the next node takes."""
+        """Transpose images to the order of axes that the next node takes."""
         if channels_first != self.channels_first:
             order = (0, 3, 1, 2) if channels_first else (0, 2, 3, 1)
             self.add("Transpose", f"{self.last}_channels_{'first' if channels_first else 'last'}", perm=order)
             self.channels_first = channels_first
 
     def model(self) -> Any:
-        """Return the whole as an `onnx.ModelProto`."""
+        """Return the complete model as an `onnx.ModelProto`."""
         from importlib.metadata import version  # slow to import
 
         from onnx import TensorProto, helper, numpy_helper

@@ -1,4 +1,4 @@
-"""`import_optional`: import a library that the package can do without."""
+"""`import_optional`: import a library that is not required."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def import_optional(name: str, owner: str, install: str) -> Any:
     owner : str
         The public function that needs it; the message begins with this name.
     install : str
-        What ``pip install`` takes.
+        The argument of ``pip install``.
     """
     try:
         return importlib.import_module(name)

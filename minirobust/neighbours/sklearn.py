@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
-except ImportError:  # the name is there without scikit-learn, and says what it needs when it is called
+except ImportError:  # without scikit-learn the class can be imported, and says what it needs when it is called
 
     class BaseEstimator:  # type: ignore[no-redef]
         """Stands in for scikit-learn's class of this name."""
@@ -33,38 +33,38 @@ except ImportError:  # the name is there without scikit-learn, and says what it 
 class MLPClassifier(ClassifierMixin, BaseEstimator):
     """A network with one hidden layer of temperature sigmoids, trained by Adam on cross entropy.
 
-    It follows scikit-learn's conventions, so it goes into a ``Pipeline`` and into ``GridSearchCV``.
+    It follows scikit-learn's conventions, so it works in a ``Pipeline`` and in ``GridSearchCV``.
 
     Parameters
     ----------
     hidden : int, default 256
         Width of the hidden layer.
     temperature : float, default 1.0
-        Of the sigmoids.
+        Temperature of the sigmoids.
     epochs : int, default 100
     learning_rate : float, default 1e-3
-        Adam's.
+        Learning rate of Adam.
     batch_size : int, default 64
     random_state : int, RandomState or None, default 0
-        Of the weights and the shuffling.  None draws another seed for every fit.
+        Seed of the weights and of the shuffling.  None draws a new seed for every fit.
     backend : str or Backend, default "numpy"
         See `Network`.
     dtype : {"float32", "float64"}, default "float32"
-        What the network computes in.
+        Dtype of the network.
     input_range : (float, float), default (0, 1)
-        To which attacks on `network_` clip; training and prediction take any finite numbers.
+        Range to which attacks on `network_` clip; training and prediction accept any finite numbers.
 
     Attributes
     ----------
     network_ : Network
-        Trained: attack it, audit it, save it.  Its class ``i`` is ``classes_[i]``.
+        The trained network, which you can attack, audit and save.  Its class ``i`` is ``classes_[i]``.
     history_ : History
         One record for each epoch.
     classes_ : ndarray of shape (classes,)
         The labels, sorted.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        If X has names of columns that are strings.
+        Names of the columns of X, if all of them are strings.
 
     Raises
     ------
@@ -119,12 +119,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, features)
         y : array-like of shape (n,)
-            Labels of any type, of at least two classes.
+            Labels of any type, with at least two classes.
 
         Returns
         -------
         MLPClassifier
-            Itself.
+            The classifier itself.
 
         Raises
         ------
@@ -186,19 +186,19 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         NotFittedError, ValueError
-            As `predict` does.
+            See `predict`.
         """
         X = self._checked(X)
         return self.network_.backend.to_numpy(self.network_.predict_proba(X))
 
     def _checked(self, X: Any) -> np.ndarray:
-        """Return X in the network's dtype, if the classifier is fitted and X has as many features as in `fit`."""
+        """Return X in the network's dtype, after checking that the classifier is fitted and that X has its features."""
         from sklearn.utils.validation import check_is_fitted, validate_data
 
         check_is_fitted(self)
         return validate_data(self, X, dtype=self.network_.dtype, reset=False)
 
-    # A network cannot be pickled, but what a checkpoint holds can.
+    # A network cannot be pickled, but the contents of a checkpoint can.
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -1,8 +1,8 @@
 """`to_torch` and `from_torch`: a network as a PyTorch module, and a PyTorch module as a network.
 
-Images are channels first in PyTorch, (N, C, H, W), and channels last here, (N, H, W, C).  A `Flatten` therefore lists
-the same numbers in another order, and the weights of the layer above it are reordered to match.  Which module
-corresponds to which layer is in `torch_modules`.
+Images are channels first in PyTorch, (N, C, H, W), and channels last here, (N, H, W, C).  A `Flatten` therefore gives
+the same numbers in a different order, and the weights of the next layer are reordered to match.  `torch_modules`
+defines which module corresponds to which layer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def to_torch(network: Network) -> nn.Sequential:
     """Return a PyTorch module with the same layers and a copy of the weights.
 
     The module computes what the network does, and can be trained, saved and exported like any other.  It takes images
-    channels first, (N, C, H, W), and inputs of any other shape as they are.  Where the network flattens images with
+    channels first, (N, C, H, W), and inputs of any other shape unchanged.  Where the network flattens images with
     several channels, the columns of the next `Linear` are reordered, because PyTorch flattens channels first.
 
     Parameters
@@ -50,7 +50,7 @@ def to_torch(network: Network) -> nn.Sequential:
 
     See Also
     --------
-    minirobust.foreign.to_torch : A module that asks the network itself, with any layers, for other libraries' attacks.
+    minirobust.foreign.to_torch : A module that calls the network itself, with any layers, for other libraries' attacks.
     """
     torch = import_optional("torch", "to_torch", "torch")
     from minirobust.neighbours import torch_modules
@@ -73,17 +73,17 @@ def from_torch(
     """Return a network with the layers of a PyTorch module and a copy of its weights.
 
     The network takes images channels last, (N, H, W, C).  Where the module flattens images with several channels, the
-    rows of the next `Dense` are reordered.  The module is left as it was.
+    rows of the next `Dense` are reordered.  The module does not change.
 
     Parameters
     ----------
     module : torch.nn.Module
         A `Sequential`, nested or not, or a single layer.
     input_shape : int or sequence of int, optional
-        Of one sample, channels last: (H, W, C) for images, else (features,).  By default it is the attribute of that
-        name, which `to_torch` sets, or the size of a `Linear` at the beginning.
+        Shape of one sample, channels last: (H, W, C) for images, else (features,).  By default, it is the attribute of
+        that name, which `to_torch` sets, or the input size of a `Linear` at the beginning.
     input_range : (float, float), optional
-        By default the attribute of that name, else (0, 1).
+        By default, the attribute of that name, else (0, 1).
     backend : str or Backend, default "numpy"
         See `Network`.
 
@@ -124,7 +124,7 @@ def from_torch(
 
 
 def _feature_orders(owner: str, network: Network) -> dict[int, np.ndarray]:
-    """Return, by index, the order in which PyTorch lists the inputs of each `Dense` that needs another order than ours.
+    """Return, by index, PyTorch's order of the inputs of each `Dense` for which it differs from ours.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which PyTorch module corresponds to which layer, in both directions.  Importing this file needs PyTorch."""
+"""Which PyTorch module corresponds to which layer, in both directions.  Importing this file requires PyTorch."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Sigmoid(torch.autograd.Function):
 
 
 def from_layer(layer: Any, order: np.ndarray | None) -> list[nn.Module]:
-    """Return a layer's modules with copies of its weights; `order` is that in which PyTorch lists a Dense's inputs."""
+    """Return a layer's modules with copies of its weights; `order` is PyTorch's order of the inputs of a Dense."""
     if type(layer) not in MODULES:
         known = ", ".join(kind.__name__ for kind in MODULES)
         raise TypeError(f"to_torch: {layer}: expected a layer that PyTorch has, one of {known}")
@@ -83,7 +83,7 @@ def from_layer(layer: Any, order: np.ndarray | None) -> list[nn.Module]:
 
 
 def _linear(layer: Any) -> list[nn.Module]:
-    # Without initial values, which would use up the caller's random numbers.
+    # Without initial values, which would consume the caller's random numbers.
     return [skip_init(nn.Linear, layer.input_shape[0], layer.units, dtype=getattr(torch, layer.dtype))]
 
 
@@ -114,14 +114,14 @@ MODULES: dict[type[Layer], Callable[[Any], list[nn.Module]]] = {
 
 @dataclass
 class Found:
-    """A layer, not in a network yet, and the module that it corresponds to.
+    """A layer that is not in a network yet, and the module that it corresponds to.
 
     Attributes
     ----------
     layer : Layer
     part : torch.nn.Module
     border : tuple of int or None
-        Of the ZeroPad2d before a convolution.
+        Border of the ZeroPad2d before a convolution.
     """
 
     layer: Any
@@ -131,7 +131,7 @@ class Found:
     def copy_weights(self, order: np.ndarray | None) -> None:
         """Write the module's weights into the layer, which is in a network; without a bias, the layer's stays zero.
 
-        `order` is that in which PyTorch lists a Dense's inputs.
+        `order` is PyTorch's order of the inputs of a Dense.
         """
         layer, part = self.layer, self.part
         if self.border is not None:
@@ -241,7 +241,7 @@ LAYERS: dict[type[nn.Module], Callable[[Any, str], Layer]] = {
 
 
 def _expect_settings(part: Any, place: str, **expected: Any) -> None:
-    """Raise ValueError unless a module's settings are those of the layer here."""
+    """Raise ValueError unless a module's settings are those of our layer."""
     for name, value in expected.items():
         found = getattr(part, name)
         if found not in (value, (value, value)):
@@ -259,7 +259,7 @@ def _short(size: Size) -> Size:
     return down if down == across else (down, across)
 
 
-# What a module says of its input
+# The input of a module
 
 
 def first_features(found: Sequence[Found]) -> int:
@@ -267,7 +267,7 @@ def first_features(found: Sequence[Found]) -> int:
     if not found or not isinstance(found[0].part, nn.Linear):
         raise ValueError(
             "from_torch: expected input_shape, (height, width, channels) or (features,), got None: "
-            "this module does not say what its input is"
+            "this module does not define the shape of its input"
         )
     return int(found[0].part.in_features)
 

@@ -1,7 +1,7 @@
-"""Drawings of what the laboratory measures: most take arrays and matplotlib axes, and return nothing.
+"""Plots of measurements: most functions take arrays and matplotlib axes, and return nothing.
 
-None of them opens a window or writes a file. Lines differ in their dashes or markers too, so that they survive a
-black-and-white print.
+None of them opens a window or writes a file. Lines also differ in their dashes or markers, so that they can be told
+apart in a black-and-white print.
 """
 
 from minirobust.plots.curves import attack_history, learning_curve, regimes_over_epochs, robustness_over_epsilon

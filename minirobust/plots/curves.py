@@ -1,4 +1,4 @@
-"""Drawings over epochs, ε and the steps of an attack."""
+"""Plots over epochs, over ε, and over the steps of an attack."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def learning_curve(axes: Axes, loss: Sequence[float], accuracy: Sequence[float], robustness: Sequence[float]) -> None:
-    """Loss, accuracy and robustness after every epoch.
+    """Draw loss, accuracy and robustness after every epoch.
 
     Parameters
     ----------
     axes : matplotlib Axes
     loss : sequence of float, one for each epoch
-        Drawn against an axis of its own on the right.
+        Drawn against a separate axis on the right.
     accuracy, robustness : sequences of float in [0, 1], one for each epoch
     """
     epochs = np.arange(1, len(loss) + 1)
@@ -39,14 +39,14 @@ def learning_curve(axes: Axes, loss: Sequence[float], accuracy: Sequence[float],
 def regimes_over_epochs(
     axes: Axes, linear: Sequence[float], nonlinear: Sequence[float], saturated: Sequence[float]
 ) -> None:
-    """The shares of the last hidden layer's net values in each regime, stacked to 1, after every epoch.
+    """Draw the share of the last hidden layer's net values in each regime after every epoch, stacked to 1.
 
     Parameters
     ----------
     axes : matplotlib Axes
     linear, nonlinear, saturated : sequences of float in [0, 1], one for each epoch
     """
-    # A single epoch is a stack without width: let it reach halfway to its neighbours.
+    # A single epoch would have no width, so it extends halfway to its neighbours.
     epochs = np.arange(1, len(linear) + 1) if len(linear) > 1 else np.array([0.5, 1.5])
     shares = [np.broadcast_to(values, epochs.shape) for values in (linear, nonlinear, saturated)]
     axes.stackplot(
@@ -69,23 +69,23 @@ def robustness_over_epsilon(
     curves: Mapping[str, Sequence[float]],
     bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> None:
-    """Robustness against the largest change that an attack may make, one curve for each network.
+    """Draw robustness over the largest change that an attack may make, with one curve for each network.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        7 by 4 inches suit; the legend stands on the right, where it can cover nothing.
+        7 by 4 inches is a good size; the legend is on the right, where it covers nothing.
     epsilons : sequence of float
         In any order.
     curves : mapping of str to sequence of float in [0, 1]
-        By label, a number for each ε: what `robustness.epsilon_curve` gives.
+        By label, a value for each ε, as `robustness.epsilon_curve` returns them.
     bands : mapping of str to a pair of such sequences, optional
-        By label, lower and upper bounds of confidence, for any of the curves.
+        By label, the lower and upper confidence limits of any of the curves.
 
     Raises
     ------
     ValueError
-        If a curve or a band has not one number for each ε, or a band has no curve.
+        If a curve or a band does not have one value for each ε, or a band has no curve.
     """
     bands = bands or {}
     if strangers := sorted(set(bands) - set(curves)):
@@ -104,24 +104,24 @@ def robustness_over_epsilon(
 
 
 def attack_history(axes: Axes, *attacks: Attack, labels: Sequence[str]) -> None:
-    """Draw the share of the samples that an attack has fooled by each iterate, and their mean loss there.
+    """Draw the share of the samples that an attack has fooled by each iterate, and their mean loss.
 
-    The marker on a curve is at the last iterate that fooled another sample.  Far from the curve's end it means that the
-    attack has stalled, or has no sample left to fool; at the end, that more steps may fool more.
+    The marker on a curve shows the last iterate that fooled another sample.  If it is far from the end of the curve,
+    the attack has stalled or has no samples left to fool.  If it is at the end, more steps may fool more samples.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        The loss is drawn against an axis of its own on the right.
+        The loss is drawn against a separate axis on the right.
     *attacks : Attack
-        Made with ``history=True``, and with one loss, or the losses cannot be compared.
+        Made with ``history=True``, and all with the same loss, so that their losses can be compared.
     labels : sequence of str
         One for each attack.
 
     Raises
     ------
     ValueError
-        If an attack has no history, or labels are not as many as attacks.
+        If an attack has no history, or there is not one label for each attack.
     """
     if len(labels) != len(attacks):
         raise ValueError(f"labels: expected one for each of {len(attacks)} attacks, got {len(labels)}")
@@ -130,7 +130,7 @@ def attack_history(axes: Axes, *attacks: Attack, labels: Sequence[str]) -> None:
         if attack.history is None:
             raise ValueError(f"attack {label!r}: expected one made with history=True, got {attack!r} without a history")
         colour, fooled = COLOURS[index % len(COLOURS)], attack.history.fooled
-        last = int(fooled.argmax())  # the first iterate with the final share: it never falls
+        last = int(fooled.argmax())  # the first iterate with the final share, because the share never falls
         axes.plot(fooled, color=colour, marker=MARKERS[index % len(MARKERS)], markevery=[last], label=label)
         right.plot(attack.history.loss, color=colour, linestyle=":", linewidth=1)
     axes.plot([], [], color="black", linestyle=":", linewidth=1, label="mean loss (right)")
@@ -140,7 +140,7 @@ def attack_history(axes: Axes, *attacks: Attack, labels: Sequence[str]) -> None:
 
 
 def _legend_below(axes: Axes, **handles: Any) -> None:
-    """A legend under the axes, where it can cover nothing."""
+    """Draw a legend below the axes, where it covers nothing."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False, **handles)
 
 

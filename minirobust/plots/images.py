@@ -1,4 +1,4 @@
-"""Rows of images, what an attack added to them, and the picture of a whole training run."""
+"""Plots of images, of what an attack added to them, and of a whole training run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def image_row(axes: Sequence[Axes], images: np.ndarray, captions: Sequence[str],
     images : ndarray of shape (N, H, W, C)
         Pixels in [0, 1]; C = 1 is drawn in grey, C = 3 in colour.
     captions : sequence of str, N
-        Such as ``"7 (99 %)"``.
+        For example ``"7 (99 %)"``.
     colour : str, optional
-        Of the captions.
+        Colour of the captions.
     """
     for axis, image, caption in zip(axes, images, captions, strict=True):
         axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -41,10 +41,10 @@ def adversarial_rows(
     before: Sequence[str],
     after: Sequence[str],
 ) -> None:
-    """Images, below them what an attack added, and the adversarials that it made of them.
+    """Draw images in the first row, what an attack added in the second, and the adversarial images in the third.
 
-    All differences stand on one scale, from minus to plus the largest of them, which a colour bar states.  In grey
-    images blue is darker and red is brighter.  In colour images each channel lies so much above or below middle grey.
+    All differences share a symmetric scale up to the largest of them, which a colour bar shows.  In greyscale images,
+    blue is darker and red is brighter.  In colour images, each channel is drawn relative to middle grey.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def adversarial_rows(
     images, adversarials : ndarray of shape (N, H, W, C)
         Pixels in [0, 1]; C = 1 is drawn in grey, C = 3 in colour.
     before, after : sequences of str, N each
-        Captions, such as ``"7 (99 %)"``.
+        Captions, for example ``"7 (99 %)"``.
 
     Raises
     ------
@@ -70,15 +70,15 @@ def adversarial_rows(
 
 
 def circle_pixels(axes: Axes, pixels: Sequence[int], width: int, colour: str = ORANGE) -> None:
-    """Draw circles around pixels of an image that was drawn on these axes, whole ones at its border too.
+    """Draw circles around pixels of an image on these axes; circles at its border are not cut off.
 
     Parameters
     ----------
     axes : matplotlib Axes
     pixels : sequence of int
-        Counted row by row, as in `attacks.PixelAttack.pixels`; -1 is none.
+        Counted row by row, as in `attacks.PixelAttack.pixels`; -1 stands for no pixel.
     width : int
-        Of the image.
+        Width of the image.
     colour : str, optional
     """
     places = np.asarray(pixels)
@@ -95,12 +95,12 @@ def training_story(
     after: Sequence[str],
     title: str = "",
 ) -> None:
-    """One picture of a training run: learning curve, regimes, and images above what an attack added to them.
+    """Draw a training run: the learning curve, the regimes, and images with what an attack added to them.
 
     Parameters
     ----------
     figure : matplotlib Figure
-        Empty; 11 by 9 inches suit.
+        An empty figure; 11 by 9 inches is a good size.
     history : sequence of dict
         One for each epoch, with "loss", "accuracy", "robustness", "linear", "nonlinear" and "saturated".
     images, adversarials, before, after
@@ -118,7 +118,7 @@ def training_story(
 
 
 def _difference_row(axes: Sequence[Axes], differences: np.ndarray) -> None:
-    """Signed differences on one scale, with a colour bar beside the last."""
+    """Draw signed differences on one scale, with a colour bar beside the last."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 

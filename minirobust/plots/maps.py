@@ -1,4 +1,4 @@
-"""Maps of a number for each class and temperature."""
+"""Maps of a value for each class and temperature."""
 
 from __future__ import annotations
 
@@ -30,40 +30,40 @@ def class_temperature_map(
     signed: bool = False,
     bar: bool = True,
 ) -> None:
-    """A number for each class and temperature, in a cell whose colour says the same.
+    """Draw a value for each class and temperature, both as a number and as the colour of its cell.
 
-    The colours (viridis) are even in lightness, in print and for colour-blind readers too, and hold no grey: grey, with
-    a dash, is what is not known.
+    The lightness of the colours (viridis) changes evenly, also in print and for colour-blind readers.  A grey cell with
+    a dash marks an unknown value.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        7 by 4 inches suit 11 temperatures and 10 classes.
+        7 by 4 inches is a good size for 11 temperatures and 10 classes.
     values : ndarray of float, shape (classes, temperatures)
-        NaN where there is nothing to say.
+        NaN where the value is unknown.
     temperatures : sequence of float
-        Of the columns, labelled by `minirobust.measures.regimes.temperature_label`.
+        Temperatures of the columns, labelled by `minirobust.measures.regimes.temperature_label`.
     class_names : sequence of str
-        Of the rows.
+        Names of the rows.
     title : str, optional
     unit : str, optional
-        What the numbers are; stands at the colour bar.
+        Label of the colour bar.
     limits : pair of float, optional
-        The values at the ends of the colour bar, by default the least and the greatest.  What lies beyond takes the
-        colour of the end.
+        The values at the ends of the colour bar, by default the smallest and the largest.  Values beyond an end take
+        its colour.
     form : str, default "z.2f"
-        How a number is written, a format specification such as ".0%".  The z lets no -0.00 appear.
+        Format specification of the numbers, for example ".0%".  The z avoids -0.00.
     log : bool, default False
-        Whether colours follow the logarithm.  What is not above 0 then takes the colour of the lower end.
+        Whether the colour scale is logarithmic.  Values that are not above 0 then take the colour of the lower end.
     signed : bool, default False
-        Whether colours show the sign: blue is below 0, red above, and white between, and the limits are symmetric.
+        Whether colours show the sign: blue below 0, red above, and white between, with symmetric limits.
     bar : bool, default True
-        Whether it gets a colour bar; `class_temperature_maps` draws one for several maps.
+        Whether to draw a colour bar; `class_temperature_maps` draws one for several maps.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, a value is infinite, or the limits are no range of such a scale.
+        If shapes do not fit, a value is infinite, or the limits are not a valid range for the scale.
     """
     import matplotlib
     from matplotlib.colors import LogNorm, Normalize
@@ -100,21 +100,21 @@ def class_temperature_maps(
     form: str = "z.2f",
     log: bool = False,
 ) -> None:
-    """Several maps side by side, on one scale and with one colour bar.
+    """Draw several maps side by side, on one scale and with one colour bar.
 
     Parameters
     ----------
     figure : matplotlib Figure
-        Empty; 5 by 4 inches suit each map of 11 temperatures and 10 classes.
+        An empty figure; 5 by 4 inches is a good size for each map of 11 temperatures and 10 classes.
     maps : mapping of str to ndarray of float, shape (classes, temperatures)
         By title.
     temperatures, class_names, unit, limits, form, log
-        As for `class_temperature_map`; the limits are by default those of all maps together.
+        See `class_temperature_map`; by default, the limits are those of all maps together.
 
     Raises
     ------
     ValueError
-        As there, or if there is no map.
+        See `class_temperature_map`; also if there is no map.
     """
     if not maps:
         raise ValueError("maps: expected at least one, got none")
@@ -131,7 +131,7 @@ def class_temperature_maps(
 
 
 def _limits(values: np.ndarray, limits: tuple[float, float] | None, log: bool) -> tuple[float, float]:
-    """The ends of a scale: those asked for, else the least and the greatest value that it can show."""
+    """Return the ends of a scale: the given limits, else the smallest and the largest value that it can show."""
     if np.isinf(values).any():
         raise ValueError("values: expected finite numbers or NaN, got infinity")
     if limits is None:

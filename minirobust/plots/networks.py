@@ -17,25 +17,26 @@ if TYPE_CHECKING:
 
 STEP = 1.8  # inches from one output to the next
 TALLEST, WIDEST, DEEPEST = 2.0, 1.0, 0.7  # inches of the longest vector, the largest side, the most channels
-MANY = 16  # channels: fewer are never drawn as deep as the deepest
-LETTERS = 26  # of a layer's name, which fit beside each other
+MANY = 16  # channels; fewer are never drawn at full depth
+LETTERS = 26  # letters of a layer's name that fit on one line
 
 
 def architecture(network: Network) -> Figure:
     """Draw a network from left to right: images as boxes, vectors as bars, and between them the layers.
 
-    Sides are to scale, and numbers of channels and units by their square roots, so that small ones can be seen. A layer
-    without parameters that keeps the shape, such as an activation, has no box: it stands below the layer before it.
+    Sides are drawn to scale, and numbers of channels and units by their square roots, so that small ones are visible. A
+    layer without parameters that keeps the shape, such as an activation, has no box: its name is below that of the
+    layer before it.
 
     Parameters
     ----------
     network : Network
-        Of any layers, custom ones too.
+        Any layers are allowed, including custom ones.
 
     Returns
     -------
     matplotlib Figure
-        As wide as the network is long; ``figure.savefig("network.png")`` writes it.
+        Its width grows with the number of layers; ``figure.savefig("network.png")`` saves it.
     """
     from matplotlib.figure import Figure
 
@@ -76,7 +77,7 @@ def _size(shape: tuple[int, ...], shapes: Sequence[tuple[int, ...]]) -> tuple[fl
 
 
 def _draw(axes: Axes, x: float, height: float, width: float, depth: float, colour: str) -> None:
-    """Draw a box about (x, 0), seen from the front, or without depth a bar."""
+    """Draw a box centred at (x, 0), seen from the front; without depth, it is a bar."""
     from matplotlib.patches import Polygon
 
     left, right, bottom, top = x - (width + depth) / 2, x + (width - depth) / 2, -height / 2, height / 2

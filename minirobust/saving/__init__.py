@@ -1,1 +1,1 @@
-"""Checkpoints, and how a file is replaced as a whole or not at all."""
+"""Checkpoints, and atomic replacement of files."""

@@ -1,6 +1,6 @@
-"""`replacing`: write a file so that its path holds the old file or the new one, never a part of either.
+"""`replacing`: write a file atomically, so that its path always holds either the old file or the complete new one.
 
-`minirobust/saving/atomic.py` and `data_loaders/atomic.py` have one text, because neither package imports the other.
+`minirobust/saving/atomic.py` and `data_loaders/atomic.py` are identical, because neither package imports the other.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ __all__ = ["check_writable", "replacing"]
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary file that takes the place of `path` when the block ends without an exception.
+    """Yield a temporary file that replaces `path` when the block ends without an exception.
 
-    The temporary file has a unique name in the same folder. Any number of threads and processes may therefore write
-    to one path: each file is whole, and the last one stays. The file is flushed to disk before it takes its place.
-    A symbolic link stays, and its target is replaced. A new file gets the default permissions, an existing one keeps
-    its own.
+    The temporary file has a unique name in the same folder, so any number of threads and processes may write to the
+    same path: every file is complete, and the last one remains. The file is flushed to disk before it replaces
+    `path`. If `path` is a symbolic link, its target is replaced. A new file gets the default permissions; an existing
+    file keeps its permissions.
 
     Parameters
     ----------
     path : path
-        An existing regular file or a new name, in an existing folder.
+        An existing regular file, or a new name in an existing folder.
 
     Yields
     ------
     Path
-        An empty file, which the block fills. If the block fails, the file is removed and `path` is untouched.
+        An empty file for the block to write. If the block raises, the file is removed and `path` does not change.
 
     Raises
     ------
@@ -45,13 +45,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Notes
     -----
-    A process that is killed leaves its temporary file, ``.name.*.part``. The next write to the same path removes it,
-    provided that it was left on the same machine and, on Linux, in the same container; only there does a process
-    number show that the writer no longer runs. On Windows such files stay.
+    A killed process leaves its temporary file, ``.name.*.part``, behind. The next write to the same path removes it if
+    it runs on the same machine and, on Linux, in the same container: elsewhere, the process number in the name does
+    not show whether the writer is still running. On Windows, such files are not removed.
     """
     path = Path(path)
     target, permissions = _target(path)
-    # Only the owner may read the new contents of a private file while they are written.
+    # An existing file may be private, so only its owner may read the new contents before the permissions are copied.
     with _temporary_file(path, target, 0o666 if permissions is None else 0o600) as temporary:
         yield temporary
         with temporary.open("r+b") as file:
@@ -68,7 +68,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise the OSError that `replacing` would raise for `path`, before work is done that could be lost."""
+    """Raise the OSError that `replacing` would raise for `path`, before any work is done that would be lost."""
     path = Path(path)
     with _temporary_file(path, _target(path)[0], 0o600):
         pass
@@ -93,7 +93,7 @@ def _target(path: Path) -> tuple[Path, int | None]:
 
 @contextlib.contextmanager
 def _temporary_file(path: Path, target: Path, permissions: int) -> Iterator[Path]:
-    """Create an empty file beside `target`, and remove it at the end unless it was moved."""
+    """Create an empty file next to `target`, and remove it at the end unless it was moved."""
     _remove_leftovers(target)
     temporary = target.with_name(f".{target.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
@@ -109,7 +109,7 @@ def _temporary_file(path: Path, target: Path, permissions: int) -> Iterator[Path
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of `target` whose processes have ended."""
+    """Remove the temporary files of `target` that were left by processes that have ended."""
     # Version 0.1 used the fixed name .name.part.
     leftover = re.compile(rf"\.{re.escape(target.name)}\.({_machine()}-(?P<process>\d{{1,9}})-\w+\.)?part")
     with contextlib.suppress(OSError):
@@ -120,14 +120,14 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def _machine() -> str:
-    """Return a short name for where process numbers are unique: a machine or, on Linux, a container."""
+    """Return a short name for this machine or, on Linux, this container: process numbers are unique within it."""
     namespace = "/proc/self/ns/pid"
     container = os.readlink(namespace) if os.path.lexists(namespace) else ""
     return f"{zlib.crc32(f'{platform.node()} {container}'.encode()):08x}"
 
 
 def _is_running(process: int) -> bool:
-    """Return False if no process has this number, and True if one has or it cannot be known."""
+    """Return whether a process with this number is running; True if that cannot be determined."""
     if os.name != "posix":
         return True  # On Windows, os.kill ends the process.
     try:

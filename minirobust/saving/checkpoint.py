@@ -1,7 +1,7 @@
 """`save` and `load`: a network and its optimizer in one HDF5 file.
 
-The file holds arrays, JSON and the names of classes. Loading it imports and executes nothing: a class is one of the
-library's or is passed to `load`. `sealed` writes the file and verifies that it is undamaged.
+The file holds arrays, JSON and the names of classes. Loading it neither imports nor executes anything: every class
+belongs to the library or is passed to `load`. `sealed` writes the file and verifies that it is undamaged.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ BUILT_IN: dict[str, Class] = {
     if isinstance(kind, type) and issubclass(kind, Layer | Optimizer) and kind is not Layer
 }
 
-ARRAYS = ("parameters", "buffers", "layers", "optimizer")  # what is read of a file; other programs may add to it
+ARRAYS = ("parameters", "buffers", "layers", "optimizer")  # what is read from a file; other programs may add to it
 
-# A few bytes of a forged description can ask for terabytes or hours. These limits let `load` refuse it within a second.
+# A few bytes of a forged description can demand terabytes or hours. With these limits, `load` refuses it in a second.
 MAX_LAYERS = 1_000
 MAX_OUTPUT = 2**26  # numbers in one sample's output of one layer: 256 MiB in float32
 MAX_AXES = 32  # of the input; the product of a million sizes takes minutes
@@ -53,7 +53,7 @@ class Checkpoint(NamedTuple):
     optimizer : Optimizer or None
         None if the file was saved without one.
     epoch : int
-        How many epochs were trained. To continue, call `fit` with ``start=epoch``.
+        Number of epochs trained. To continue, call `fit` with ``start=epoch``.
     """
 
     network: Network
@@ -62,9 +62,9 @@ class Checkpoint(NamedTuple):
 
 
 def save(path: str | Path, network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -> None:
-    """Write a checkpoint. An existing file is replaced as a whole, or left as it is.
+    """Write a checkpoint, replacing an existing file atomically.
 
-    Whatever `load` would refuse or lose is refused before anything is written.
+    Anything that `load` would refuse or lose raises an error before the file is written.
 
     Parameters
     ----------
@@ -72,15 +72,16 @@ def save(path: str | Path, network: Network, optimizer: Optimizer | None = None,
         By convention, ending in ``.h5``.
     network : Network
     optimizer : Optimizer, optional
-        Made for this network.
+        An optimizer made for this network.
     epoch : int, default 0
-        How many epochs were trained.
+        Number of epochs trained.
 
     Raises
     ------
     ValueError, TypeError
-        If the optimizer is another network's, an argument of a layer or of the optimizer would not come back as it is
-        (a function, for example), or an attribute that is not declared would be lost. The message names both.
+        If the optimizer belongs to another network, an argument of a layer or of the optimizer could not be restored (a
+        function, for example), or an undeclared attribute would be lost. The message names the owner and the argument
+        or attribute.
     AttributeError
         If a parameter or buffer was replaced by another object.
     OSError
@@ -105,7 +106,7 @@ def load(
     ----------
     path : path
     backend : str or Backend, default "numpy"
-        Where the network will live, wherever it was saved.
+        Backend of the loaded network, which may differ from that of the saved one.
     dtype : {"float32", "float64"}, optional
         By default, the saved network's.
     classes : sequence of Layer and Optimizer subclasses, optional
@@ -122,9 +123,9 @@ def load(
     FileNotFoundError
         If there is no file.
     CheckpointError
-        If the file is foreign, truncated, damaged or of a newer version, uses a class that was not passed, has arrays
-        that do not fit its layers, or describes a network of more than `MAX_LAYERS` layers or with an output of more
-        than `MAX_OUTPUT` numbers.
+        If the file is not a checkpoint, is truncated, damaged or from a newer version, uses a class that was not
+        passed, has arrays that do not fit its layers, or describes a network of more than `MAX_LAYERS` layers or with
+        an output of more than `MAX_OUTPUT` numbers.
     ValueError, TypeError, BackendError
         If another argument is wrong.
 
@@ -143,13 +144,13 @@ def load(
 
 
 def check_saveable(network: Network, optimizer: Optimizer | None, path: str | Path) -> None:
-    """Raise what `save` would raise, before work is done that could be lost."""
+    """Raise what `save` would raise, before any work is done that would be lost."""
     pack(network, optimizer)
     atomic.check_writable(Path(path))
 
 
 def pack(network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -> tuple[dict[str, Any], Arrays]:
-    """Return the description and the arrays of a checkpoint, to which a caller may add entries of its own.
+    """Return the description and the arrays of a checkpoint, to which a caller may add entries.
 
     See `save` for the arguments and errors.
     """
@@ -161,7 +162,7 @@ def pack(network: Network, optimizer: Optimizer | None = None, epoch: int = 0) -
     if optimizer is not None:
         description["optimizer"], averages = _optimizer_entries(optimizer)
         arrays |= averages
-    # Load it before it is written: what cannot be built again, or comes back changed, must not get into a file.
+    # Load it before writing it, so that nothing is saved that cannot be rebuilt or would be changed.
     classes = _by_reference({_class(part) for part in (*network.layers, optimizer) if part is not None})
     try:
         twin = _rebuild(json.loads(json.dumps(description)), arrays, network.backend, None, classes)
@@ -223,7 +224,7 @@ def _optimizer_entries(optimizer: Optimizer) -> tuple[list[Any], Arrays]:
 
 
 def _optimizer_arguments(optimizer: Optimizer) -> dict[str, Any]:
-    """Return an optimizer's constructor arguments but for the network, with arrays on the host."""
+    """Return an optimizer's constructor arguments except for the network, with arrays on the host."""
     missing = [name for name in optimizer.arguments if not hasattr(optimizer, name)]
     if missing:
         raise TypeError(
@@ -236,7 +237,7 @@ def _optimizer_arguments(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _split(owner: Layer | Optimizer, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
-    """Return constructor arguments as those that JSON can hold and those that are arrays."""
+    """Split constructor arguments into those that JSON can represent and those that are arrays."""
     plain, arrays = {}, {}
     for name, value in arguments.items():
         value = normalized(value)
@@ -248,13 +249,13 @@ def _split(owner: Layer | Optimizer, arguments: Mapping[str, Any]) -> tuple[dict
             raise TypeError(
                 f"save: expected the argument {name!r} of {owner} to be None, text, a finite number, a NumPy array, or "
                 f"a tuple or dictionary (with text as keys) of text and finite numbers, got {shown(value)}: "
-                "pass a name or numbers from which the class makes it"
+                "pass a name or numbers from which the class can create it"
             )
     return plain, arrays
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether JSON gives a value back as it is, once its lists are tuples again."""
+    """Return whether JSON restores a value exactly, once its lists are converted to tuples."""
     if type(value) is tuple:
         return all(map(_is_plain, value))
     if type(value) is dict:
@@ -341,7 +342,7 @@ def _rebuild_network(
 def _new_layers(
     description: Mapping[str, Any], arrays: Mapping[str, np.ndarray], classes: Mapping[str, Class]
 ) -> list[Layer]:
-    """Return the layers that a description names, which belong to no network yet."""
+    """Return the layers in a description, before they join a network."""
     references = [reference for reference, _ in description["layers"]]
     if len(references) > MAX_LAYERS:
         raise CheckpointError(f"expected at most {MAX_LAYERS:,} layers, got {len(references):,}")
@@ -358,7 +359,7 @@ def _check_sizes(
 ) -> None:
     """Raise CheckpointError unless the layers fit the saved arrays and stay within the limits.
 
-    The layers join no network, so nothing is allocated for their parameters and buffers.
+    The layers do not join a network, so nothing is allocated for their parameters and buffers.
     """
     sizes = dict.fromkeys((Parameter, Buffer), 0)
     for index, layer in enumerate(layers):
@@ -398,7 +399,7 @@ def _rebuild_optimizer(
 
 
 def _tuples(value: Any) -> Any:
-    """Return a value from JSON, which has no tuples, with its lists as tuples."""
+    """Convert the lists in a value from JSON, which has no tuples, to tuples."""
     if isinstance(value, list):
         return tuple(map(_tuples, value))
     if isinstance(value, dict):
@@ -412,7 +413,7 @@ def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def _check_floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raise CheckpointError unless an array has a shape, to which NumPy would silently broadcast others."""
+    """Raise CheckpointError unless an array has exactly this shape; NumPy would silently broadcast others."""
     if array.shape != shape or array.dtype.kind != "f":
         raise CheckpointError(f"expected {name} to be floats of shape {shape}, got {array.dtype} of {array.shape}")
 
@@ -427,17 +428,17 @@ def _count(name: str, value: object) -> int:
 
 
 def _class(part: Layer | Optimizer) -> type:
-    """Return the class of a layer or an optimizer; inside `trace`, that of a layer is a subclass of it."""
+    """Return the class of a layer or an optimizer, even inside `trace`, which replaces a layer's class temporarily."""
     return getattr(type(part), "recorded_class", type(part))
 
 
 def _reference(kind: type) -> str:
-    """Return the name by which a file refers to a class: a built-in's own, or ``module:qualname`` of any other."""
+    """Return a file's reference to a class: the name of a built-in class, or ``module:qualname`` of any other."""
     return kind.__name__ if BUILT_IN.get(kind.__name__) is kind else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _by_reference(classes: Iterable[Class]) -> dict[str, Class]:
-    """Return classes by the names by which files refer to them."""
+    """Return classes by their references in files."""
     if not isinstance(classes, Iterable):
         raise TypeError(f"classes: expected a sequence of classes, got {classes!r}: put it into a list")
     found: dict[str, Class] = {}
@@ -454,10 +455,10 @@ def _by_reference(classes: Iterable[Class]) -> dict[str, Class]:
 def _find_class(
     reference: str, references: Sequence[str], base: Class, classes: Mapping[str, Class], version: int
 ) -> Any:
-    """Return the class that a file means by one of its `references`.
+    """Return the class for one of a file's `references`.
 
-    The name of a built-in means the built-in. Any other reference means the custom class of that module and name. If
-    there is none, a single custom class of that name will do, unless it belongs to another of the `references`.
+    The name of a built-in class refers to that class. Any other reference is to the custom class of that module and
+    name. If there is none, the only custom class of that name is used, unless another of the `references` is to it.
     Version 1, of minirobust 0.1, stored no modules and preferred custom classes to built-ins.
 
     Raises

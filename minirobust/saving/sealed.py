@@ -3,9 +3,9 @@
 `checkpoint` and `study.store` define what the contents mean; `atomic` replaces the file.
 
 The file begins with a line of text in what HDF5 calls the user block: a name, a version, and the SHA-256 of everything
-behind the block. `read` checks this line before it passes the file to the HDF5 library, because a single wrong bit can
-send that library into an endless loop. The checksum does not stop forgery, so `read` does not trust the sizes and links
-in the file either: it reads only the names that it expects, and only arrays whose bytes are in the file.
+after the block. `read` checks this line before it passes the file to the HDF5 library, because a single wrong bit can
+send that library into an endless loop. The checksum does not prevent forgery, so `read` does not trust the sizes and
+links in the file either: it reads only the names that it expects, and only arrays whose bytes are in the file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SEAL = 512  # bytes of the user block; HDF5 requires a power of two, at least 51
 MAX_DESCRIPTION = 2**24  # characters of JSON, which takes up to twenty times as much memory once it is parsed
 MAX_NAMES = 5_000  # arrays and groups that are read; a network of 1,000 layers and a task of the study have fewer
 MAX_DEPTH = 4  # groups within groups, as in audit/fooled/PGD
-MAX_MESSAGE = 1_000  # characters; a forged file may contain names of megabytes
+MAX_MESSAGE = 1_000  # characters; a name in a forged file may be megabytes long
 
 
 class CheckpointError(ValueError):
@@ -47,7 +47,7 @@ class CheckpointError(ValueError):
 
 
 def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a description and arrays to one file. An existing file is replaced as a whole, or left as it is.
+    """Write a description and arrays to one file, replacing an existing file atomically.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, np.nd
     description : mapping
         Anything that JSON can represent.
     arrays : mapping of str to ndarray
-        A name with slashes goes into groups.
+        A name with slashes is stored in groups.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, np.nd
     text = json.dumps(description)
     if len(text) > MAX_DESCRIPTION:
         raise ValueError(_too_long(text))
-    # Let the HDF5 library write to memory: on a full disk it cannot even close its file, and crashes.
+    # On a full disk, the HDF5 library cannot close its file and crashes, so it writes to memory instead.
     whole = io.BytesIO()
     with _ctrl_c_held_back(), replacing(path) as temporary:
         with h5py.File(whole, "w", userblock_size=SEAL) as file:
@@ -81,13 +81,13 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, np.nd
 
 
 def read(path: Path, names: Collection[str] | None = None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read a file that `write` wrote.
+    """Read a file written by `write`.
 
     Parameters
     ----------
     path : Path
     names : collection of str, optional
-        The arrays and groups at the top of the file that are read; by default, all.
+        The top-level arrays and groups to read; by default, all.
 
     Returns
     -------
@@ -99,8 +99,8 @@ def read(path: Path, names: Collection[str] | None = None) -> tuple[dict[str, An
     FileNotFoundError
         If there is no file.
     CheckpointError
-        If the file is foreign, truncated, damaged or written by a newer version, or an array is not stored in it as
-        plain numbers.
+        If the file is not a checkpoint, is truncated, damaged or written by a newer version, or an array is not stored
+        in it as plain numbers.
     """
     if not path.exists():
         raise FileNotFoundError(f"checkpoint: no file at {path}")
@@ -139,14 +139,14 @@ def _read_arrays(file: h5py.File, names: Collection[str], file_size: int) -> dic
         if not _is_plain(dataset, file_size) or left < 0:
             raise CheckpointError(
                 f"expected {name} to be stored in this file, uncompressed and in one piece, "
-                f"got an array of shape {dataset.shape} stored otherwise"
+                f"got an array of shape {dataset.shape} stored differently"
             )
         arrays[name] = dataset[...]
     return arrays
 
 
 def _datasets(file: h5py.File, names: Collection[str]) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yield the name and dataset of every array below `names`; follow no link, and only a bounded number of names."""
+    """Yield the name and dataset of every array below `names`; follow no links, and read a limited number of names."""
     import h5py
 
     waiting = deque(name for name in file if name in names)
@@ -170,7 +170,7 @@ def _is_plain(dataset: h5py.Dataset, file_size: int) -> bool:
     if dataset.external or dataset.is_virtual or dataset.chunks is not None:
         return False
     offset = dataset.id.get_offset() or 0  # None if a small array is stored within its header
-    # What was never written takes no storage, and reads as zeros of any number.
+    # An array that was never written takes no storage, and reads as any number of zeros.
     return dataset.id.get_storage_size() == dataset.nbytes and offset + dataset.nbytes <= file_size
 
 
@@ -208,7 +208,7 @@ def seal(path: Path) -> None:
 
 
 def _digest(file: BufferedReader | BufferedRandom) -> str:
-    """Return the SHA-256 of everything behind the user block."""
+    """Return the SHA-256 of everything after the user block."""
     file.seek(SEAL)
     return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -228,4 +228,4 @@ def _check_seal(path: Path) -> None:
         if int(version) < 1:
             raise CheckpointError(f"checkpoint {path}: expected version 1 to {VERSION}, got {version}")
         if digest != _digest(file):
-            raise CheckpointError(f"checkpoint {path}: truncated or damaged: its checksum does not fit")
+            raise CheckpointError(f"checkpoint {path}: truncated or damaged: its checksum does not match")

@@ -1,4 +1,4 @@
-"""The study: a network for every temperature, trained, measured after every epoch, attacked, and kept."""
+"""The study: one network per temperature, which is trained, measured after every epoch, attacked, and saved."""
 
 from minirobust.study.config import PRESETS, StudyConfig
 from minirobust.study.tidy import load

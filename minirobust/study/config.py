@@ -1,6 +1,6 @@
-"""`StudyConfig`: everything that a study's numbers follow from, and the presets of the published one.
+"""`StudyConfig`: everything that determines the results of a study, and presets for the published one.
 
-Nothing runs here, and nothing is read but TOML.
+Nothing is run here, and only TOML is read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DATASETS = tuple(CATALOGUE)
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """What is trained and how it is measured; each field is checked when the object is made.
+    """What is trained and how it is measured; each field is checked when the object is created.
 
     Attributes
     ----------
@@ -35,32 +35,32 @@ class StudyConfig:
         One of `DATASETS`, or the path of a file in the project's HDF5 layout, ending in ``.h5``.
     model : {"mlp", "cnn"}
     temperatures : tuple of float
-        One network is trained for each, and for each seed; kept in ascending order, whichever they are given in.
+        One network is trained for each temperature and seed.  They are sorted in ascending order.
     epochs : int
     seeds : tuple of int, default (0,)
-        Of weights, shuffling and attacks; kept in ascending order too.
+        Seeds of weights, shuffling and attacks, also sorted in ascending order.
     batch_size : int, default 64
     learning_rate : float, default 1e-3
-        Adam's.
+        Learning rate of Adam.
     epsilon : float, default 0.1
-        The main ε of FGSM, in (0, 1]; the audit's too.
+        The main ε of FGSM and of the audit, in (0, 1].
     epsilons : tuple of float
-        Every ε that robustness is measured at after every epoch, ascending; the main one is among them.
+        Every ε at which robustness is measured after each epoch, in ascending order, including the main one.
     delta1, delta2 : float, default 0.05 and 0.0005
         Thresholds of the regimes: see `regimes.bounds`.
     pixels : int, default 3
-        How many pixels the pixel attack changes at most.
+        Maximum number of pixels that the pixel attack changes.
     train_samples : int, default 10,000
-        How many training images the accuracy on the training set is measured on.
+        Number of training images on which training accuracy is measured.
     audit_samples : int, default 1,000
-        How many test images the audit takes, from the first.
+        Number of test images in the audit, starting with the first.
     audit_epsilons : tuple of float
         Every ε of the audit: those below the main one, and the main one.
     audit_budget : {"quick", "standard", "full"}
     sharpen_ratios : tuple of float
-        Temperatures after training over those in training, at which each network is attacked once more.
+        Ratios of the temperature after training to that in training; each network is attacked again at each of them.
     sharpen_samples : int, default 200
-        On how many test images, from the first.
+        Number of test images in these attacks, starting with the first.
     backend : {"auto", "cupy", "numba", "numpy"}, default "numpy"
     dtype : {"float32", "float64"}, default "float32"
 
@@ -125,52 +125,52 @@ class StudyConfig:
             raise ValueError(f"study: expected {name} to be {' or '.join(choices)}, got {getattr(self, name)!r}")
 
     def _several(self, name: str) -> Sequence[Any]:
-        """The values of a field that has several, if there are any and none comes twice."""
+        """Return the values of a field, after checking that there are some and that they differ."""
         values = getattr(self, name)
         if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
             raise ValueError(f"study: expected {name} to be one or more different values, got {values!r}")
         return values
 
     def _keep(self, name: str, values: Sequence[Any]) -> None:
-        object.__setattr__(self, name, tuple(values))  # the one way to give a frozen object tuples for lists
+        object.__setattr__(self, name, tuple(values))  # the only way to replace lists by tuples in a frozen object
 
     def but(self, **changes: Any) -> StudyConfig:
-        """This configuration with some fields changed, checked anew."""
+        """Return this configuration with some fields changed, after checking them."""
         return StudyConfig.from_dict(self.to_dict() | changes)
 
     @property
     def main(self) -> int:
-        """Where the main ε stands among `epsilons`."""
+        """The index of the main ε in `epsilons`."""
         return self.epsilons.index(self.epsilon)
 
     def tasks(self) -> list[tuple[float, int]]:
-        """Every (temperature, seed), seed by seed."""
+        """Return every (temperature, seed), seed by seed."""
         return [(T, seed) for seed in self.seeds for T in self.temperatures]
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings and lists, as JSON holds them."""
+        """Return the fields as numbers, strings and lists for JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def to_toml(self) -> str:
-        """The same as TOML, which `from_toml` reads back."""
-        # A JSON number, string or list of them is also TOML; TOML alone wants the delete character escaped.
+        """Return the fields as TOML, which `from_toml` can read."""
+        # JSON numbers, strings and lists are also TOML, except that TOML requires the delete character to be escaped.
         lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in self.to_dict().items()]
         return "\n".join(lines).replace("\x7f", "\\u007f") + "\n"
 
     @classmethod
     def from_toml(cls, text: str) -> StudyConfig:
-        """The configuration that a TOML text describes; what it leaves out has its default.
+        """Return the configuration that a TOML text describes; missing fields have their defaults.
 
         Raises
         ------
         ValueError
-            If it is no TOML, names an unknown field or leaves out one that has no default, or a value is wrong.
+            If the text is not TOML, has an unknown field or a wrong value, or lacks a field without a default.
         """
         return cls.from_dict(tomllib.loads(text))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StudyConfig:
-        """The configuration of these fields; see `from_toml`."""
+        """Return the configuration with these fields; see `from_toml`."""
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:
@@ -182,23 +182,23 @@ class StudyConfig:
 
 
 def parse(name: str, text: str) -> Any:
-    """Return the value that a field's text on a command line stands for: ``1/64,1,16``, ``0.1``, ``digits``.
+    """Parse the value of a field on a command line, for example ``1/64,1,16``, ``0.1`` or ``digits``.
 
     Parameters
     ----------
     name : str
-        Of a field of `StudyConfig`.
+        Name of a field of `StudyConfig`.
     text : str
 
     Returns
     -------
     object
-        Of the field's type.
+        A value of the field's type.
 
     Raises
     ------
     ValueError
-        If there is no such field, or it is a number and the text is none.
+        If there is no such field, or the field is a number and the text is not.
     """
     kinds = {field.name: str(field.type) for field in fields(StudyConfig)}
     if name not in kinds:
@@ -239,7 +239,7 @@ _CNN = StudyConfig(
     train_samples=5_000,
 )
 
-# The published study's values (sections 2 and 3), and one that is done in minutes.
+# The published study's values (sections 2 and 3), and a study that takes only minutes.
 PRESETS = {
     "mnist": _MLP,
     "fashion-mnist": _MLP.but(dataset="fashion-mnist"),
@@ -259,10 +259,10 @@ PRESETS = {
 
 
 def words(config: StudyConfig) -> str:
-    """Return the words after ``minirobust study run`` that give this configuration: the inverse of `parse`.
+    """Return the arguments of ``minirobust study run`` that give this configuration: the inverse of `parse`.
 
-    They are the preset that it differs least from, and an option for each field in which it does.  Of several presets,
-    the one whose name is in the data set's.
+    They are the closest preset, and an option for each field that differs from it.  If several presets are equally
+    close, the one whose name is part of the data set's name is used.
 
     Parameters
     ----------
@@ -283,6 +283,6 @@ def words(config: StudyConfig) -> str:
 
 
 def _text(value: Any) -> str:
-    """A field's value as a shell takes it."""
+    """Return a field's value as an argument for a shell."""
     values = value if isinstance(value, tuple) else (value,)
     return shlex.quote(",".join(map(str, values)))

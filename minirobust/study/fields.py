@@ -1,6 +1,6 @@
-"""`check_fields`: whether a task's file contains what it must, so that no reader meets a missing or misshapen field.
+"""`check_fields`: check a task's file, so that no reader encounters a missing or malformed field.
 
-`store` says what each field means.
+`store` describes what each field means.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from minirobust.study.config import StudyConfig
 
-# A letter for each axis: E epochs, e the ε, c classes, n pixels, N test images, M images that fall to two pixels,
-# S those that are shown, U ugly images, H W C height, width and channels, a images that single pixels were tried on,
-# s the ε of the audit, A audited images, r ratios of temperatures, k the images that these are tried on.
+# A letter for each axis: E epochs, e the ε, c classes, n pixels, N test images, M images fooled with two pixels,
+# S those that are shown, U ugly images, H W C height, width and channels, a images for single-pixel attacks,
+# s the ε of the audit, A audited images, r ratios of temperatures, k images attacked at these.
 AXES = {
     "epochs/loss": "E",
     "epochs/train_accuracy": "E",
@@ -67,7 +67,7 @@ AXES = {
     "sharpened/fooled": "rsk",
     "sharpened/certified": "rsk",
 }
-# What an index points into: its values are whole numbers from 0 to below the product of these axes.
+# The axes that an index points into: its values are whole numbers from 0 to the product of these axes minus 1.
 INDICES = {
     "final/label": "c",
     "final/prediction": "c",
@@ -97,17 +97,17 @@ CHECK = {
 
 
 class FieldError(ValueError):
-    """Raised for a field that is missing or is not what it should be."""
+    """Raised for a field that is missing or invalid."""
 
 
 def check_fields(config: StudyConfig, arrays: Mapping[str, np.ndarray], audit: Any) -> None:
-    """Raise FieldError unless a task's results are complete as far as they go, and fit each other.
+    """Raise FieldError unless a task's results are consistent and complete for its progress so far.
 
     Parameters
     ----------
     config : StudyConfig
     arrays : mapping of str to ndarray
-        Under the names of the file.
+        The arrays by their names in the file.
     audit : dict or None
     """
     missing = [name for name in _required(arrays, audit) if name not in arrays]
@@ -131,7 +131,7 @@ def check_fields(config: StudyConfig, arrays: Mapping[str, np.ndarray], audit: A
 
 
 def _required(arrays: Mapping[str, np.ndarray], audit: Any) -> Iterator[str]:
-    """Yield the names that a file must have, given how far its task is."""
+    """Yield the names that a file must have, given the progress of its task."""
     attacked = audit is not None or any(name.startswith("final/") for name in arrays)
     two = any(name.startswith("final/two/") for name in arrays)
     for name in AXES:
@@ -147,7 +147,7 @@ def _required(arrays: Mapping[str, np.ndarray], audit: Any) -> Iterator[str]:
 
 
 def _check_shape(name: str, array: np.ndarray, axes: str, sizes: dict[str, int]) -> None:
-    """Compare a shape with the sizes that are known, and learn those that are not."""
+    """Compare a shape with the known sizes, and record those that are not known yet."""
     fits = array.ndim == len(axes) and all(
         sizes.setdefault(axis, size) == size for axis, size in zip(axes, array.shape, strict=True)
     )

@@ -1,9 +1,9 @@
-"""A study's folder: `study.toml` says what is run, and each task, one temperature and seed, is one HDF5 file.
+"""A study's folder: `study.toml` is the configuration, and each task, one temperature and seed, is one HDF5 file.
 
-Hidden files in it are locks, which are empty (see `held`), and what is being written and not yet in its place.
+Hidden files in the folder are locks, which are empty (see `held`), and files that are still being written.
 
-A task's file is a checkpoint (`minirobust.load` reads the network from it) with what was measured beside it, after
-each of E epochs and in the end on each of N test images::
+A task's file is a checkpoint, from which `minirobust.load` reads the network. It also contains the measurements after
+each of E epochs and, at the end, on each of N test images::
 
     epochs/loss                (E,)            mean training loss, nat
     epochs/train_accuracy      (E,)            on the first `train_samples` training images
@@ -13,7 +13,7 @@ each of E epochs and in the end on each of N test images::
     epochs/nonlinear           (E,)            which add up to 1
     epochs/saturated           (E,)
     epochs/slope_mean          (E,)            mean f'(net) over the last hidden layer
-    epochs/slope_share         (E,)            what the steepest tenth of net values has of the summed f'(net)
+    epochs/slope_share         (E,)            share of the summed f'(net) in the steepest tenth of net values
     epochs/robustness          (E, ε, classes) R_c against FGSM at every ε
     epochs/gradient_median     (E, classes)    median of G(x) of each class
     epochs/gradient_mean       (E,)            mean of G(x)
@@ -50,9 +50,9 @@ each of E epochs and in the end on each of N test images::
     audit/sandwich/fooled      (s, n)          whether any attack does,
     audit/sandwich/certified   (s, n)          and whether it is proven robust; absent where there is no certificate
 
-    sharpened/ratio            (r,)            temperature after training over that of training; for each, on the
-    sharpened/correct          (r, k)          first k test images, what the network is right about,
-    sharpened/fgsm, fooled     (r, s, k)       and as in the audit, for each ε of it
+    sharpened/ratio            (r,)            temperature after training / in training; for each, on the
+    sharpened/correct          (r, k)          first k test images, what the network classifies correctly,
+    sharpened/fgsm, fooled     (r, s, k)       and, for each ε of the audit, the same as there
     sharpened/certified        (r, s, k)
 """
 
@@ -80,7 +80,7 @@ from minirobust.study.fields import FieldError, check_fields
 from minirobust.tables import printable
 
 CONFIG = "study.toml"
-# Which tasks there are is the study's affair, not the task's: more temperatures or seeds can be added later.
+# A task does not depend on which other tasks the study has, so temperatures and seeds can be added later.
 OF_THE_STUDY = ("temperatures", "seeds")
 TITLES = {name: entry.title for name, entry in CATALOGUE.items()}
 
@@ -93,7 +93,7 @@ class StudyError(ValueError):
 
 @dataclass
 class Record:
-    """What one task's file holds, but for the network.
+    """The contents of one task's file, except for the network.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Record:
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done."""
+        """The number of completed epochs."""
         return len(self.epochs.get("loss", ()))
 
     def append(self, group: str, row: Mapping[str, Any]) -> None:
@@ -141,16 +141,16 @@ GROUPS = {
     "sharpened": "sharpened/",
 }
 TOP = tuple(prefix.removesuffix("/") for prefix in GROUPS.values())
-REMEDY = "once the file is taken away, its task begins anew"
+REMEDY = "remove the file to start its task again"
 
 
 def task_path(folder: Path, temperature: float, seed: int) -> Path:
-    """Where a task's file lies; no two temperatures share a name."""
+    """Return the path of a task's file, which differs for any two temperatures."""
     return folder / f"T{repr(temperature).removesuffix('.0')}-seed{seed}.h5"
 
 
 def write(path: Path, record: Record, network: Network, optimizer: Optimizer | None) -> None:
-    """Replace a task's file as a whole, or leave it as it was; raise OSError if it cannot be written."""
+    """Replace a task's file atomically; raise OSError if it cannot be written."""
     description, arrays = pack(network, optimizer, record.epoch)
     description["study"] = {
         "config": record.config.to_dict(),
@@ -165,15 +165,15 @@ def write(path: Path, record: Record, network: Network, optimizer: Optimizer | N
 
 
 def read(path: Path) -> Record:
-    """Return what a task's file holds, but for the network.
+    """Return the contents of a task's file, except for the network.
 
     Raises
     ------
     FileNotFoundError, CheckpointError
-        If there is no file, or it is damaged or foreign.
+        If there is no file, or it is damaged or not a checkpoint.
     StudyError
-        If it is a checkpoint without a study or of another task than its name says, or a field is missing or is not
-        what it should be.
+        If it does not belong to a study, or belongs to another task than its name says, or a field is missing or
+        invalid.
     """
     return _record(path, *_sealed(path, TOP))
 
@@ -185,7 +185,7 @@ def read_with_network(path: Path, backend: str) -> tuple[Record, Checkpoint]:
 
 
 def _sealed(path: Path, names: Collection[str]) -> tuple[dict[str, Any], Arrays]:
-    """Return what `sealed.read` returns; its refusal says what can be done."""
+    """Return what `sealed.read` returns, and add a remedy to the message of its error."""
     try:
         return sealed.read(path, names)
     except CheckpointError as error:
@@ -211,7 +211,7 @@ def _record(path: Path, description: Mapping[str, Any], arrays: Arrays) -> Recor
 
 
 def _filled(study: Any, results: Arrays) -> Record:
-    """Return a record of what a file says of its task; raise FieldError if a field is missing or of another kind."""
+    """Return the record in a file; raise FieldError if a field is missing or has the wrong type."""
     fields = ("config", "temperature", "seed", "environment", "audit")
     if not isinstance(study, dict):
         raise FieldError(f"expected the field study to be an object, got {type(study).__name__}")
@@ -230,7 +230,7 @@ def _filled(study: Any, results: Arrays) -> Record:
     if type(seed) is not int or seed < 0:
         raise FieldError(f"expected study/seed to be a whole number of at least 0, got {seed!r:.40}")
     if not isinstance(environment, dict) or not all(isinstance(text, str) for text in environment.values()):
-        raise FieldError("expected study/environment to be an object of texts, got something else")
+        raise FieldError("expected study/environment to be an object of strings, got something else")
     for name in ("backend", "data"):
         if name not in environment:
             raise FieldError(f"expected the field study/environment/{name}, found none")
@@ -242,9 +242,9 @@ def _filled(study: Any, results: Arrays) -> Record:
 
 
 def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
-    """Raise StudyError if a file was made with a configuration that would have given other numbers.
+    """Raise StudyError if a file was made with a configuration that would have given different results.
 
-    A data set given by a path may have moved: its name must be the same here, and its checksum when a task goes on.
+    A data set given by a path may have moved: only its name is compared here, and its checksum when a task continues.
     """
     there, here = ({**config.to_dict(), "dataset": Path(config.dataset).name} for config in (found, expected))
     differing = [name for name in here if name not in OF_THE_STUDY and there[name] != here[name]]
@@ -257,15 +257,15 @@ def check_same(path: Path, found: StudyConfig, expected: StudyConfig) -> None:
 
 
 def check_backend(path: Path, record: Record, backend: Backend) -> None:
-    """Raise StudyError if a task was begun on another backend, which "auto" may take on another machine.
+    """Raise StudyError if a task was begun on another backend, which can happen with "auto" on another machine.
 
-    The library's version, the device and the size of chunks may differ: only those of the beginning are recorded.
+    The library's version, the device and the size of chunks may differ; only the initial ones are recorded.
     """
     begun_on = record.environment["backend"]
     if not begun_on.startswith(f"<backend {backend.name}:"):
         raise StudyError(
-            f"study: {path} was begun on {begun_on}, and auto takes {backend} here: "
-            "continue it where auto takes the former, or remove the file to begin the task anew"
+            f"study: {path} was begun on {begun_on}, but auto takes {backend} here: "
+            f"continue it where auto takes the former, or {REMEDY}"
         )
 
 
@@ -273,17 +273,17 @@ def check_backend(path: Path, record: Record, backend: Backend) -> None:
 def held(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a task's file; wait for it if another process holds it.
 
-    The lock is the kernel's, on an empty file beside `path`: whichever way a process ends, its locks end with it.  It
-    holds between machines if the file system that they share has locks, as NFS 4 does.
+    This is a kernel lock on an empty file beside `path`, which is released however the process ends.  It also works
+    between machines if their shared file system supports locks, as NFS 4 does.
 
     Raises
     ------
     OSError
         If the folder cannot be written, or its file system has no locks.
     """
-    import fcntl  # POSIX has it; elsewhere studies can be looked at
+    import fcntl  # only on POSIX; elsewhere, studies can be read but not run
 
-    # Not `open`: it would follow a symbolic link, and empty the file that the link leads to.
+    # Not `open`, which would follow a symbolic link and truncate its target.
     lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -296,20 +296,20 @@ def held(path: Path) -> Iterator[None]:
 
 
 def open_folder(folder: Path, config: StudyConfig) -> None:
-    """Make a study's folder, or check that it is this study's; the temperatures and seeds may differ.
+    """Create a study's folder, or check that it belongs to this study; the temperatures and seeds may differ.
 
     Parameters
     ----------
     folder : Path
     config : StudyConfig
-        Its temperatures and seeds are added to those that the folder has.
+        Its temperatures and seeds are added to those of the folder.
 
     Raises
     ------
     StudyError
         If the folder holds another study.
     OSError
-        If it cannot be made or written.
+        If it cannot be created or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CONFIG
@@ -327,7 +327,7 @@ def open_folder(folder: Path, config: StudyConfig) -> None:
 
 
 def read_config(folder: Path) -> StudyConfig:
-    """The configuration of a study's folder.
+    """Return the configuration of a study's folder.
 
     Raises
     ------
@@ -340,20 +340,20 @@ def read_config(folder: Path) -> StudyConfig:
     try:
         return StudyConfig.from_toml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise StudyError(f"study: expected a study's folder, got {folder}, which holds no {CONFIG}") from None
+        raise StudyError(f"study: expected a study's folder, got {folder}, which contains no {CONFIG}") from None
     except ValueError as error:
         raise StudyError(f"study: {path} cannot be read: {error}") from error
 
 
 @dataclass
 class Study:
-    """A folder's records, and their numbers side by side: first axis the temperatures, seeds averaged.
+    """A folder's records, and arrays of their results: the first axis is temperature, and seeds are averaged.
 
     Attributes
     ----------
     config : StudyConfig
     records : list of Record
-        Of every task that has begun, in the order of `StudyConfig.tasks`.
+        The records of all tasks that have begun, in the order of `StudyConfig.tasks`.
     """
 
     config: StudyConfig
@@ -361,23 +361,23 @@ class Study:
 
     @property
     def title(self) -> str:
-        """The data set's name for people; of a file, its name without the ending."""
+        """The data set's name for display; for a file, its name without the suffix."""
         return TITLES.get(self.config.dataset, printable(Path(self.config.dataset).stem, keep=""))
 
     def series(self, name: str) -> np.ndarray:
-        """``epochs/name`` of every temperature, (temperatures, epochs, ...): NaN for epochs not done yet."""
+        """Return ``epochs/name`` of every temperature, (temperatures, epochs, ...); NaN for epochs not done yet."""
         return self._side_by_side([record.epochs.get(name) for record in self.records], (self.config.epochs,))
 
     def final(self, name: str) -> np.ndarray:
-        """``final/name`` of every temperature, (temperatures, ...): NaN for those not attacked yet."""
+        """Return ``final/name`` of every temperature, (temperatures, ...); NaN for those not attacked yet."""
         return self._side_by_side([record.final.get(name) for record in self.records], ())
 
     def of(self, temperature: float) -> list[Record]:
-        """The records at one temperature, one for each seed that has begun."""
+        """Return the records at one temperature, one for each seed that has begun."""
         return [record for record in self.records if record.temperature == temperature]
 
     def _side_by_side(self, arrays: list[np.ndarray | None], length: tuple[int, ...]) -> np.ndarray:
-        """The mean over seeds of each temperature's arrays, each filled up with NaN to the given length."""
+        """Return the mean over seeds of each temperature's arrays, each padded with NaN to the given length."""
         shapes = {array.shape[len(length) :] for array in arrays if array is not None}
         (shape,) = shapes or {()}
         values = np.full((len(self.config.temperatures), len(self.config.seeds), *length, *shape), np.nan)
@@ -389,14 +389,14 @@ class Study:
 
 
 def mean_of_present(values: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of what is not NaN; NaN where all is."""
+    """Return the mean of the values that are not NaN; NaN where all are."""
     present = ~np.isnan(values)
     total = np.where(present, values, 0).sum(axis=axis)
     return np.where(present.any(axis=axis), total / np.maximum(present.sum(axis=axis), 1), np.nan)
 
 
 def read_study(folder: Path) -> Study:
-    """Everything that a study's folder holds so far.
+    """Return the results in a study's folder so far.
 
     Parameters
     ----------
@@ -409,7 +409,7 @@ def read_study(folder: Path) -> Study:
     Raises
     ------
     StudyError, CheckpointError
-        If it is no study's folder, or a file in it is damaged or belongs to another study.
+        If it is not a study's folder, or a file in it is damaged or belongs to another study.
     """
     config = read_config(folder)
     paths = [path for task in config.tasks() if (path := task_path(folder, *task)).exists()]

@@ -1,11 +1,13 @@
-"""`load`: the numbers of studies as tidy tables, one observation to a row, and `write_csv`, which writes one of them.
+"""`load`: the numbers of studies as tidy tables, one observation per row; `write_csv` writes one of them.
 
-A table is a dictionary of columns, NumPy arrays of one length: ``pandas.DataFrame(table)`` takes it as it is.
+A table is a dictionary of columns, NumPy arrays of one length, which ``pandas.DataFrame(table)`` accepts.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 
 from minirobust.measures import intervals
 from minirobust.saving import atomic
-from minirobust.study.store import Arrays, Record, Study, read_study
+from minirobust.study.store import Arrays, Record, Study, mean_of_present, read_study
 
 Table = dict[str, np.ndarray]
 
@@ -25,41 +27,42 @@ SLOPES = ("slope_mean", "slope_share", "gradient_mean")
 SANDWICH = {"FGSM": "fgsm", "worst case": "fooled", "certificate": "certified"}
 OF_AN_IMAGE = ("label", "prediction", "confidence", "gradient", "brightness", "pixel_count")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# The ε of what the audit does not try within its own.
+# The ε of what the audit does not bound by its own ε.
 OTHER_EPSILON = {"clean": 0.0, "brute-force pixel": np.nan, "headroom pixel": np.nan}
 
 
 def load(*folders: str | Path) -> dict[str, Table]:
-    """Return everything that studies' folders hold so far, as tidy tables.
+    """Return the results of studies so far, as tidy tables.
 
-    Each table begins with the columns `study` (the folder's name), `dataset`, `temperature` and `seed`.  A number that
-    is not stored is NaN, and a table without a row has its columns all the same.
+    Each table begins with the columns `study` (the folder's name), `dataset`, `temperature` and `seed`, which name the
+    task. A number that is not stored is NaN. A table without rows still has its columns.
 
     Parameters
     ----------
     *folders : path
-        One or more.
+        Folders of one or more studies.
 
     Returns
     -------
     dict of str to dict of str to ndarray
-        By name, one row for each:
+        The tables by name. Each has one row for every:
 
         - "epochs": task and epoch. Loss, accuracies, regimes, slopes, mean G, seconds.
         - "classes": task, epoch and class. Accuracy, median of G, confidence.
+        - "network_robustness": task, epoch, attack and ε. The mean over classes of "robustness".
         - "robustness": task, epoch, attack, ε and class. R_c against FGSM, after the last epoch also against FGVM.
         - "gradients": task and class after the last epoch. Median of G, its correlation with the confidence, p-value.
         - "pixels": task, number of pixels and class. Success of the pixel attack.
-        - "two_pixels": task and image that exactly two pixels fool. Where they are, confidences before and after.
-        - "images": task and test image. Label, prediction, confidence, G, mean pixel, pixels that fooled it.
-        - "audit": task, attack and ε. Robustness and its 95 % interval; "certificate" is what is proven.
-        - "checks": task and check of the audit. Its result and its figures in words.
+        - "two_pixels": task and image that exactly two pixels fool. Their places, confidences before and after.
+        - "images": task and test image. Label, prediction, confidence, G, mean pixel, number of pixels that fooled it.
+        - "audit": task, attack and ε. Robustness and its 95 % interval; "certificate" is the lower bound.
+        - "checks": task and check of the audit. Its result, with its figures as text.
         - "sharpened": task, temperature after training over that in training, attack and ε. Robustness.
 
     Raises
     ------
     StudyError, CheckpointError
-        If it is no study's folder, or a file in it is damaged or belongs to another study.
+        If a folder holds no study, or a file in it is damaged or belongs to another study.
     ValueError
         If no folder is given.
 
@@ -87,26 +90,30 @@ def tables(studies: Iterable[tuple[str, Study]]) -> dict[str, Table]:
 
 
 def write_csv(table: Table, path: Path) -> None:
-    """Write a table as a CSV file, which is replaced as a whole; NaN is an empty cell.
+    """Write a table as a CSV file, which is replaced as a whole. NaN is an empty cell.
 
-    Numbers have as many digits as it takes to read back the same ones.  Text that a spreadsheet would read as a formula
-    is quoted.
+    Numbers have enough digits to be read back exactly. Text that a spreadsheet would read as a formula is quoted.
 
     Parameters
     ----------
     table : dict of str to ndarray
         One of the tables that `load` returns.
     path : Path
+        The file is compressed if the name ends in ``.gz``. `pandas.read_csv` reads both.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    with atomic.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(zip(*map(_cells, table.values()), strict=True))
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*map(_cells, table.values()), strict=True))
+    content = file.getvalue().encode("utf-8")
+    with atomic.replacing(path) as temporary:
+        # Without a time in it, the same table is always the same file.
+        temporary.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 def _cells(column: np.ndarray) -> Iterator[str]:
@@ -120,7 +127,7 @@ def _cells(column: np.ndarray) -> Iterator[str]:
 def _joined(
     records: Sequence[tuple[str, Record]], rows: Callable[[Record], Iterator[Table]], columns: Sequence[str]
 ) -> Table:
-    """Return the rows of all records below each other, each with its task before it."""
+    """Return the rows of all records in one table, with the columns of their tasks before them."""
     parts = []
     for name, record in records:
         task = (name, Path(record.config.dataset).stem, record.temperature, record.seed)
@@ -134,7 +141,7 @@ def _joined(
 
 
 def _long(axes: Mapping[str, Any], values: Mapping[str, np.ndarray | None]) -> Table:
-    """Return a row for every combination of the axes' labels: those, and the values there, NaN where there are none."""
+    """Return a row for every combination of the axes' labels, with the values there, or NaN if there are none."""
     shape = tuple(map(len, axes.values()))
     grid = np.meshgrid(*axes.values(), indexing="ij")
     columns = {name: labels.ravel() for name, labels in zip(axes, grid, strict=True)}
@@ -166,14 +173,26 @@ def _classes(record: Record) -> Iterator[Table]:
     yield _long({"epoch": _from_1(epochs), "class": np.arange(classes)}, values)
 
 
-def _robustness(record: Record) -> Iterator[Table]:
-    series, config = record.epochs["robustness"], record.config
+def _against(record: Record) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """Yield the axes and the values of R_c against each attack, (epochs, attacks, ε, classes)."""
+    series = record.epochs["robustness"]
     against = [("FGSM", _from_1(record.epoch), series)]
     if "fgvm_robustness" in record.final:
-        against.append(("FGVM", np.array([record.epoch]), record.final["fgvm_robustness"]))
+        against.append(("FGVM", np.array([record.epoch]), record.final["fgvm_robustness"][None]))
     for attack, epochs, rates in against:
-        axes = {"epoch": epochs, "attack": [attack], "epsilon": config.epsilons, "class": np.arange(series.shape[-1])}
+        axes = {"epoch": epochs, "attack": [attack], "epsilon": record.config.epsilons}
+        yield axes | {"class": np.arange(series.shape[-1])}, rates[:, None]
+
+
+def _robustness(record: Record) -> Iterator[Table]:
+    for axes, rates in _against(record):
         yield _long(axes, {"robustness": rates})
+
+
+def _network_robustness(record: Record) -> Iterator[Table]:
+    for axes, rates in _against(record):
+        del axes["class"]
+        yield _long(axes, {"robustness": mean_of_present(rates, axis=-1)})
 
 
 def _gradients(record: Record) -> Iterator[Table]:
@@ -225,7 +244,7 @@ def _estimates(attack: str, epsilon: float, estimate: Sequence[float]) -> Table:
 
 
 def _robust(record: Record, fooled: np.ndarray) -> intervals.Estimate:
-    """Return the robustness over the first test images, of which these fell."""
+    """Return the robustness over the first test images, of which `fooled` are fooled."""
     return intervals.network(fooled, record.final["label"][: len(fooled)], len(record.final["p_value"]))
 
 
@@ -257,6 +276,7 @@ def _sharpened(record: Record) -> Iterator[Table]:
 KINDS: Mapping[str, tuple[Callable[[Record], Iterator[Table]], tuple[str, ...]]] = {
     "epochs": (_epochs, ("epoch", *ACCURACIES, *REGIMES, *SLOPES, "training_seconds", "evaluation_seconds")),
     "classes": (_classes, ("epoch", "class", "accuracy", "gradient_median", "confidence")),
+    "network_robustness": (_network_robustness, ("epoch", "attack", "epsilon", "robustness")),
     "robustness": (_robustness, ("epoch", "attack", "epsilon", "class", "robustness")),
     "gradients": (_gradients, ("class", "gradient_median", "correlation", "p_value")),
     "pixels": (_pixels, ("pixels", "class", "success", "success_of_correct")),

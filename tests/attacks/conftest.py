@@ -1,4 +1,4 @@
-"""Networks that several attacks are tried on."""
+"""Networks for the tests of several attacks."""
 
 import pytest
 

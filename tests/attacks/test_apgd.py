@@ -72,9 +72,9 @@ def test_checkpoints_are_those_of_the_paper(steps):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 @pytest.mark.parametrize("steps", [1, 2, 7, 40, 100])
-def test_it_finds_the_point_of_algorithm_1(loss, steps, backend, rng):
+def test_result_equals_algorithm_1_of_the_paper(loss, steps, backend, rng):
     net = robust(mr.models.mlp(0.2, (3, 3, 1), hidden=9, classes=3, backend=backend, dtype="float64", seed=2))
-    to_numpy, x, y = backend.to_numpy, rng.random((6, 3, 3, 1)), np.zeros(6, int)
+    to_numpy, x, y = backend.to_numpy, rng.random((3, 3, 3, 1)), np.zeros(3, int)
 
     def f(point):
         return to_numpy(loss.value_and_gradient(net.logits(np.reshape(point, (1, 3, 3, 1))), y[:1])[0]).item()
@@ -110,7 +110,7 @@ class Peak(mr.Layer):
 
 
 @pytest.mark.parametrize("peak", [0.31, -0.7, 0.05])
-def test_halved_steps_close_in_on_a_peak(peak, backend):
+def test_halving_the_step_converges_to_a_maximum(peak, backend):
     """The first step leads to the edge of the ball, the next ones to and fro across the peak until steps are halved."""
     net = mr.Network([Peak(peak)], (1,), backend=backend, dtype="float64", input_range=(-5, 5))
     best, f_max, etas = algorithm_1(
@@ -170,7 +170,7 @@ def test_steps_are_halved_for_the_reasons_of_algorithm_1(backend):
     """Each script of losses leads to its own step sizes, all of which determine the last iterate, which is the best."""
     net = mr.Network([Ripples()], (4,), backend=backend, dtype="float64", input_range=(0, 8))
     lengths = set()
-    for seed in range(25):
+    for seed in range(15):
         rng = np.random.default_rng(seed)
         values, x = script(rng, 99), rng.uniform(2, 6, (1, 4))
         told = iter(values)
@@ -226,7 +226,7 @@ def test_on_a_linear_model_it_fools_exactly_beyond_the_margin(backend, rng):
         np.testing.assert_array_equal(fooled[decided], (margin < epsilon)[decided])
 
 
-def test_its_first_step_is_fgsm_so_it_fools_whatever_fgsm_fools(trained, digits):
+def test_first_step_is_fgsm_so_it_fools_every_image_that_fgsm_fools(trained, digits):
     x, y = digits.test.pixels(slice(300)), digits.test.labels[:300]
     to_numpy = trained.backend.to_numpy
     fgsm, one, ten = (
@@ -253,7 +253,7 @@ def saturated_on_the_host(digits):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_on_saturated_digits_it_is_no_weaker_than_pgd_with_as_many_steps(loss, saturated_on_the_host, digits, backend):
-    net, x, y = saturated_on_the_host.to(backend), digits.test.pixels(slice(100)), digits.test.labels[:100]
+    net, x, y = saturated_on_the_host.to(backend), digits.test.pixels(slice(50)), digits.test.labels[:50]
     pgd, apgd = (
         backend.to_numpy(attack(net, x, y, steps=100, starts=1, loss=loss).fooled).mean()
         for attack in (mr.attacks.pgd, mr.attacks.apgd)
@@ -314,7 +314,7 @@ def test_a_sample_that_withstands_keeps_its_best_point_when_a_later_start_fools_
     assert (after >= before)[withstand].all()
 
 
-def test_a_targeted_attack_stops_at_the_target_and_else_comes_as_near_as_it_can(backend, rng):
+def test_targeted_attack_stops_at_the_target_or_returns_the_closest_image(backend, rng):
     net = mr.models.mlp(0.2, (3, 3, 1), hidden=9, classes=4, backend=backend, dtype="float64", seed=2)
     to_numpy, x = backend.to_numpy, rng.random((60, 3, 3, 1))
     y = to_numpy(net.predict(x))
@@ -339,7 +339,7 @@ def test_an_epsilon_for_each_image_sets_its_own_step_sizes(backend, rng):
         np.testing.assert_allclose(made[epsilon == value], alone[epsilon == value], rtol=0, atol=1e-12)
 
 
-def test_every_step_takes_its_gradient_from_its_own_guide(trained, digits):
+def test_every_step_uses_the_gradient_model_for_that_step(trained, digits):
     asked = []
 
     def gradients(model, k, K):
@@ -353,7 +353,7 @@ def test_every_step_takes_its_gradient_from_its_own_guide(trained, digits):
     assert (to_numpy(true.images) != to_numpy(guided.images)).any()
 
 
-def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch, pass_together):
+def test_misclassified_samples_are_not_attacked(trained, digits, monkeypatch, pass_together):
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     batches = []
     whole = Evaluation.gradient

@@ -1,4 +1,4 @@
-"""What every attack promises: bounds, no trace, the same answer whatever the chunks, a sentence for bad input."""
+"""The rules for every attack: bounds, no side effects, the same result for any chunk size, clear errors."""
 
 from functools import partial
 
@@ -46,7 +46,7 @@ def x(rng):
 
 @pytest.fixture
 def y(net, x):
-    """The network's own classes, but for every fifth sample: some are wrong beforehand, most are right."""
+    """The predicted classes, except for every fifth sample: some are misclassified before the attack, most are not."""
     y = net.backend.to_numpy(net.predict(x)).copy()
     y[::5] = (y[::5] + 1) % 3
     return y
@@ -76,7 +76,7 @@ def test_images_stay_within_epsilon_and_the_range(attack, net, x, y):
 
 
 @each(ATTACKS)
-def test_the_range_is_the_networks(attack, net, rng):
+def test_images_stay_within_the_networks_input_range(attack, net, rng):
     net.input_range = (-2.0, 0.5)
     x = rng.uniform(-2, 0.5, (20, 5, 4, 2))
     images = net.backend.to_numpy(attack(net, x, net.predict(x), 2.0).images)
@@ -86,7 +86,7 @@ def test_the_range_is_the_networks(attack, net, rng):
 
 
 @each(ATTACKS)
-def test_success_is_what_a_second_prediction_says_of_the_returned_images(attack, net, x, y):
+def test_success_agrees_with_a_second_prediction(attack, net, x, y):
     to_numpy = net.backend.to_numpy
     made = attack(net, x, y, 0.2)
     predictions = to_numpy(net.predict(made.images))
@@ -97,7 +97,7 @@ def test_success_is_what_a_second_prediction_says_of_the_returned_images(attack,
 
 
 @each(ATTACKS)
-def test_it_leaves_no_trace(attack, net, x, y):
+def test_attack_leaves_the_network_and_the_images_unchanged(attack, net, x, y):
     to_numpy = net.backend.to_numpy
     net.gradients += 0.5
     net.training = True
@@ -112,7 +112,7 @@ def test_it_leaves_no_trace(attack, net, x, y):
 
 
 @each(ATTACKS)
-def test_arrays_on_the_backend_stay_as_they_are(attack, net, x, y):
+def test_arrays_on_the_backend_are_not_changed(attack, net, x, y):
     """There `asarray` copies nothing, so an attack that wrote into its input would be seen here."""
     to_numpy = net.backend.to_numpy
     there = net.backend.asarray(x.copy()), net.backend.asarray(y.copy())
@@ -122,7 +122,7 @@ def test_arrays_on_the_backend_stay_as_they_are(attack, net, x, y):
 
 
 @each(ATTACKS)
-def test_the_same_answer_whatever_the_chunk_size(attack, net, x, y, pass_together):
+def test_result_does_not_depend_on_the_chunk_size(attack, net, x, y, pass_together):
     x, y = x[:16], y[:16]
     whole = attack(net, x, y)
     for size in (1, 7, 15):
@@ -131,7 +131,7 @@ def test_the_same_answer_whatever_the_chunk_size(attack, net, x, y, pass_togethe
 
 
 @each(ATTACKS)
-def test_the_same_answer_for_fewer_samples(attack, net, x, y):
+def test_result_for_a_sample_does_not_depend_on_the_others(attack, net, x, y):
     to_numpy = net.backend.to_numpy
     np.testing.assert_allclose(
         to_numpy(attack(net, x[:9], y[:9]).images), to_numpy(attack(net, x, y).images)[:9], atol=1e-12
@@ -139,14 +139,14 @@ def test_the_same_answer_for_fewer_samples(attack, net, x, y):
 
 
 @each(ATTACKS)
-def test_float32(attack, net, x, y):
+def test_float32_images_stay_within_epsilon(attack, net, x, y):
     images = net.backend.to_numpy(attack(net.to(net.backend, "float32"), x, y, 0.1).images)
     assert images.dtype == np.float32
     assert abs(images - x.astype(np.float32)).max() <= 0.1 + 1e-7
 
 
 @each(SEEDED)
-def test_a_seed_is_the_same_numbers_every_time_and_another_seed_others(attack, net, x, y):
+def test_seed_determines_the_random_numbers(attack, net, x, y):
     to_numpy = net.backend.to_numpy
     first, again, other = (attack(net, x, y, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(to_numpy(first.images), to_numpy(again.images))
@@ -155,7 +155,7 @@ def test_a_seed_is_the_same_numbers_every_time_and_another_seed_others(attack, n
 
 
 @each(SEEDED)
-def test_every_backend_draws_the_same(attack, net, x, y):
+def test_every_backend_draws_the_same_numbers(attack, net, x, y):
     same(np.asarray, attack(net.to("numpy"), x, y), _home(net, attack(net, x, y)))
 
 
@@ -164,7 +164,7 @@ def _home(net, made):
     return mr.attacks.Attack(*(net.backend.to_numpy(getattr(made, field)) for field in fields), made.epsilon)
 
 
-def test_random_numbers_follow_from_the_position():
+def test_random_numbers_depend_on_the_position_of_the_sample():
     whole = uniform((5, 1), slice(0, 20), (3, 2))
     np.testing.assert_array_equal(uniform((5, 1), slice(4, 11), (3, 2)), whole[4:11])
     assert whole.shape == (20, 3, 2)
@@ -179,40 +179,40 @@ class TestErrors:
         """The backend that tells host arrays from its own: the checks are one code for all backends."""
         return mr.backend.get("strict")
 
-    def test_a_wrong_epsilon(self, attack, net, x, y):
+    def test_wrong_epsilon_raises(self, attack, net, x, y):
         for epsilon in (-0.1, 1.1, float("nan"), float("inf"), True, "0.1", None):
             with pytest.raises(ValueError, match=r"expected epsilon in \[0, 1\], got"):
                 attack(net, x, y, epsilon)
 
-    def test_pixels_out_of_range(self, attack, net, x, y):
+    def test_pixels_out_of_range_raise(self, attack, net, x, y):
         for value in (-0.25, 1.5):
             x[3, 1, 1, 0] = value
             for there in (x, net.backend.asarray(x)):
                 with pytest.raises(ValueError, match=rf"expected pixels in \[0, 1\], got .*{value:g}"):
                     attack(net, there, y)
 
-    def test_pixels_that_are_no_numbers(self, attack, net, x, y):
+    def test_pixels_that_are_not_finite_raise(self, attack, net, x, y):
         x[3, 1, 1, 0] = np.nan
         for there in (x, net.backend.asarray(x)):
             with pytest.raises(ValueError, match="expected finite numbers|expected pixels"):
                 attack(net, there, y)
 
-    def test_labels_out_of_range(self, attack, net, x, y):
+    def test_labels_out_of_range_raise(self, attack, net, x, y):
         for label in (-1, 3):
             y[7] = label
             for there in (y, net.backend.asarray(y)):
                 with pytest.raises(ValueError, match=f"labels: expected classes 0 to 2, got {label}"):
                     attack(net, x, there)
 
-    def test_labels_for_other_samples(self, attack, net, x, y):
+    def test_wrong_number_of_labels_raises(self, attack, net, x, y):
         with pytest.raises(ValueError, match=r"labels: expected shape \(40,\), one for each sample, got \(39,\)"):
             attack(net, x, y[1:])
 
-    def test_an_empty_batch(self, attack, net, x, y):
+    def test_empty_batch_raises(self, attack, net, x, y):
         with pytest.raises(ValueError, match="expected at least one sample, got an empty batch"):
             attack(net, x[:0], y[:0])
 
-    def test_a_network_that_ends_in_softmax(self, attack, x, y):
+    def test_network_that_ends_in_softmax_raises(self, attack, x, y):
         net = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 2))
         with pytest.raises(ValueError, match="expected a network that ends in logits"):
             attack(net, x, y)
@@ -229,19 +229,19 @@ class TestErrors:
         ("square", "queries"),
     ],
 )
-def test_a_wrong_number_of_tries(attack, name, net, x, y):
+def test_wrong_number_of_tries_raises(attack, name, net, x, y):
     for value in (0, -1, 1.5):
         with pytest.raises(ValueError, match=f"{attack}: expected {name} to be a whole number of at least 1, got"):
             getattr(mr.attacks, attack)(net, x, y, **{name: value})
 
 
 @each(SEEDED)
-def test_a_wrong_seed(attack, net, x, y):
-    with pytest.raises(ValueError, match="expected seed to be a whole number from 0 upwards, got -1"):
+def test_wrong_seed_raises(attack, net, x, y):
+    with pytest.raises(ValueError, match="expected seed to be a whole number of at least 0, got -1"):
         attack(net, x, y, seed=-1)
 
 
-def test_a_bound_that_float32_cannot_hold_is_met_all_the_same(backend):
+def test_bound_that_float32_cannot_represent_is_respected(backend):
     """Normalized digits end at 2.8215, which float32 rounds upwards: the brightest pixel is no error."""
     net = mr.Network([mr.Dense(2)], (3,), backend=backend, input_range=(-0.4242, 2.8215))
     x = np.array([[-0.4242, 0, 2.8215]], np.float32)
@@ -251,6 +251,6 @@ def test_a_bound_that_float32_cannot_hold_is_met_all_the_same(backend):
 
 
 @pytest.mark.parametrize("attack", [mr.attacks.apgd, mr.attacks.pgd, mr.attacks.square])
-def test_progress_shows_nothing_but_in_a_terminal_and_changes_nothing(attack, net, x, y, capfd):
+def test_progress_is_shown_only_in_a_terminal_and_changes_no_result(attack, net, x, y, capfd):
     same(net.backend.to_numpy, attack(net, x, y, progress=True), attack(net, x, y))
     assert capfd.readouterr() == ("", "")

@@ -61,7 +61,7 @@ def test_epsilon_zero_is_the_identity(net, x, y):
     np.testing.assert_array_equal(to_numpy(attack.fooled), ~to_numpy(attack.clean_correct))
 
 
-def test_where_the_gradient_is_zero_nothing_moves(backend):
+def test_pixels_with_zero_gradient_do_not_move(backend):
     net = mr.Network([mr.ReLU(), mr.Dense(2)], (2,), backend=backend, input_range=(-1, 1))
     x = np.array([[-0.5, 0.5]])
     images = backend.to_numpy(mr.attacks.fgsm(net, x, [0], 0.1).images)
@@ -69,7 +69,7 @@ def test_where_the_gradient_is_zero_nothing_moves(backend):
     assert images[0, 1] != np.float32(0.5)
 
 
-def test_success_is_what_a_second_prediction_says_of_the_returned_images(net, x, y):
+def test_success_agrees_with_a_second_prediction(net, x, y):
     attack = mr.attacks.fgsm(net, x, y, 0.2)
     to_numpy = net.backend.to_numpy
     predictions = to_numpy(net.predict(attack.images))
@@ -78,7 +78,7 @@ def test_success_is_what_a_second_prediction_says_of_the_returned_images(net, x,
     np.testing.assert_array_equal(to_numpy(attack.clean_correct), to_numpy(net.predict(x)) == y)
 
 
-def test_it_leaves_no_trace(net, x, y):
+def test_attack_leaves_the_network_and_the_images_unchanged(net, x, y):
     before = x.copy(), net.backend.to_numpy(net.parameters).tobytes(), net.backend.to_numpy(net.gradients).tobytes()
     net.training = True
     mr.attacks.fgsm(net, x, y)
@@ -88,7 +88,7 @@ def test_it_leaves_no_trace(net, x, y):
     assert net.backend.to_numpy(net.gradients).tobytes() == before[2]
 
 
-def test_it_raises_the_loss(net, x, y):
+def test_fgsm_raises_the_loss(net, x, y):
     loss, to_numpy = mr.SoftmaxCrossEntropy(), net.backend.to_numpy
     images = mr.attacks.fgsm(net, x, y, 0.05).images
     assert (
@@ -97,7 +97,7 @@ def test_it_raises_the_loss(net, x, y):
     ).mean() > 0.95
 
 
-def test_another_loss(net, x, y):
+def test_fgsm_uses_the_given_loss(net, x, y):
     to_numpy = net.backend.to_numpy
     margin = to_numpy(mr.attacks.fgsm(net, x, y, loss=mr.Margin()).images)
     gradient = to_numpy(net.input_gradient(x, y, mr.Margin()))
@@ -105,29 +105,29 @@ def test_another_loss(net, x, y):
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, 1.1, float("nan"), float("inf")])
-def test_a_wrong_epsilon(net, x, y, epsilon):
+def test_wrong_epsilon_raises(net, x, y, epsilon):
     with pytest.raises(ValueError, match=r"expected epsilon in \[0, 1\]"):
         mr.attacks.fgsm(net, x, y, epsilon)
 
 
-def test_pixels_out_of_range(net, x, y):
+def test_pixels_out_of_range_raise(net, x, y):
     with pytest.raises(ValueError, match=r"expected pixels in \[0, 1\], got 0.* to 1\.5"):
         mr.attacks.fgsm(net, np.where(x == x.max(), 1.5, x), y)
 
 
-def test_labels_of_another_library(net, x):
+def test_labels_from_another_library_raise(net, x):
     with pytest.raises(TypeError, match="labels: expected a NumPy array"):
         mr.attacks.fgsm(net, x, "012")
 
 
-def test_a_network_that_ends_in_softmax(x, y):
+def test_network_that_ends_in_softmax_raises(x, y):
     net = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 1))
     with pytest.raises(ValueError, match="expected a network that ends in logits"):
         mr.attacks.fgsm(net, x, y)
 
 
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
-def test_fgvm_is_its_formula_sample_by_sample(loss, net, x, y):
+def test_fgvm_equals_its_formula_for_each_sample(loss, net, x, y):
     to_numpy = net.backend.to_numpy
     images = to_numpy(mr.attacks.fgvm(net, x, y, 0.3, loss=loss).images)
     for image, pixels, g in zip(images, x, to_numpy(net.input_gradient(x, y, loss)), strict=True):
@@ -141,7 +141,7 @@ def test_fgvm_moves_the_most_sensitive_pixel_of_every_sample_by_epsilon(net, x, 
     assert (change < 0.2).mean() > 0.3
 
 
-def test_fgvm_leaves_a_sample_without_gradient_as_it_is(backend):
+def test_fgvm_does_not_change_a_sample_without_gradient(backend):
     net = mr.Network([mr.ReLU(), mr.Dense(2)], (2,), backend=backend, dtype="float64", input_range=(-1, 1))
     x = np.array([[-0.5, -0.25], [0.5, -0.25]])
     images = backend.to_numpy(mr.attacks.fgvm(net, x, [0, 0], 0.1).images)
@@ -158,7 +158,7 @@ def test_fgvm_raises_the_loss(net, x, y):
     ).mean() > 0.95
 
 
-def test_the_gradient_of_confident_samples_is_alive_in_float32(backend, digits):
+def test_gradient_of_confident_samples_does_not_vanish_in_float32(backend, digits):
     """The stable gradient agrees in sign with float64; p_y - 1 loses it, and FGSM with it looks like robustness."""
     net = mr.models.mlp(1.0, hidden=64, backend=backend)
     net.parameters *= 25.0  # confident: margins of a hundred logits
@@ -179,5 +179,5 @@ def test_the_gradient_of_confident_samples_is_alive_in_float32(backend, digits):
     assert (textbook != double).mean() > 0.01
 
 
-def test_the_report_in_one_line(net, x, y):
+def test_repr_is_one_line(net, x, y):
     assert repr(mr.attacks.fgsm(net, x, y, 0.25)).startswith("<Attack on 30 images, epsilon=0.25, ")

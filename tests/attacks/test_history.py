@@ -1,4 +1,4 @@
-"""The history of an attack against PGD written with loops, and what it says of an attack that stalls."""
+"""The history of an attack against PGD written with loops, and the history of an attack that stalls."""
 
 from functools import partial
 
@@ -21,7 +21,7 @@ def net(backend):
 
 @pytest.fixture
 def x(rng):
-    return rng.random((40, 3, 3, 1))
+    return rng.random((20, 3, 3, 1))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def pgd_with_loops(net, x, y, epsilon, steps, starts, loss, target=None):
 
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
 @pytest.mark.parametrize("targeted", [False, True])
-def test_it_is_the_mean_of_losses_and_successes_at_every_iterate(loss, targeted, net, x, y, pass_together):
+def test_history_holds_mean_loss_and_success_at_every_iterate(loss, targeted, net, x, y, pass_together):
     target = (y + 1) % 3 if targeted else None
     losses, done = pgd_with_loops(net, x, y, 0.15, 6, 3, loss, target)
     pass_together(net, 7)
@@ -71,7 +71,7 @@ def test_it_is_the_mean_of_losses_and_successes_at_every_iterate(loss, targeted,
 
 @pytest.mark.parametrize("attack", ITERATIVE.values(), ids=ITERATIVE.keys())
 @pytest.mark.parametrize("target", [None, "all"])
-def test_it_ends_with_what_the_attack_returns_and_changes_nothing(attack, target, net, x, y, pass_together):
+def test_history_ends_with_the_result_and_does_not_change_it(attack, target, net, x, y, pass_together):
     to_numpy = net.backend.to_numpy
     pass_together(net, 7)
     plain, followed = (attack(net, x, y, 0.15, target=target, history=wanted) for wanted in (False, True))
@@ -82,7 +82,7 @@ def test_it_ends_with_what_the_attack_returns_and_changes_nothing(attack, target
     assert followed.history.fooled[0] == pytest.approx(1 - to_numpy(followed.clean_correct).mean())
 
 
-def test_it_ends_where_every_sample_is_done(net, x, y):
+def test_history_ends_when_every_sample_is_fooled(net, x, y):
     history = mr.attacks.pgd(net, x, y, 1.0, steps=50, starts=4, history=True).history
     assert history.fooled[-1] == 1
     assert len(history.loss) == len(history.fooled) < 50

@@ -18,7 +18,7 @@ def network(backend, input_range):
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 @pytest.mark.parametrize("input_range", RANGES)
-def test_pixel_a_thousandth_outside_the_range_is_refused(attack, input_range):
+def test_pixel_a_thousandth_outside_the_range_raises(attack, input_range):
     for pixel in (input_range[0] - 1e-3, input_range[1] + 1e-3):
         x = np.full((2, 3, 3, 1), np.mean(input_range), "float32")
         x[1, 2, 0, 0] = pixel

@@ -1,4 +1,4 @@
-"""The smallest ε that fools: exact for linear models, and only those are attacked again that nothing has fooled."""
+"""The smallest ε that fools each image: exact for linear models, and larger ε only for images not fooled yet."""
 
 from functools import partial
 
@@ -67,7 +67,7 @@ def test_every_epsilon_is_tried_on_the_samples_that_no_smaller_one_fooled(net, x
         np.testing.assert_array_equal(images, x[found >= epsilon])
 
 
-def test_it_stops_when_nothing_is_left(net, x, y):
+def test_search_stops_when_every_sample_is_fooled(net, x, y):
     asked = []
 
     def attack(model, images, labels, epsilon):
@@ -80,7 +80,7 @@ def test_it_stops_when_nothing_is_left(net, x, y):
     assert asked == [90]
 
 
-def test_it_says_how_many_withstood(net, x, y):
+def test_repr_gives_the_number_of_samples_that_withstood(net, x, y):
     found = mr.attacks.minimal_epsilon(net, x, y, [0.02, 0.4])
     withstood = int((net.backend.to_numpy(found.epsilon) == np.inf).sum())
     assert repr(found) == f"<MinimalEpsilon of 200 images, {withstood} not fooled up to epsilon=0.4>"
@@ -94,6 +94,6 @@ def test_it_says_how_many_withstood(net, x, y):
         ([0.1, -0.1], r"attack: expected epsilon in \[0, 200\], got -0.1"),
     ],
 )
-def test_wrong_epsilons_are_refused_before_anything_is_attacked(epsilons, message, net, x, y):
+def test_wrong_epsilons_raise_before_the_attack(epsilons, message, net, x, y):
     with pytest.raises(ValueError, match=message):
         mr.attacks.minimal_epsilon(net, x, y, epsilons, attack=None)

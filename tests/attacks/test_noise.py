@@ -1,4 +1,4 @@
-"""Random noise: every pixel moved by ε, half of them either way, and weaker than any attack that knows the gradient."""
+"""Random noise: every pixel moves by ε, half of them in each direction, and noise is weaker than FGSM."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def test_the_first_draw_that_fools_is_returned(backend, rng):
         np.testing.assert_array_equal(to_numpy(made.images)[:, 0] > 0.5, to_numpy(made.fooled))
 
 
-def test_it_is_weaker_than_fgsm(trained, digits):
+def test_noise_is_weaker_than_fgsm(trained, digits):
     x, y = digits.test.pixels(slice(300)), digits.test.labels[:300]
     noise, fgsm = (
         mr.robustness.network_robustness(attack(trained, x, y, 0.1).fooled, y)

@@ -53,7 +53,7 @@ def test_on_a_linear_model_it_fools_exactly_beyond_the_margin(backend, rng):
 
 
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
-def test_the_iterates_are_those_of_the_formula(loss, backend, rng):
+def test_iterates_equal_the_formula(loss, backend, rng):
     """A robust network, so that nothing stops early: the last iterate is that of a loop over the formula."""
     net = mr.models.mlp(0.5, (4, 3, 1), hidden=9, classes=3, backend=backend, dtype="float64", seed=2)
     net.layers[-1].bias.value[0] = 100.0
@@ -67,7 +67,7 @@ def test_the_iterates_are_those_of_the_formula(loss, backend, rng):
     assert not to_numpy(made.fooled).any()
 
 
-def test_any_iterate_counts(slit):
+def test_sample_is_fooled_if_any_iterate_fools(slit):
     """α = 0.025: 0, 0.025, 0.05 (inside), and on to 0.1, where the network is right again."""
     net = slit(0.04, 0.06)
     made = mr.attacks.pgd(net, [[0.0], [0.5]], [0, 0], 0.1, steps=10, starts=1)
@@ -76,7 +76,7 @@ def test_any_iterate_counts(slit):
     np.testing.assert_allclose(to_numpy(made.images), [[0.05], [0.6]], atol=1e-12)
 
 
-def test_without_stopping_the_last_iterate_is_returned(slit):
+def test_last_iterate_is_returned_without_stopping(slit):
     """The network is right there, although it was wrong on the way, which ends a sample by default."""
     net = slit(0.04, 0.06)
     made = mr.attacks.pgd(net, [[0.0], [0.5]], [0, 0], 0.1, steps=10, starts=1, stop=False)
@@ -91,7 +91,7 @@ def test_the_first_and_the_last_iterate_count(slit):
     np.testing.assert_allclose(images, [[0.1], [0.1]], atol=1e-12)
 
 
-def test_an_iterate_is_not_lost_to_later_starts(slit):
+def test_fooling_iterate_is_kept_despite_later_starts(slit):
     """Up from 0 the last iterate of the first start fools; half of the second starts lead down, where nothing does."""
     net = slit(0.0999, 0.1001)
     x, y = np.zeros((50, 1)), np.zeros(50, int)
@@ -99,7 +99,7 @@ def test_an_iterate_is_not_lost_to_later_starts(slit):
         assert net.backend.to_numpy(mr.attacks.pgd(net, x, y, 0.1, steps=1, starts=starts).fooled).all()
 
 
-def test_further_starts_find_what_lies_behind(slit):
+def test_further_starts_find_images_that_the_first_start_misses(slit):
     """Uphill from 0 leads away from this slit; every start below 0 gets there."""
     net = slit(-0.1, -0.02)
     x, y = np.zeros((300, 1)), np.zeros(300, int)
@@ -110,7 +110,7 @@ def test_further_starts_find_what_lies_behind(slit):
     assert found[2] > 0.99
 
 
-def test_starts_are_uniform_in_the_ball_and_every_samples_own(blind, backend):
+def test_starts_are_uniform_in_the_ball_and_differ_between_samples(blind, backend):
     """With no gradient nothing moves: the images are the starts."""
     net = mr.Network([blind, mr.Dense(2)], (30,), backend=backend, dtype="float64")
     net.layers[-1].bias.value[0] = 100.0
@@ -134,7 +134,7 @@ def test_the_ball_ends_at_epsilon_or_at_the_input_range(backend, rng):
 
 
 @pytest.mark.parametrize("loss", [mr.SoftmaxCrossEntropy(), mr.Margin()], ids=repr)
-def test_on_digits_it_is_stronger_than_fgsm(trained, digits, loss):
+def test_pgd_is_stronger_than_fgsm_on_digits(trained, digits, loss):
     x, y = digits.test.pixels(slice(300)), digits.test.labels[:300]
     to_numpy = trained.backend.to_numpy
     for epsilon in (0.05, 0.1):
@@ -151,7 +151,7 @@ def test_more_starts_never_fool_fewer(trained, digits):
     assert (three >= one).all()
 
 
-def test_samples_already_fooled_are_left_out(trained, digits, monkeypatch, pass_together):
+def test_misclassified_samples_are_not_attacked(trained, digits, monkeypatch, pass_together):
     """What the network is asked shrinks with every step."""
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     batches = []

@@ -58,7 +58,7 @@ def one_sample(net, x, y, epsilon, queries, seed, position):
 
 @pytest.mark.parametrize("shape", [(6, 5, 1), (4, 7, 3), (1, 1, 1)])
 @pytest.mark.parametrize("epsilon", [0.05, 0.3])
-def test_it_is_its_twin_sample_by_sample(shape, epsilon, backend, rng):
+def test_square_equals_a_loop_over_samples(shape, epsilon, backend, rng):
     net = mr.models.mlp(0.5, shape, hidden=8, classes=3, backend=backend, dtype="float64", seed=4)
     x = rng.random((12, *shape))
     y = backend.to_numpy(net.predict(x)).copy()
@@ -97,7 +97,7 @@ def masked(blind, backend):
     return mr.Network(layers, (4, 3, 1), backend=backend, dtype="float64", seed=3, input_range=(-100, 100))
 
 
-def test_it_needs_no_gradient_and_finds_the_optimum_of_a_linear_model(masked, rng):
+def test_square_finds_the_optimum_of_a_linear_model_without_a_gradient(masked, rng):
     """Fooled if and only if ε > (z_y - z_j) / ‖w_y - w_j‖₁, where attacks with a gradient stand still."""
     net, to_numpy = masked, masked.backend.to_numpy
     x = rng.standard_normal((60, 4, 3, 1))
@@ -139,7 +139,7 @@ def test_the_square_fits_into_a_narrow_image():
     assert side(999, 1000, 2, 2) == 1
 
 
-def test_on_digits_it_is_stronger_than_as_many_draws_of_noise(trained, digits):
+def test_square_is_stronger_on_digits_than_equally_many_draws_of_noise(trained, digits):
     x, y = digits.test.pixels(slice(100)), digits.test.labels[:100]
     to_numpy = trained.backend.to_numpy
     square = to_numpy(mr.attacks.square(trained, x, y, 0.1, queries=150).fooled)
@@ -147,8 +147,8 @@ def test_on_digits_it_is_stronger_than_as_many_draws_of_noise(trained, digits):
     assert square.mean() > noise.mean() + 0.1
 
 
-def test_inputs_that_are_no_images(backend):
+def test_inputs_that_are_not_images_raise(backend):
     net = mr.Network([mr.Dense(2)], (6,), backend=backend)
-    message = r"square: expected a network of images \(H, W, C\), got inputs of shape \(6,\)"
+    message = r"square: expected a model of images \(H, W, C\), got inputs of shape \(6,\)"
     with pytest.raises(ValueError, match=message):
         mr.attacks.square(net, np.zeros((1, 6)), [0])

@@ -38,7 +38,7 @@ ACTIVATIONS = [mr.TemperatureSigmoid(0.1), mr.ReLU(), mr.Tanh()]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
-def test_no_smoothing_is_the_true_gradient_and_smoothing_leaves_the_logits_alone(activation, backend, x, y):
+def test_zero_smoothing_gives_the_true_gradient_and_smoothing_keeps_the_logits(activation, backend, x, y):
     net = network(backend, mr.Dense(6), activation.fresh(), mr.Dense(3))
     logits, losses, gradient = ask(Evaluation(net), x, y)
     for amount in (0, 0.3, 1):
@@ -124,7 +124,7 @@ def test_annealing_fools_a_saturated_network_that_the_true_gradient_does_not(dig
 
 
 @pytest.mark.parametrize("start", [1, 0.5, "64", math.nan])
-def test_a_start_of_at_most_one_smooths_nothing_and_is_refused(start):
+def test_start_of_at_most_one_raises(start):
     with pytest.raises(ValueError, match="annealed: expected start"):
         annealed(start)
 
@@ -221,7 +221,7 @@ def test_the_expectation_is_the_mean_over_draws_and_other_draws_in_each_step(bac
 
 
 @pytest.mark.parametrize("make", [averaged, differences])
-def test_wrong_arguments_of_the_estimates(make):
+def test_wrong_arguments_of_the_estimates_raise(make):
     with pytest.raises(ValueError, match=rf"{make.__name__}: expected sigma"):
         make(0)
     with pytest.raises(ValueError, match=rf"{make.__name__}: expected draws"):

@@ -1,4 +1,4 @@
-"""Targets, ε for each image or channel, models that are not networks, and what a result says it took."""
+"""Targets, ε for each image or channel, models that are not networks, and the cost that a result reports."""
 
 from functools import partial
 
@@ -114,7 +114,7 @@ def test_a_targeted_attack_goes_on_until_the_target_is_reached(net, x, y):
     ],
     ids=["word", "label", "range", "shape", "kind"],
 )
-def test_wrong_targets(target, message, net, x, y):
+def test_wrong_targets_raise(target, message, net, x, y):
     with pytest.raises((ValueError, TypeError), match=message):
         mr.attacks.fgsm(net, x, y, target=target(y) if callable(target) else target)
 
@@ -148,7 +148,7 @@ def test_an_epsilon_for_each_channel_bounds_that_channel(attack, net, x, y):
     ],
     ids=["shape", "high", "nan", "low"],
 )
-def test_wrong_arrays_of_epsilon(epsilon, message, net, x, y):
+def test_wrong_arrays_of_epsilon_raise(epsilon, message, net, x, y):
     with pytest.raises(ValueError, match=message):
         mr.attacks.fgsm(net, x, y, epsilon)
 
@@ -186,7 +186,7 @@ def test_any_object_with_the_two_methods_is_attacked_like_the_network_it_equals(
 
 
 @pytest.mark.parametrize("name", ["logits", "gradient", "input_shape", "input_range", "classes"])
-def test_an_object_that_lacks_something_is_refused_by_its_name(name):
+def test_object_that_lacks_a_method_or_attribute_raises_and_names_it(name):
     class Partial:
         pass
 
@@ -197,7 +197,7 @@ def test_an_object_that_lacks_something_is_refused_by_its_name(name):
         mr.attacks.fgsm(Partial(), np.zeros((1, 2, 2, 1)), [0])
 
 
-def test_results_of_another_shape_are_refused():
+def test_results_of_the_wrong_shape_raise():
     class Wrong(Plane):
         def logits(self, x, draw=0):
             return super().logits(x)[:, :1]
@@ -213,7 +213,7 @@ def test_results_of_another_shape_are_refused():
 # What it took
 
 
-def test_a_result_says_how_many_images_and_gradients_it_took(net, x, y):
+def test_result_counts_queries_and_gradients(net, x, y):
     made = mr.attacks.fgsm(net, x, y)
     assert (made.queries, made.gradients) == (60, 30)  # one pass with a gradient, one for the images returned
     still = mr.attacks.pgd(net, x, y, 0.0, steps=7, starts=1)

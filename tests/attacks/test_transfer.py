@@ -1,4 +1,4 @@
-"""Transfer: made on one network, judged by another."""
+"""Transfer: images are made on one network and judged by another."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ def networks(backend):
 
 
 @pytest.mark.parametrize("attack", [mr.attacks.noise, mr.attacks.pgd])
-def test_images_are_the_sources_and_the_verdict_is_the_targets(attack, networks, rng):
+def test_images_come_from_the_source_and_are_judged_by_the_target(attack, networks, rng):
     source, target = networks
     to_numpy = source.backend.to_numpy
     x, y = rng.random((30, 5, 4, 1)), rng.integers(0, 3, 30)
@@ -45,7 +45,7 @@ def test_backends_and_dtypes_may_differ(networks, rng):
         np.testing.assert_array_equal(theirs(made.fooled), theirs(made.predictions) != y)
 
 
-def test_a_masked_network_falls_to_what_is_made_on_an_open_one(trained, digits):
+def test_images_made_on_an_honest_network_fool_a_masked_one(trained, digits):
     """The same weights, multiplied until the softmax is flat: FGSM has no gradient, transferred images need none."""
     x, y = digits.test.pixels(slice(200)), digits.test.labels[:200]
     masked = trained.copy()
@@ -58,14 +58,14 @@ def test_a_masked_network_falls_to_what_is_made_on_an_open_one(trained, digits):
     assert transferred < own - 0.2
 
 
-def test_a_source_of_another_input_shape(networks):
+def test_source_with_another_input_shape_raises(networks):
     source = mr.models.mlp(1.0, (4, 5, 1), hidden=12, classes=3, backend=networks[1].backend)
     message = r"transfer: source: expected the target's input_shape \(5, 4, 1\), got \(4, 5, 1\)"
     with pytest.raises(ValueError, match=message):
         mr.attacks.transfer(source, networks[1], np.zeros((1, 4, 5, 1)), [0], mr.attacks.fgsm)
 
 
-def test_a_source_of_another_input_range(networks):
+def test_source_with_another_input_range_raises(networks):
     source, target = networks
     source.input_range = (-1.0, 1.0)
     message = r"transfer: source: expected the target's input_range \(0.0, 1.0\), got \(-1.0, 1.0\)"
@@ -73,19 +73,19 @@ def test_a_source_of_another_input_range(networks):
         mr.attacks.transfer(source, target, np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
 
 
-def test_a_source_of_other_classes(networks):
+def test_source_with_another_number_of_classes_raises(networks):
     source = mr.models.mlp(1.0, (5, 4, 1), hidden=12, classes=4, backend=networks[1].backend)
     message = r"transfer: source: expected the target's classes 3, got 4"
     with pytest.raises(ValueError, match=message):
         mr.attacks.transfer(source, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
 
 
-def test_a_source_that_ends_in_softmax(networks):
+def test_source_that_ends_in_softmax_raises(networks):
     source = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], (5, 4, 1), backend=networks[1].backend)
     with pytest.raises(ValueError, match=r"transfer: source: layer 2, Softmax\(\): expected a network that ends in"):
         mr.attacks.transfer(source, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)
 
 
-def test_a_source_that_is_no_network(networks):
+def test_source_that_is_not_a_network_raises(networks):
     with pytest.raises(TypeError, match="transfer: source: expected a Network or a model with logits, got 0.25"):
         mr.attacks.transfer(0.25, networks[1], np.zeros((1, 5, 4, 1)), [0], mr.attacks.fgsm)

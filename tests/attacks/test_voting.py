@@ -28,7 +28,7 @@ def predictions(votes, draws):
     return mr.attacks.voting(Opinions(votes), draws).predict(np.zeros((2, 1))).tolist()
 
 
-def test_most_draws_decide_and_of_equally_frequent_classes_the_first():
+def test_majority_decides_and_ties_go_to_the_first_class():
     assert FRESH % 5 == 0
     votes = [[0, 1], [0, 2], [1, 2], [2, 2], [0, 0]]
     assert predictions(votes, 5) == [0, 2]
@@ -43,7 +43,7 @@ def test_draws_without_finite_logits_vote_for_no_class(backend):
     assert backend.to_numpy(mr.attacks.voting(net, 3).predict(x))[1] == -1
 
 
-def test_votes_are_draws_that_no_attack_takes():
+def test_votes_use_draws_that_no_attack_uses():
     assert FRESH > 1 + 10_000 * 10  # steps × draws
 
 
@@ -90,6 +90,6 @@ def test_an_attack_on_a_voting_model_is_judged_by_the_vote(backend, rng):
     assert (made.gradients, made.queries) == (30 * 3 * 2, 30 * (3 * 3 + 1 + 2 * 9))
 
 
-def test_the_number_of_draws_is_checked():
+def test_wrong_number_of_draws_raises():
     with pytest.raises(ValueError, match="voting: expected draws"):
         mr.attacks.voting(mr.models.mlp(1), 0)

@@ -36,12 +36,12 @@ def test_nvcc_compiles_every_kernel_for_float_and_double_without_a_warning(tmp_p
     assert compiled.returncode == 0, compiled.stdout + compiled.stderr
 
 
-def test_every_kernel_that_is_launched_is_in_the_source_and_none_besides():
+def test_source_contains_exactly_the_kernels_that_are_launched():
     found = host_cuda.kernels(host_cuda.source())
     assert set(found) == {*KERNELS, *(f"elementwise_{name}" for name in ELEMENTWISE)}
 
 
-def test_every_function_called_on_cupy_is_cupys():
+def test_every_function_called_on_cupy_exists_in_cupy():
     cupy = pytest.importorskip("cupy")
     called = (*host_cuda.FUNCTIONS, "ElementwiseKernel", "RawModule", "random.Generator", "random.Philox4x3210")
     assert [name for name in called if not attrgetter(name)(cupy)] == []
@@ -175,7 +175,7 @@ def guarded_input(values):
         (3, DeviceArray(np.zeros(5, "int32"))),
     ],
 )
-def test_the_stand_in_refuses_what_a_gpu_would_misread(library, position, wrong):
+def test_stand_in_raises_where_a_gpu_would_misread_memory(library, position, wrong):
     arrays = [np.zeros((5, 3), "float32"), np.zeros(5, "int64"), np.zeros(5, "float32"), np.zeros((5, 3), "float32")]
     arguments = [np.int64(5), np.int32(3), *map(DeviceArray, arrays)]
     library.launch("softmax_cross_entropy", "float", (1,), (8,), arguments)
@@ -192,7 +192,7 @@ def test_the_stand_in_refuses_what_a_gpu_would_misread(library, position, wrong)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [1 / 64, 0.3, 1, 16, np.float64(0.3)])
 @pytest.mark.parametrize("kernel", ["sigmoid", "sigmoid_derivative"])
-def test_elementwise_kernels_are_the_reference(cuda, dtype, temperature, kernel, rng):
+def test_elementwise_kernels_equal_the_reference(cuda, dtype, temperature, kernel, rng):
     limit = {"float32": 85, "float64": 700}[dtype]  # beyond, results have fewer digits: see the tails below
     scaled = np.append(rng.uniform(-limit, limit, (19, 30)), rng.standard_normal((19, 30)), axis=1)
     scaled[0, :5] = [0.0, -0.0, np.inf, -np.inf, np.nan]
@@ -202,14 +202,14 @@ def test_elementwise_kernels_are_the_reference(cuda, dtype, temperature, kernel,
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_derivatives_tails_are_not_zero(cuda, dtype):
+def test_tails_of_the_derivative_are_not_zero(cuda, dtype):
     net = np.array([103.0, -103.0] if dtype == "float32" else [744.0, -744.0], dtype)
     assert (cuda.to_numpy(cuda.sigmoid_derivative(cuda.asarray(net), 1.0)) > 0).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("per_parameter", [False, True], ids=["numbers", "arrays"])
-def test_adam_is_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
+def test_adam_equals_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
     size = 2 * THREADS + 3
     start = rng.standard_normal(size).astype(dtype)
     rates = [rng.uniform(0.01, 0.1, size).astype(dtype), rng.uniform(1e-8, 1e-3, size).astype(dtype)]
@@ -231,7 +231,7 @@ def test_adam_is_the_reference_over_many_steps(cuda, dtype, per_parameter, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (5,)], ids=["numbers", "arrays"])
 @pytest.mark.parametrize("t", [1, 2, 1_000, 10**9])
-def test_adams_corrections_are_the_reference(cuda, dtype, shape, t):
+def test_adam_corrections_equal_the_reference(cuda, dtype, shape, t):
     lr, epsilon = np.full(shape, 1e-3, dtype), np.full(shape, 1e-8, dtype)
     results = cuda.adam_rates(*map(cuda.asarray, (lr, epsilon, np.array(t))), 0.9, 0.999)
     for got, expected in zip(results, adam_rates(lr, epsilon, np.array(t), 0.9, 0.999), strict=True):
@@ -241,7 +241,7 @@ def test_adams_corrections_are_the_reference(cuda, dtype, shape, t):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("label", ["int64", "int32", "uint8"])
 @pytest.mark.parametrize("spread", [0, 1, 30, 1000])
-def test_softmax_cross_entropy_is_the_reference_at_any_margin(cuda, dtype, label, spread, rng):
+def test_softmax_cross_entropy_equals_the_reference_at_any_margin(cuda, dtype, label, spread, rng):
     samples = THREADS + 44  # more than a block
     logits = (rng.uniform(-0.5, 0.5, (samples, 7)) * spread).astype(dtype)
     y = rng.integers(0, 7, samples).astype(label)
@@ -251,7 +251,7 @@ def test_softmax_cross_entropy_is_the_reference_at_any_margin(cuda, dtype, label
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_step_along_the_sign_is_the_reference_bit_for_bit(cuda, dtype, rng):
+def test_sign_step_equals_the_reference_bit_for_bit(cuda, dtype, rng):
     x, gradient = rng.random((4, 5, 5, 1)).astype(dtype), rng.standard_normal((4, 5, 5, 1)).astype(dtype)
     gradient.reshape(-1)[:6] = 0.0, -0.0, np.nan, np.inf, -np.inf, np.finfo(dtype).smallest_subnormal
     ball = x - x.dtype.type(0.1), x + x.dtype.type(0.05)
@@ -261,7 +261,7 @@ def test_a_step_along_the_sign_is_the_reference_bit_for_bit(cuda, dtype, rng):
         assert_same(cuda.to_numpy(cuda.sign_step(*moved)), reference.sign_step(x, gradient, size, *bounds))
 
 
-def test_softmax_cross_entropy_takes_logits_that_are_not_contiguous(cuda, rng):
+def test_softmax_cross_entropy_accepts_logits_that_are_not_contiguous(cuda, rng):
     logits, y = rng.standard_normal((4, 6)), np.array([0, 1, 2, 3, 0, 1])
     results = cuda.softmax_cross_entropy(cuda.asarray(logits).T, cuda.asarray(y))
     for got, expected in zip(results, reference.softmax_cross_entropy(logits.T, y), strict=True):
@@ -269,8 +269,8 @@ def test_softmax_cross_entropy_takes_logits_that_are_not_contiguous(cuda, rng):
 
 
 @pytest.mark.parametrize("label", [-1, 3, 2**40])
-def test_a_label_that_is_no_class_gives_nan_and_reads_no_foreign_memory(cuda, label):
-    # Nobody looks at labels on a device; `fit` finds the NaN at its next look.
+def test_invalid_label_gives_nan_and_reads_no_other_memory(cuda, label):
+    # Labels on a device are not checked; `fit` finds the NaN when it next reads the loss.
     logits = np.zeros((3, 3))
     loss, gradient = map(
         cuda.to_numpy, cuda.softmax_cross_entropy(cuda.asarray(logits), cuda.asarray(np.array([1, label, 2])))
@@ -282,7 +282,7 @@ def test_a_label_that_is_no_class_gives_nan_and_reads_no_foreign_memory(cuda, la
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(at=windows())
 @small_examples
-def test_col2im_is_the_reference_to_the_last_bit(cuda, dtype, at):
+def test_col2im_equals_the_reference_bit_for_bit(cuda, dtype, at):
     shape = (at.shape[0] * math.prod(at.out), math.prod(at.window) * at.shape[3])
     columns = np.random.default_rng(1).standard_normal(shape).astype(dtype)
     got = cuda.col2im(cuda.asarray(columns), at.shape, *at.arguments)
@@ -292,7 +292,7 @@ def test_col2im_is_the_reference_to_the_last_bit(cuda, dtype, at):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(at=windows(pooling=True), kind=st.sampled_from(["any numbers", "many equals", "all negative", "some NaN"]))
 @small_examples
-def test_max_pool_and_its_gradient_are_the_reference_to_the_last_bit(cuda, dtype, at, kind):
+def test_max_pool_and_its_gradient_equal_the_reference_bit_for_bit(cuda, dtype, at, kind):
     rng = np.random.default_rng(2)
     x = rng.standard_normal(at.shape).astype(dtype)
     if kind == "many equals":
@@ -310,14 +310,14 @@ def test_max_pool_and_its_gradient_are_the_reference_to_the_last_bit(cuda, dtype
     assert_same(cuda.to_numpy(grad_x), reference.max_pool_gradient(grad_y, expected[1], at.shape, *at.arguments))
 
 
-def test_col2im_takes_columns_that_are_not_contiguous(cuda, rng):
+def test_col2im_accepts_columns_that_are_not_contiguous(cuda, rng):
     columns = rng.standard_normal((2 * 2 * 3, 2 * 3 * 2)).T
     geometry = (2, 3, 4, 2), (2, 3), (1, 2), ((0, 0), (1, 2))
     got = cuda.col2im(cuda.asarray(columns), *geometry)
     assert_same(cuda.to_numpy(got), reference.col2im(columns, *geometry))
 
 
-def test_pooling_takes_images_that_are_not_contiguous(cuda, rng):
+def test_pooling_accepts_images_that_are_not_contiguous(cuda, rng):
     x = rng.standard_normal((2, 5, 4, 3)).transpose(0, 2, 1, 3)
     geometry = (2, 2), (1, 2), ((1, 1), (0, 0))
     got, index = cuda.max_pool(cuda.asarray(x), *geometry)
@@ -339,7 +339,7 @@ def on_host(cuda, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_convolutional_network_trains_as_on_the_reference(on_host, dtype, rng):
+def test_convolutional_network_trains_like_on_the_reference(on_host, dtype, rng):
     x = rng.random((24, 16, 16, 1)).astype(dtype)
     y = rng.integers(0, 10, 24)
     trained = []

@@ -61,18 +61,18 @@ def test_a_backend_is_found_by_name_and_made_once():
     assert repr(numpy_backend) == f"<backend numpy: NumPy {np.__version__} on the CPU, 3 MiB a chunk>"
 
 
-def test_a_backend_is_returned_as_it_is():
+def test_backend_object_is_returned_unchanged():
     own = NumpyBackend()
     assert mr.backend.get(own) is own
 
 
 @pytest.mark.parametrize("name", ["torch", "NumPy", "", None, 3])
-def test_an_unknown_name_is_refused_with_those_there_are(name):
+def test_unknown_name_raises_and_lists_the_known_names(name):
     with pytest.raises(BackendError, match=rf"expected one of 'cupy', 'numba', 'numpy', .*'auto', got {name!r}"):
         mr.backend.get(name)
 
 
-def test_auto_takes_cupy_where_a_device_answers_and_says_so(monkeypatch, caplog):
+def test_auto_takes_cupy_if_a_device_works_and_logs_it(monkeypatch, caplog):
     fake_cupy(monkeypatch, lambda size: np.arange(size))
     with caplog.at_level(logging.INFO, "minirobust"):
         assert mr.backend.get("auto").name == "cupy"
@@ -82,7 +82,7 @@ def test_auto_takes_cupy_where_a_device_answers_and_says_so(monkeypatch, caplog)
 @pytest.mark.parametrize(
     ("absent", "reason"), [(without_cupy, "CuPy is not installed"), (without_a_driver, "no CUDA device answers")]
 )
-def test_auto_falls_back_to_numpy_and_says_which_and_why(absent, reason, monkeypatch, caplog):
+def test_auto_falls_back_to_numpy_and_logs_the_reason(absent, reason, monkeypatch, caplog):
     absent(monkeypatch)
     without_numba(monkeypatch)
     with caplog.at_level(logging.INFO, "minirobust"):
@@ -94,7 +94,7 @@ def test_auto_falls_back_to_numpy_and_says_which_and_why(absent, reason, monkeyp
 
 
 @needs_numba
-def test_auto_takes_numba_where_no_device_answers(monkeypatch, caplog):
+def test_auto_takes_numba_without_a_device(monkeypatch, caplog):
     without_cupy(monkeypatch)
     with caplog.at_level(logging.INFO, "minirobust"):
         assert mr.backend.get("auto") is mr.backend.get("numba")
@@ -105,7 +105,7 @@ def test_auto_takes_numba_where_no_device_answers(monkeypatch, caplog):
 
 
 @needs_numba
-def test_numpy_arrays_are_the_references_even_where_numba_was_made_first():
+def test_numpy_arrays_belong_to_the_reference_even_if_numba_was_made_first():
     mr.backend.get("numba")
     assert mr.backend.of(np.zeros(3)).name == "numpy"
 
@@ -165,7 +165,7 @@ def test_an_error_without_a_message_is_named_by_its_type(monkeypatch):
         mr.backend.get("cupy")
 
 
-def test_a_device_that_computes_nonsense_is_no_device(monkeypatch):
+def test_device_that_computes_wrong_results_is_rejected(monkeypatch):
     fake_cupy(monkeypatch, lambda size: np.zeros(size))
     with pytest.raises(BackendError, match="the device computed a wrong sum"):
         mr.backend.get("cupy")
@@ -179,7 +179,7 @@ def test_a_backend_that_failed_is_tried_again(monkeypatch):
     assert mr.backend.get("cupy").name == "cupy"
 
 
-def test_available_says_of_every_backend_what_it_runs_on_or_why_it_does_not(monkeypatch):
+def test_available_describes_every_backend_or_says_why_it_does_not_run(monkeypatch):
     without_a_driver(monkeypatch)
     found = mr.backend.available()
     assert list(found) == list(mr.backend.BACKENDS)
@@ -187,19 +187,19 @@ def test_available_says_of_every_backend_what_it_runs_on_or_why_it_does_not(monk
     assert found["cupy"].startswith("backend 'cupy': no CUDA device answers")
 
 
-def test_an_array_leads_to_its_backend():
+def test_of_finds_the_backend_of_an_array():
     assert mr.backend.of(np.zeros(3)) is mr.backend.get("numpy")
     strict = mr.backend.get("strict")
     assert mr.backend.of(strict.asarray([1.0])) is strict
 
 
-def test_an_array_of_a_backend_that_is_not_in_use_is_refused():
+def test_array_of_an_unused_backend_raises():
     foreign = StrictBackend().asarray([1.0])
     with pytest.raises(TypeError, match=r"backends in use \(numpy\), got strict_backend\.DeviceArray"):
         mr.backend.of(foreign)
 
 
-def test_foreign_arrays_are_refused_by_their_type():
+def test_foreign_array_raises_and_names_its_type():
     with pytest.raises(TypeError, match=r"expected an array of one of the backends in use .*, got array\.array"):
         mr.backend.of(array.array("d", [1.0]))
     with pytest.raises(TypeError, match=r"expected a NumPy array or one of the backend 'numpy', got array\.array"):
@@ -207,7 +207,7 @@ def test_foreign_arrays_are_refused_by_their_type():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
-def test_a_torch_tensor_is_refused_with_the_way_to_convert_it():
+def test_torch_tensor_raises_and_says_how_to_convert_it():
     import torch
 
     tensor = torch.zeros(3)

@@ -1,4 +1,4 @@
-"""What `NumbaBackend` computes in other ways than the reference, against the reference, to the last few bits.
+"""The kernels that `NumbaBackend` computes differently, against the reference, to the last few bits.
 
 That both are right is tested in ``test_numpy_kernels.py``, as for every backend.  Here: how far apart they may be,
 which bits must be the same, and what compiling says and keeps.
@@ -47,7 +47,7 @@ def net_values(dtype, temperature, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [1 / 64, 0.3, 1, 16])
-def test_sigmoid_and_its_derivative_are_the_references_within_ulps_with_the_same_zeros(dtype, temperature, rng):
+def test_sigmoid_and_its_derivative_equal_the_reference_within_ulps_with_the_same_zeros(dtype, temperature, rng):
     net = net_values(dtype, temperature, rng)
     with np.errstate(all="ignore"):
         y, slope = reference.sigmoid(net, temperature), reference.sigmoid_derivative(net, temperature)
@@ -64,7 +64,7 @@ def test_sigmoid_and_its_derivative_are_the_references_within_ulps_with_the_same
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_sigmoid_is_the_same_bits_at_a_power_of_two_and_in_any_place_of_the_array(dtype, rng):
+def test_sigmoid_is_bitwise_equal_at_powers_of_two_and_at_any_position(dtype, rng):
     net = rng.standard_normal(1_001).astype(dtype) * 30
     for kernel, factor in ((numba.sigmoid, 1), (numba.sigmoid_derivative, 1 / 8)):
         whole = kernel(net, 0.5)
@@ -75,7 +75,7 @@ def test_sigmoid_is_the_same_bits_at_a_power_of_two_and_in_any_place_of_the_arra
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", [0.1, 10, 500])
-def test_cross_entropy_is_the_references_within_ulps(dtype, scale, rng):
+def test_cross_entropy_equals_the_reference_within_ulps(dtype, scale, rng):
     logits, y = (scale * rng.standard_normal((500, 7))).astype(dtype), rng.integers(0, 7, 500)
     logits[0, 3], logits[1, 2], logits[2, 5], logits[3] = np.nan, np.inf, -np.inf, -np.inf
     with np.errstate(all="ignore"):
@@ -90,7 +90,7 @@ def test_cross_entropy_is_the_references_within_ulps(dtype, scale, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("one_rate_each", [False, True], ids=["one rate", "a rate for each"])
-def test_adam_is_the_reference_bit_for_bit(dtype, one_rate_each, rng):
+def test_adam_equals_the_reference_bit_for_bit(dtype, one_rate_each, rng):
     size = 1_003
     arrays = [rng.standard_normal(size).astype(dtype) for _ in range(3)] + [rng.random(size).astype(dtype)]
     arrays[1][:4] = 0, np.nan, np.inf, 1e-30
@@ -107,7 +107,7 @@ def test_adam_is_the_reference_bit_for_bit(dtype, one_rate_each, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_step_along_the_sign_is_the_reference_bit_for_bit(dtype, rng):
+def test_sign_step_equals_the_reference_bit_for_bit(dtype, rng):
     x, gradient = rng.random((40, 5, 5, 1)).astype(dtype), rng.standard_normal((40, 5, 5, 1)).astype(dtype)
     gradient.reshape(-1)[:6] = 0.0, -0.0, np.nan, np.inf, -np.inf, np.finfo(dtype).smallest_subnormal
     ball = x - x.dtype.type(0.1), x + x.dtype.type(0.05)
@@ -126,7 +126,7 @@ def test_a_step_along_the_sign_is_the_reference_bit_for_bit(dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(at=windows(pooling=True), seed=st.integers(0, 99))
 @small_examples
-def test_max_pool_is_the_reference_with_nan_infinity_and_ties(dtype, at, seed):
+def test_max_pool_equals_the_reference_with_nan_infinity_and_ties(dtype, at, seed):
     x = np.random.default_rng(seed).choice([-np.inf, -1, 0, 1, 2, np.nan, np.inf], at.shape).astype(dtype)
     (y, winner), (expected, position) = (backend.max_pool(x, *at.arguments) for backend in (numba, reference))
     np.testing.assert_array_equal(y, expected)
@@ -139,7 +139,7 @@ def test_max_pool_is_the_reference_with_nan_infinity_and_ties(dtype, at, seed):
 @pytest.mark.parametrize("chunk_bytes", [1, 2_000, 1 << 20])
 @given(at=windows(), filters=st.integers(1, 4))
 @small_examples
-def test_convolution_by_strips_is_convolution_by_im2col(at, filters, chunk_bytes):
+def test_convolution_by_strips_equals_convolution_by_im2col(at, filters, chunk_bytes):
     """On small whole numbers, where every sum is exact: so every number is in its place."""
     rng = np.random.default_rng(1)
     x = rng.integers(-9, 10, at.shape).astype("float64")
@@ -179,7 +179,7 @@ def test_the_scale_is_divided_out_and_overflow_reported_as_by_the_reference(dtyp
 
 
 @pytest.mark.parametrize("broken", [np.inf, np.nan])
-def test_a_number_that_is_not_finite_reaches_what_depends_on_it_and_nothing_else(broken, rng):
+def test_non_finite_value_affects_only_the_outputs_that_depend_on_it(broken, rng):
     x, weight, geometry = rng.random((2, 7, 8, 2)), rng.random((3, 3, 2, 2)), ((3, 3), (1, 1), ((1, 0), (2, 1)))
     grad_y = rng.random((2, 6, 9, 2))
     x[0, 3, 4, 1] = grad_y[1, 2, 8, 0] = broken
@@ -196,7 +196,7 @@ def test_a_number_that_is_not_finite_reaches_what_depends_on_it_and_nothing_else
         assert not got.all()
 
 
-def test_arrays_in_any_layout_and_read_only_ones_are_taken(rng):
+def test_arrays_in_any_layout_and_read_only_arrays_are_accepted(rng):
     x = rng.standard_normal((3, 6, 6, 2))
     frozen = x.copy()
     frozen.flags.writeable = False
@@ -218,7 +218,7 @@ def trained(backend, seed=0):
     return net, mr.attacks.pgd(net, *data, 0.1, steps=5)
 
 
-def test_two_runs_with_one_seed_are_the_same_bits():
+def test_two_runs_with_one_seed_are_bitwise_equal():
     (one, attack), (other, again) = trained("numba"), trained("numba")
     np.testing.assert_array_equal(one.parameters, other.parameters)
     np.testing.assert_array_equal(attack.images, again.images)
@@ -238,7 +238,7 @@ COMPILE = textwrap.dedent("""
 """)
 
 
-def test_the_first_use_says_in_one_line_that_it_compiles_and_the_next_process_does_not(tmp_path):
+def test_first_use_logs_one_line_about_compilation_and_the_next_process_logs_nothing(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     said = [
         subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True, check=True)
@@ -256,7 +256,7 @@ def test_another_packages_compilation_is_not_announced(caplog):
     assert caplog.messages == []
 
 
-def test_exp_is_right_to_the_last_subnormal_number():
+def test_exp_is_accurate_down_to_the_smallest_subnormal():
     """Against the C library's exp in float64: for float32 that is exact but for the last rounding."""
     from minirobust.backend.numba_kernels import exp_negative_float32, exp_negative_float64
 

@@ -45,13 +45,13 @@ def textbook(net, temperature):
 def net_values(backend, dtype, temperature, rng):
     """Net values of all sizes, both signs and both zeros, up to where the derivative underflows."""
     end = last(backend, dtype)
-    scaled = [*rng.uniform(-end, end, 40), *rng.uniform(-3, 3, 40), *(0.0, -0.0, 1e-30)]
+    scaled = [*rng.uniform(-end, end, 20), *rng.uniform(-3, 3, 20), *(0.0, -0.0, 1e-30)]
     return (np.array(scaled) * temperature).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [1 / 64, 0.3, 1, 16])
-def test_sigmoid_and_its_derivative_are_the_textbook_formulas_in_many_digits(backend, dtype, temperature, rng):
+def test_sigmoid_and_its_derivative_equal_the_formulas_in_high_precision(backend, dtype, temperature, rng):
     net = net_values(backend, dtype, temperature, rng)
     y = backend.to_numpy(backend.sigmoid(on(backend, net), temperature))
     slope = backend.to_numpy(backend.sigmoid_derivative(on(backend, net), temperature))
@@ -66,7 +66,7 @@ def test_sigmoid_and_its_derivative_are_the_textbook_formulas_in_many_digits(bac
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [1 / 64, 1 / 4, 1])
-def test_the_derivative_has_no_false_zero_where_the_textbooks_form_has_nothing_else(backend, dtype, temperature):
+def test_derivative_is_positive_where_the_textbook_formula_is_zero(backend, dtype, temperature):
     scaled = np.linspace(FALSE_ZERO[dtype], last(backend, dtype), 200)
     net = (scaled * temperature).astype(dtype)
     f = backend.to_numpy(backend.sigmoid(on(backend, net), temperature))
@@ -82,14 +82,14 @@ def test_the_derivative_is_symmetric_to_the_last_bit(backend, temperature, rng):
     np.testing.assert_array_equal(slope, mirrored)
 
 
-def test_sigmoid_takes_any_size_without_a_warning_and_lets_nan_through(backend):
+def test_sigmoid_accepts_any_magnitude_without_a_warning_and_propagates_nan(backend):
     net = on(backend, [-1e30, -1e4, 1e4, 1e30, np.nan], dtype="float32")
     np.testing.assert_array_equal(backend.to_numpy(backend.sigmoid(net, 0.5)), [0, 0, 1, 1, np.nan])
     np.testing.assert_array_equal(backend.to_numpy(backend.sigmoid_derivative(net, 0.5)), [0, 0, 0, 0, np.nan])
 
 
 @pytest.mark.parametrize("temperature", [1 / 8, 2])
-def test_half_the_temperature_is_twice_the_slope(backend, temperature):
+def test_halving_the_temperature_doubles_the_slope(backend, temperature):
     assert backend.to_numpy(backend.sigmoid_derivative(on(backend, [0.0]), temperature)) == [0.25 / temperature]
 
 
@@ -124,7 +124,7 @@ def labelled_logits(draw, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
 @small_examples
-def test_softmax_is_its_definition_and_leaves_its_argument_alone(backend, dtype, data):
+def test_softmax_equals_its_definition_and_does_not_change_its_argument(backend, dtype, data):
     logits, _ = data.draw(labelled_logits(dtype))
     moved = on(backend, logits)
     p = backend.to_numpy(backend.softmax(moved))
@@ -138,7 +138,7 @@ def test_softmax_is_its_definition_and_leaves_its_argument_alone(backend, dtype,
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
 @small_examples
-def test_cross_entropy_and_its_gradient_are_their_definitions_at_any_margin(backend, dtype, data):
+def test_cross_entropy_and_its_gradient_equal_their_definitions_at_any_margin(backend, dtype, data):
     logits, y = data.draw(labelled_logits(dtype))
     moved = on(backend, logits)
     loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(moved, on(backend, y)))
@@ -176,7 +176,7 @@ def test_a_single_class_has_neither_loss_nor_gradient(backend):
     assert not gradient.any()
 
 
-def test_nan_among_the_logits_makes_its_own_sample_nan_and_no_other(backend):
+def test_nan_in_the_logits_affects_only_its_own_sample(backend):
     logits = on(backend, [[0.0, np.nan, 1.0], [0.0, 1.0, 2.0]])
     loss, gradient = map(backend.to_numpy, backend.softmax_cross_entropy(logits, on(backend, [0, 1])))
     np.testing.assert_array_equal(np.isnan(loss), [True, False])
@@ -202,7 +202,7 @@ def patch_twin(x, at: Windows):
 
 
 def image_twin(columns, at: Windows):
-    """Every number of every patch, added to the pixel from which it came; what came from the border is dropped."""
+    """Add every number of every patch to its pixel; drop those of the border."""
     x = np.zeros(at.shape, columns.dtype)
     for patch, ((n, _, _), (top, left)) in zip(columns, at.corners(), strict=True):
         numbers = iter(patch)
@@ -224,7 +224,7 @@ def test_im2col_lays_out_every_patch_as_a_row(backend, at):
 
 @given(at=windows())
 @small_examples
-def test_col2im_adds_every_row_back_to_where_its_patch_stood(backend, at):
+def test_col2im_adds_every_row_back_at_the_position_of_its_patch(backend, at):
     columns = whole_numbers((at.shape[0] * math.prod(at.out), math.prod(at.window) * at.shape[3]), 2)
     x = backend.col2im(on(backend, columns), at.shape, *at.arguments)
     np.testing.assert_array_equal(backend.to_numpy(x), image_twin(columns, at))
@@ -252,7 +252,7 @@ def test_padding_is_a_border_of_one_value_in_the_images_own_dtype(backend, dtype
         assert value == (x[n, row - 1, column - 2, c] if inside else -math.inf)
 
 
-def test_no_padding_is_the_very_same_array(backend):
+def test_no_padding_returns_the_same_array(backend):
     x = on(backend, np.ones((1, 2, 2, 1)))
     assert backend.pad(x, ((0, 0), (0, 0)), 0) is x
 
@@ -289,7 +289,7 @@ def max_pool_gradient_twin(grad_y, index, at: Windows):
 
 @given(at=windows(pooling=True), highest=st.sampled_from([9, 1, -1]))
 @small_examples
-def test_max_pool_and_its_gradient_are_their_loops_with_ties_and_negative_images(backend, at, highest):
+def test_max_pool_and_its_gradient_equal_loops_with_ties_and_negative_images(backend, at, highest):
     # Of nineteen, eleven or nine whole numbers: most windows hold equals, and with -1 all of the image is negative.
     x = np.random.default_rng(6).integers(-9, highest + 1, at.shape).astype("float64")
     y, index = backend.max_pool(on(backend, x), *at.arguments)
@@ -301,7 +301,7 @@ def test_max_pool_and_its_gradient_are_their_loops_with_ties_and_negative_images
     np.testing.assert_array_equal(backend.to_numpy(grad_x), max_pool_gradient_twin(grad_y, expected_index, at))
 
 
-def test_of_equals_the_first_row_by_row_is_the_maximum(backend):
+def test_first_of_equal_values_row_by_row_is_the_maximum(backend):
     x = on(backend, np.zeros((1, 4, 4, 1)))
     _, index = backend.max_pool(x, (2, 2), (2, 2), ((0, 0), (0, 0)))
     assert not backend.to_numpy(index).any()
@@ -318,7 +318,7 @@ def test_the_border_of_max_pool_never_wins_even_over_the_most_negative_number(ba
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_a_nan_comes_through_max_pool_wherever_it_stands(backend, place):
+def test_max_pool_propagates_nan_from_any_position(backend, place):
     window = np.array([3.0, 1.0, 2.0, 4.0])
     window[place] = np.nan
     x = on(backend, window.reshape(1, 2, 2, 1))
@@ -330,7 +330,7 @@ def test_a_nan_comes_through_max_pool_wherever_it_stands(backend, place):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_random_numbers_are_uniform_in_zero_to_one_and_of_the_dtype_asked_for(backend, dtype):
+def test_random_numbers_are_uniform_between_zero_and_one_in_the_requested_dtype(backend, dtype):
     numbers = backend.to_numpy(backend.random((50, 40, 10), (1, 2, 3), dtype))
     assert numbers.shape == (50, 40, 10)
     assert numbers.dtype == dtype
@@ -340,7 +340,7 @@ def test_random_numbers_are_uniform_in_zero_to_one_and_of_the_dtype_asked_for(ba
     np.testing.assert_allclose(counts, 2000, atol=5 * math.sqrt(2000))
 
 
-def test_random_numbers_are_a_function_of_their_key_alone(backend):
+def test_random_numbers_depend_only_on_their_key(backend):
     first = backend.to_numpy(backend.random((100,), (3, 1, 4), "float32"))
     others = [backend.to_numpy(backend.random((100,), key, "float32")) for key in [(3, 1, 5), (3, 2, 4), (4, 1, 4)]]
     again = backend.to_numpy(backend.random((100,), (3, 1, 4), "float32"))

@@ -1,4 +1,4 @@
-"""The strict stand-in refuses what CuPy refuses, and on it a training step moves nothing to the host."""
+"""The strict stand-in raises where CuPy raises, and a training step on it copies nothing to the host."""
 
 import math
 import operator
@@ -31,25 +31,25 @@ def number():
     [np.asarray, np.array, lambda x: np.asarray([x]), list, tuple, sorted, lambda x: [*x], lambda x: 1.0 in x],
     ids=["asarray", "array", "inside a list", "list", "tuple", "sorted", "unpacking", "in"],
 )
-def test_an_array_does_not_become_numpys_or_pythons_by_itself(device, conversion):
+def test_device_array_is_not_converted_to_numpy_or_python_implicitly(device, conversion):
     with pytest.raises(TypeError, match="implicit transfer from the device"):
         conversion(device)
 
 
 @pytest.mark.parametrize("conversion", [float, int, bool, math.sqrt, operator.index, lambda x: x.item(), range])
-def test_not_even_a_single_number_does(number, conversion):
+def test_device_scalar_is_not_converted_implicitly(number, conversion):
     assert isinstance(number, DeviceArray)
     with pytest.raises(TypeError, match="implicit transfer from the device"):
         conversion(number)
 
 
-def test_no_branch_is_taken_on_a_number_of_the_device(number):
+def test_branching_on_a_device_value_raises(number):
     with pytest.raises(TypeError, match=r"bool\(\)"):
         assert number > 1
 
 
 @pytest.mark.parametrize("function", [np.exp, np.sum, np.maximum.reduce, np.isfinite, np.concatenate, np.where, np.dot])
-def test_numpys_functions_are_not_for_it(device, function):
+def test_numpy_functions_raise_for_device_arrays(device, function):
     arguments = (device, device) if function is np.dot else (device,)
     with pytest.raises(TypeError):
         function(*arguments)
@@ -66,7 +66,7 @@ def test_operators_do_not_mix_host_and_device_arrays(device, function):
             function(*pair)
 
 
-def test_matmul_in_place_operators_and_assignments_do_not_mix_either(device):
+def test_matmul_in_place_operators_and_assignments_do_not_mix_host_and_device(device):
     host = np.ones(3)
     for function, *arguments in (
         (operator.matmul, device, host),
@@ -83,7 +83,7 @@ def test_matmul_in_place_operators_and_assignments_do_not_mix_either(device):
         host[...] = device
 
 
-def test_functions_of_the_array_module_do_not_mix_either(device):
+def test_functions_of_the_array_module_do_not_mix_host_and_device(device):
     for call in (
         lambda: strict.xp.maximum(device, np.ones(3)),
         lambda: strict.xp.exp(np.ones(3)),
@@ -94,17 +94,17 @@ def test_functions_of_the_array_module_do_not_mix_either(device):
             call()
 
 
-def test_a_selection_whose_size_depends_on_the_values_is_refused(device):
+def test_selection_whose_size_depends_on_the_values_raises(device):
     with pytest.raises(TypeError, match=r"x\[mask\]"):
         device[device > 1]
 
 
-def test_the_array_module_has_no_functions_but_those_listed():
+def test_array_module_has_only_the_listed_functions():
     assert not hasattr(strict.xp, "isfinite")
     assert not hasattr(strict.xp, "concatenate")
 
 
-def test_every_function_listed_is_cupys_too():
+def test_every_listed_function_exists_in_cupy():
     cupy = pytest.importorskip("cupy")
     missing = [name for name in FUNCTIONS if not hasattr(cupy, name)]
     assert missing == []
@@ -114,14 +114,14 @@ def test_every_function_listed_is_cupys_too():
 # What it allows
 
 
-def test_arithmetic_on_the_device_is_numpys(device):
+def test_device_arithmetic_equals_numpy(device):
     result = (2 * device - 1) / device + strict.xp.exp(-device)
     assert isinstance(result, DeviceArray)
     host = np.array([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(strict.to_numpy(result), (2 * host - 1) / host + np.exp(-host))
 
 
-def test_arrays_move_by_asarray_and_to_numpy_as_copies_and_the_way_back_is_counted():
+def test_asarray_and_to_numpy_copy_and_copies_to_the_host_are_counted():
     host = np.ones(3)
     moved = strict.asarray(host)
     host[:] = 5
@@ -163,7 +163,7 @@ def transfers(monkeypatch):
 
 @pytest.mark.parametrize("net", networks(), ids=["mlp", "cnn", "dropout"])
 @pytest.mark.parametrize("optimizer", [mr.SGD, mr.Momentum, mr.Adam])
-def test_a_training_step_moves_nothing(net, optimizer, transfers, rng):
+def test_training_step_copies_nothing_to_the_host(net, optimizer, transfers, rng):
     x, y = samples(net, 6, rng)
     step = optimizer(net, lr=0.01)
     net.training = True
@@ -180,7 +180,7 @@ def test_a_training_step_moves_nothing(net, optimizer, transfers, rng):
 
 
 @pytest.mark.parametrize("net", networks(), ids=["mlp", "cnn", "dropout"])
-def test_input_gradients_and_probabilities_move_nothing(net, transfers, rng):
+def test_input_gradients_and_probabilities_copy_nothing_to_the_host(net, transfers, rng):
     x, y = samples(net, 6, rng)
     for loss in (mr.SoftmaxCrossEntropy(), mr.Margin()):
         assert isinstance(net.input_gradient(x, y, loss=loss), DeviceArray)
@@ -189,7 +189,7 @@ def test_input_gradients_and_probabilities_move_nothing(net, transfers, rng):
 
 
 @pytest.mark.parametrize("net", networks(), ids=["mlp", "cnn", "dropout"])
-def test_a_prediction_looks_once_whether_every_sample_has_a_class(net, transfers, rng, pass_together):
+def test_prediction_reads_the_device_once(net, transfers, rng, pass_together):
     pass_together(net, 2)
     assert isinstance(net.predict(samples(net, 6, rng)[0]), DeviceArray)
     assert transfers() == 1
@@ -204,11 +204,11 @@ def epoch_transfers(steps, transfers, rng):
     return transfers() - before
 
 
-def test_an_epoch_looks_at_the_loss_a_few_times_however_many_steps_it_has(transfers, rng):
+def test_epoch_reads_the_loss_a_few_times_for_any_number_of_steps(transfers, rng):
     counts = [epoch_transfers(steps, transfers, rng) for steps in (1, 7, training.WATCH)]
     assert counts == [2, 2, 2]  # once whether it is finite, once for the record
 
 
-def test_a_longer_epoch_looks_once_in_every_interval(transfers, rng, monkeypatch):
+def test_longer_epoch_reads_the_loss_once_per_interval(transfers, rng, monkeypatch):
     monkeypatch.setattr(training, "WATCH", 10)
     assert epoch_transfers(35, transfers, rng) == 4 + 1

@@ -1,4 +1,4 @@
-"""Train networks on PGD's images at several temperatures, audit and certify them: does temperature still matter?
+"""Train networks on images from PGD at several temperatures, audit and certify them: does temperature still matter?
 
     OPENBLAS_NUM_THREADS=1 python tests/benchmarks/adversarial_temperatures.py --networks networks \\
         --output docs/results/adversarial-training.csv
@@ -53,7 +53,7 @@ def main():
 
 
 def trained(temperature, data, options):
-    """Return the network at a temperature, trained on PGD's images: a loop of one's own, which saves every epoch."""
+    """Return the network at a temperature, trained on images from PGD in a custom loop that saves every epoch."""
     path = options.networks / f"adversarial-T{temperature:g}.h5"
     if path.exists():
         network, optimizer, done = mr.load(path, backend=options.backend)

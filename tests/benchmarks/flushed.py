@@ -1,4 +1,4 @@
-"""What a device without subnormal numbers in float32 costs: dead derivatives, lost gradients, another robustness.
+"""Show what a device without float32 subnormals loses: zero derivatives, lost gradients, another robustness.
 
     python tests/benchmarks/flushed.py CHECKPOINT... [--samples N]
 

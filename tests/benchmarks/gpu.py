@@ -1,4 +1,4 @@
-"""One command for a machine with a GPU, under four minutes: the tests on CUDA, a table beside PyTorch, a quick study.
+"""Run the tests on CUDA, a comparison with PyTorch and a quick study in under four minutes, on a machine with a GPU.
 
     python tests/benchmarks/gpu.py --output gpu.json
     python tests/benchmarks/gpu.py --rehearse      # small, on the CPU: does the script itself work?

@@ -1,4 +1,4 @@
-"""Compare where an attack takes its gradient from: robustness left, and CPU time for each image.
+"""Compare the sources of an attack's gradient: remaining robustness, and CPU time per image.
 
     OPENBLAS_NUM_THREADS=1 python tests/benchmarks/gradient_sources.py --networks networks --data-set mnist
 

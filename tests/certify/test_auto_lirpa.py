@@ -67,12 +67,12 @@ def case(request, double):
     return name, net, *samples(net, 31, 6)
 
 
-def test_ibp_is_theirs(case):
+def test_ibp_equals_auto_lirpa(case):
     _, net, x, y = case
     np.testing.assert_allclose(certify.ibp(net, x, y, EPSILON).margin, their_margin(net, x, y, "IBP"), rtol=1e-9)
 
 
-def test_crown_is_close_to_theirs(case):
+def test_crown_is_close_to_auto_lirpa(case):
     _, net, x, y = case
     ibp, theirs = certify.ibp(net, x, y, EPSILON).margin, their_margin(net, x, y, "CROWN")
     ours = certify.crown(net, x, y, EPSILON).margin
@@ -81,7 +81,7 @@ def test_crown_is_close_to_theirs(case):
 
 
 @pytest.mark.slow
-def test_alpha_crown_is_as_high_as_theirs(case):
+def test_alpha_crown_is_at_least_as_high_as_auto_lirpa(case):
     name, net, x, y = case
     crown = certify.crown(net, x, y, EPSILON).margin
     ours, theirs = certify.alpha_crown(net, x, y, EPSILON).margin, their_margin(net, x, y, "CROWN-Optimized")

@@ -30,7 +30,7 @@ def test_the_linear_function_lies_below_the_row_on_the_whole_box(name, rng):
 
 
 @pytest.mark.parametrize("name", CURVED)
-def test_slope_gradients_are_central_differences(name, rng):
+def test_slope_gradients_equal_central_differences(name, rng):
     _, _, rows, relaxation = relaxed(name)
     bound = backward(relaxation, rows)
     slopes = {k: line.slope + 0.01 * rng.standard_normal(line.slope.shape) for k, line in bound.lines.items()}

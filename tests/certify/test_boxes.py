@@ -1,4 +1,4 @@
-"""The box of every layer holds what the network computes in its own dtype, rounding included."""
+"""The box of every layer contains the outputs of the network in its own dtype, rounding included."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from minirobust.certify.boxes import Twin, boxes, pixel_box
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", EVERY)
-def test_boxes_hold_what_the_network_computes(name, dtype, rng):
+def test_boxes_contain_the_outputs_of_the_network(name, dtype, rng):
     for seed in range(5):
         net = network(name, seed, temperature=0.25, dtype=dtype)
         x, _ = samples(net, seed, 50)
@@ -28,7 +28,7 @@ def test_boxes_at_epsilon_0_are_no_wider_than_rounding():
         assert (high - low).max() < 1e-10
 
 
-def test_the_pixels_box_holds_what_rounding_makes_of_an_attack():
+def test_box_of_the_pixels_contains_rounded_adversarial_images():
     net = network("linear", dtype="float32")
     x = np.random.default_rng(0).uniform(-1, 1, (2000, 5)).astype("float32")
     for epsilon in (0.1, 0.3):

@@ -1,4 +1,4 @@
-"""No point of a box crosses a certificate: networks of every kind of layer, random points, corners and attacks."""
+"""No point of a box crosses a certificate: networks with every kind of layer, random points, corners and attacks."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_backends_agree(name, method, backend):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_chunks_change_nothing(method, monkeypatch):
+def test_bounds_do_not_depend_on_the_chunk_size(method, monkeypatch):
     net = network("two sigmoids", 11)
     x, y = samples(net, 11, 7)
     whole = METHODS[method](net, x, y, 0.05)
@@ -98,7 +98,7 @@ def test_an_epsilon_for_each_image_gives_each_its_own_bound(method):
     np.testing.assert_allclose(together, alone, rtol=1e-10)
 
 
-def test_the_network_is_left_as_it_was():
+def test_certificates_leave_the_network_unchanged():
     net = network("convolution", 17)
     x, y = samples(net, 17)
     before = net.parameters.copy()
@@ -109,7 +109,7 @@ def test_the_network_is_left_as_it_was():
     assert not any(hasattr(layer, name) for layer in net.layers for name in layer.saved)
 
 
-def test_a_network_of_nan_is_not_certified():
+def test_network_with_nan_weights_is_not_certified():
     net = network("sigmoid")
     net.parameters[...] = np.nan
     x, y = samples(net, 0)
@@ -149,18 +149,20 @@ def test_a_custom_layer_supplies_its_own_bounds():
     twin.layers[0].weight.value[...] *= 2
     x, y = np.full((2, 5), 0.5), np.array([0, 1])
     np.testing.assert_allclose(certify.ibp(net, x, y, 0.1).margin, certify.ibp(twin, x, y, 0.1).margin, rtol=1e-12)
-    with pytest.raises(TypeError, match=r"layer 0, Bounded\(\): expected one of Dense, .*: use certify.ibp"):
+    with pytest.raises(
+        TypeError, match=r"layer 0, Bounded\(\): expected one of Dense, .*: use certify.ibp for other layers"
+    ):
         certify.crown(net, x, y, 0.1)
 
 
 @pytest.mark.parametrize("layer", [Double(), Squared(3)], ids=["custom", "subclass"])
-def test_a_layer_without_bounds_is_refused(layer):
+def test_layer_without_bounds_raises(layer):
     net = mr.Network([layer, mr.Dense(3)], (5,))
     with pytest.raises(TypeError, match=r"layer 0, .*: expected a layer with interval bounds, got none"):
         certify.ibp(net, np.zeros((1, 5), "float32"), np.array([0]), 0.1)
 
 
-def test_wrong_arguments_are_named():
+def test_wrong_arguments_raise_and_are_named():
     net = network("sigmoid")
     x, y = samples(net, 0)
     with pytest.raises(TypeError, match="certify: expected a Network"):
@@ -178,7 +180,7 @@ def test_wrong_arguments_are_named():
         certify.crown(net, *samples(net, 0), 0.1)
 
 
-def test_repr_counts():
+def test_repr_gives_the_number_of_certified_samples():
     net = network("linear")
     x, y = samples(net, 0)
     assert repr(certify.ibp(net, x, y, 2.0)) == "<Certificate of 3 images, epsilon=2, 0 certified>"

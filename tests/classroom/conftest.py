@@ -1,4 +1,4 @@
-"""What the tests of the classroom share: the private folder, a sandbox, and programs that run in it."""
+"""Fixtures for the tests of the classroom: the private folder, a sandbox, and programs that run in it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The assignments that are shipped: sound tests, named mistakes, right solutions, and nothing given away."""
+"""The shipped assignments: sound tests, named mistakes, right solutions, and no leaked solutions."""
 
 import shutil
 import subprocess
@@ -44,7 +44,7 @@ def test_right_solutions_pass_and_mistakes_are_named(parts):
     expect_none(validate.check_mistakes, *parts, 1)
 
 
-def test_nothing_is_given_away(parts):
+def test_public_files_do_not_leak_solutions(parts):
     expect_none(validate.check_leaks, *parts, list(public_files(parts[0])))
 
 
@@ -76,7 +76,7 @@ def test_mutants_are_caught_and_many_named(parts):
 
 
 @pytest.mark.slow
-def test_programs_behave_as_submissions(parts, any_sandbox):
+def test_programs_behave_the_same_as_submissions(parts, any_sandbox):
     expect_none(validate.check_submissions, *parts, any_sandbox)
 
 
@@ -109,7 +109,7 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_wheel_holds_the_public_parts_only(wheel, parts):
+def test_wheel_contains_only_the_public_parts(wheel, parts):
     assignment, private = parts
     files = [path for path in wheel.rglob("*") if path.is_file()]
     names = {path.relative_to(wheel).as_posix() for path in files}

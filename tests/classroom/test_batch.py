@@ -1,11 +1,14 @@
-"""Grading a class: unchanged submissions are kept, interruptions and workers change nothing, nobody is confused."""
+"""Grading a class: unchanged submissions are not graded again; interruptions and workers change no result."""
 
 import dataclasses
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import pytest
 from minirobust.classroom import batch as batches
 from minirobust.classroom.batch import Batch
 from minirobust.classroom.course import Course
+from minirobust.classroom.key import Computed
+from minirobust.classroom.process import _descendants
 from minirobust.classroom.roster import Student
 
 SECRET = b"a secret of the teacher"
@@ -64,7 +69,7 @@ def test_each_student_gets_a_result(make):
 
 
 @pytest.mark.slow
-def test_endless_loop_costs_a_few_seconds_and_nobody_else_anything(make):
+def test_endless_loop_costs_a_few_seconds_and_does_not_affect_other_students(make):
     batch, students, folder = make()
     loop = "    def __init__(self, t): pass\n    def forward(self, x):\n        while 1: pass\n"
     (folder / "bob.py").write_text(f"class TemperatureSigmoid:\n{loop}")
@@ -76,7 +81,7 @@ def test_endless_loop_costs_a_few_seconds_and_nobody_else_anything(make):
     assert scores == {"ann.json": 14, "bob.json": 0, "carl.json": 0, "erin.json": 14}
 
 
-def test_number_of_workers_changes_nothing(make):
+def test_results_do_not_depend_on_the_number_of_workers(make):
     one, students, _ = make("one")
     three, _, _ = make("three")
     graded(one, students, 1)
@@ -99,7 +104,7 @@ def test_unchanged_rerun_grades_nothing(make, monkeypatch):
     assert calls == [1]
 
 
-def test_everything_that_matters_is_part_of_the_key(make):
+def test_key_depends_on_everything_that_affects_a_result(make):
     batch, students, folder = make()
     assignment = batch._version(b"")
 
@@ -116,7 +121,7 @@ def test_everything_that_matters_is_part_of_the_key(make):
     assert len({key(), *others}) == 5
 
 
-def test_fault_of_the_grader_is_blank_and_tried_again(make, monkeypatch):
+def test_fault_of_the_grader_gives_a_blank_grade_and_is_retried(make, monkeypatch):
     batch, students, _ = make()
 
     def fail(*args, **options):
@@ -144,8 +149,6 @@ def test_link_is_not_followed(make, tmp_path):
 
 
 def test_submission_is_graded_by_the_version_that_it_records(make, tmp_path, sigmoid):
-    import shutil
-
     assignment, private = sigmoid
     for source, target in ((assignment.folder, "own"), (private.folder, "own_private")):
         for version in (1, 2):
@@ -158,15 +161,98 @@ def test_submission_is_graded_by_the_version_that_it_records(make, tmp_path, sig
         assert json.loads((batch.output / "ann.json").read_text())["version"] == version
 
 
-@pytest.mark.slow
-def test_killed_batch_resumes_to_the_same_files(make, tmp_path, private_root):
-    batch, students, folder = make("whole")
+def test_changed_private_part_is_used_at_once(make, tmp_path, sigmoid):
+    assignment, private = sigmoid
+    folder = tmp_path / "own_private" / assignment.name / f"v{assignment.version}"
+    shutil.copytree(private.folder, folder)
+    batch, students, _ = make(private=tmp_path / "own_private")
+    assert graded(batch, students[:1]) == {"ann": "graded"}
+    (folder / "hidden.py").write_text("")
+    assert graded(batch, students[:1]) == {"ann": "graded"}
+    assert all(test["visible"] for test in without_times(batch.output)["ann.json"]["tests"])
+
+
+def test_visible_answers_are_computed_once(make, monkeypatch):
+    batch, students, _ = make()
+    computed = []
+    real = Computed._right
+    monkeypatch.setattr(Computed, "_right", lambda key, test, draw: computed.append(test.name) or real(key, test, draw))
+    batches._loaded.cache_clear()
     graded(batch, students)
+    visible = [test.name for test in batch._version(b"").tests]
+    assert sorted(name for name in computed if name in visible) == sorted(visible)
+
+
+def test_no_answers_are_computed_for_a_program_that_does_not_run(make, monkeypatch):
+    batch, students, folder = make()
+    (folder / "ann.py").write_text("def f(:\n")
+    computed = []
+    real = Computed._right
+    monkeypatch.setattr(Computed, "_right", lambda key, test, draw: computed.append(test.name) or real(key, test, draw))
+    batches._loaded.cache_clear()
+    graded(batch, students[:1])
+    assert len(computed) == 1
+    tests = without_times(batch.output)["ann.json"]["tests"]
+    assert len({(test["mistake"], test["sentence"]) for test in tests}) == 1
+    assert "SyntaxError" in tests[0]["sentence"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="the test kills with a signal")
+def test_killed_worker_is_one_sentence(make):
+    batch, students, _ = make()
+
+    def kill_one():
+        while not multiprocessing.active_children():
+            time.sleep(0.01)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    threading.Thread(target=kill_one, daemon=True).start()
+    with pytest.raises(RuntimeError, match="a worker was killed"):
+        graded(batch, students, workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the test looks for processes in /proc")
+def test_killed_grader_leaves_no_worker(make, tmp_path, private_root):
+    _, students, folder = make()
+    for student in students:
+        (folder / f"{student.id}.py").write_text("while True: pass")
+    process = subprocess.Popen(command_line(students, folder, tmp_path, private_root, "2"), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(workers := _descendants(process.pid)) < 6 and time.monotonic() < deadline:  # each has a child of its own
+        time.sleep(0.05)
+    assert len(workers) >= 6
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while any(is_alive(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_alive(worker) for worker in workers)
+
+
+def is_alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def command_line(students, folder, tmp_path, private_root, workers):
+    """Return the command that grades a class."""
     (tmp_path / "roster.csv").write_text("id,name\n" + "".join(f"{s.id},{s.name}\n" for s in students))
     (tmp_path / "secret").write_bytes(SECRET)
     words = ["grade", folder, "--assignment", "temperature_sigmoid", "--roster", tmp_path / "roster.csv"]
     words += ["--secret", tmp_path / "secret", "--output", tmp_path / "cut", "--private", private_root]
-    command = [sys.executable, "-m", "minirobust", "class", *map(str, words), "--workers", "1", "--trust"]
+    return [sys.executable, "-m", "minirobust", "class", *map(str, words), "--workers", workers, "--trust"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_killed_batch_resumes_to_the_same_files(make, tmp_path, private_root, workers):
+    batch, students, folder = make("whole")
+    graded(batch, students)
+    command = command_line(students, folder, tmp_path, private_root, workers)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list((tmp_path / "cut").glob("*.json")) and time.monotonic() < deadline:

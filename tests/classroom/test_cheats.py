@@ -49,14 +49,14 @@ def hidden(result):
     ],
     ids=["zeros", "constant", "patched NumPy", "equals everything", "NaN", "the argument"],
 )
-def test_no_hidden_point_without_right_numbers(any_sandbox, sigmoid, what, value):
+def test_wrong_numbers_get_no_hidden_points(any_sandbox, sigmoid, what, value):
     source = f"import numpy as np\n{what}{CLASS.format(value=value)}"
     result = grade(*sigmoid, source.encode(), any_sandbox, b"secret")
     assert result.score is not None
     assert hidden(result) == 0
 
 
-def test_visible_answers_give_visible_points_only(any_sandbox, sigmoid):
+def test_memorized_visible_answers_get_only_visible_points(any_sandbox, sigmoid):
     assignment, _ = sigmoid
     answers = [answer for test in assignment.tests for answer in Recorded(assignment).right(test, None)[0]]
     tables = json.dumps([answer.tolist() for answer in answers if getattr(answer, "shape", ())])
@@ -212,12 +212,12 @@ class TemperatureSigmoid:
 """
 
 
-def test_child_that_is_taken_over_can_only_send_numbers(any_sandbox, sigmoid):
+def test_compromised_child_can_only_send_numbers(any_sandbox, sigmoid):
     result = grade(*sigmoid, HIJACK.encode(), any_sandbox, b"secret")
     assert result.score == 0
 
 
-def test_file_that_is_no_program_scores_zero(any_sandbox, sigmoid):
+def test_file_that_is_not_a_program_scores_zero(any_sandbox, sigmoid):
     for content in (b"\xff\xfe\x00", b"", b"x" * 300_000, b"def f(:\n", b"import minirobust\n"):
         result = grade(*sigmoid, content, any_sandbox, b"secret")
         assert result.score == 0

@@ -40,29 +40,29 @@ def test_course_changes_points_and_disables_tests(tmp_path, sigmoid):
 @pytest.mark.parametrize(
     "text", ["nonsense = 1", "[assignments.a]\nduee = 1", "[assignments.a]\ndue = 2026-10-05", "= 1", "assignments = 1"]
 )
-def test_wrong_course_is_refused(tmp_path, text):
+def test_wrong_course_raises(tmp_path, text):
     with pytest.raises(ValueError, match="expected"):
         read_course(write(tmp_path / "course.toml", text))
 
 
-def test_course_that_names_an_unknown_test_is_refused(tmp_path, sigmoid):
+def test_course_that_names_an_unknown_test_raises(tmp_path, sigmoid):
     course = read_course(write(tmp_path / "c.toml", '[assignments.temperature_sigmoid]\ndisabled = ["nope"]\n'))
     with pytest.raises(ValueError, match="expected names of tests, got nope"):
         course.applied(*sigmoid)
 
 
-def test_roster_has_ids_and_perhaps_names(tmp_path):
+def test_roster_has_ids_and_optional_names(tmp_path):
     path = write(tmp_path / "r.csv", "\ufeffname,id,group\nAnn Lee,ann,1\n,bob@school.org,2\n")
     assert read_roster(path) == [Student("ann", "Ann Lee"), Student("bob@school.org")]
 
 
 @pytest.mark.parametrize("text", ["name\nAnn\n", "", "id\nann\nann\n", "id\n../ann\n", "id\n.hidden\n", "id\na/b\n"])
-def test_wrong_roster_is_refused(tmp_path, text):
+def test_wrong_roster_raises(tmp_path, text):
     with pytest.raises(ValueError, match="expected"):
         read_roster(write(tmp_path / "r.csv", text))
 
 
-def test_submission_is_a_file_or_in_a_folder(tmp_path):
+def test_submission_is_found_as_a_file_or_in_a_folder(tmp_path):
     write(tmp_path / "ann.py", "")
     (tmp_path / "bob").mkdir()
     write(tmp_path / "bob" / "dense.py", "")

@@ -1,4 +1,4 @@
-"""Sentences about answers that no model explains; hidden tests quote no numbers."""
+"""The sentences about answers that no model explains; those of hidden tests quote no numbers."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_judge_compares_what_the_script_yields():
 
 
 @pytest.mark.parametrize("answer", [None, 1.0, (1.0,), (1.0, 2.0, 3.0), "text"], ids=str)
-def test_answer_of_another_form_is_the_student_s_mistake(answer):
+def test_answer_of_the_wrong_form_is_a_mistake_of_the_student(answer):
     @exercise.test("pair", points=1, section=2)
     def script(program, draw):
         value, gradient = program.call("f", np.array(1.0))

@@ -1,4 +1,4 @@
-"""Lessons: their sections, and the notebooks that are made of them."""
+"""Lessons: their sections, and the notebooks made from them."""
 
 import pytest
 

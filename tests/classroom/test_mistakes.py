@@ -34,7 +34,7 @@ def test_error_is_relative_to_the_largest_number_or_to_each():
     ],
     ids=str,
 )
-def test_answers_of_another_kind_are_infinitely_wrong(got, right):
+def test_answers_of_another_type_have_infinite_error(got, right):
     assert error(got, right, False) == np.inf
 
 
@@ -62,7 +62,7 @@ def test_first_model_with_the_same_numbers_names_the_mistake():
     assert explain([np.array([3.0, 4.1])], RIGHT, models, strict) == ()
 
 
-def test_nearly_right_answer_is_not_blamed_on_a_pair():
+def test_nearly_right_answer_is_not_explained_by_a_pair():
     near = [np.array([1.0, 2.0001])]
     assert explain(near, RIGHT, [((A, C), near)], strict) == ()
     assert explain(near, RIGHT, [((A,), near)], strict) == (A,)

@@ -68,7 +68,7 @@ def program(request, any_sandbox):
         made.close()
 
 
-def test_values_come_back_as_arrays_and_texts(program):
+def test_values_come_back_as_arrays_and_strings(program):
     x = np.array([[1, 2]], "int32")
     first, *rest = program.call("several", x)
     assert (first.dtype, first.shape) == ("int32", (1, 2))
@@ -104,14 +104,14 @@ def test_oracle_is_computed_and_counted_in_the_grader(program):
     assert oracle.calls == {"square": 1}
 
 
-def test_oracle_answers_only_so_many_calls(program):
+def test_oracle_answers_a_limited_number_of_calls(program):
     assert program.call("ask_often", Square(), 20) == 1
     with pytest.raises(Wrong, match="more than 20 calls"):
         program.call("ask_often", Square(), 21)
     assert program.call("double", np.ones(1)) == 2
 
 
-def test_student_cannot_reach_more_of_an_oracle(any_sandbox):
+def test_student_can_reach_only_the_methods_and_constants_of_an_oracle(any_sandbox):
     program = Student(SOURCE.encode(), any_sandbox, 10.0)
     with pytest.raises(Wrong, match="AttributeError"):
         program.call("ask_other", Square())
@@ -126,7 +126,7 @@ def test_student_cannot_reach_more_of_an_oracle(any_sandbox):
     other.close()
 
 
-def test_answer_may_be_little_larger_than_expected(any_sandbox):
+def test_answer_much_larger_than_expected_is_rejected(any_sandbox):
     program = Student(b"import numpy as np\ndef f(n): return np.ones(int(n))\n", any_sandbox, 10.0)
     program.begin([8000])
     assert program.call("f", 2000).shape == (2000,)
@@ -142,7 +142,7 @@ class Patient(Square):
 
 
 @pytest.mark.parametrize(("function", "args"), [("loop", ()), ("ask_forever", (Patient(),)), ("sleep", (60,))])
-def test_calls_without_an_answer_have_a_limit_together(any_sandbox, monkeypatch, function, args):
+def test_calls_without_an_answer_share_one_time_limit(any_sandbox, monkeypatch, function, args):
     monkeypatch.setattr(programs, "PATIENCE", 0.5)
     program = Student(SOURCE.encode(), any_sandbox, 0.4)
     for sentence in ("more than 0.4 seconds", "not run"):
@@ -153,7 +153,7 @@ def test_calls_without_an_answer_have_a_limit_together(any_sandbox, monkeypatch,
     program.close()
 
 
-def test_program_that_waits_for_a_busy_processor_uses_up_no_time(any_sandbox, monkeypatch):
+def test_waiting_for_a_busy_processor_does_not_count(any_sandbox, monkeypatch):
     monkeypatch.setattr(process, "_usage", lambda number: (0, 0.0, True))
     program = Student(SOURCE.encode(), any_sandbox, 0.6)
     program.call("sleep", 0.9)
@@ -162,7 +162,7 @@ def test_program_that_waits_for_a_busy_processor_uses_up_no_time(any_sandbox, mo
     program.close()
 
 
-def test_all_calls_together_have_a_limit(any_sandbox):
+def test_all_calls_share_one_time_limit(any_sandbox):
     program = Student(b"import time\ndef f(): time.sleep(0.4)\n", any_sandbox, 0.8)
     program.spent = 9.0
     with pytest.raises(Wrong, match="not run") as found:

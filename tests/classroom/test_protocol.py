@@ -1,4 +1,4 @@
-"""Frames: what a child may send is checked before it is used."""
+"""Frames: everything that a child sends is checked before it is used."""
 
 import json
 
@@ -14,7 +14,7 @@ def parts(frame):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint8", "bool"])
-def test_arrays_come_back_as_they_were(dtype):
+def test_arrays_are_decoded_unchanged(dtype):
     arrays = [np.arange(6).reshape(2, 3).astype(dtype), np.array(1).astype(dtype), np.empty((0, 4), dtype)]
     header, received = unpack(*parts(pack({"a": 1}, arrays)))
     assert header == {"a": 1}
@@ -40,25 +40,25 @@ def test_arrays_come_back_as_they_were(dtype):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_arrays_that_are_none_are_refused(described, blob):
+def test_invalid_arrays_raise(described, blob):
     with pytest.raises(ProtocolError):
         unpack(json.dumps([{}, described]).encode(), blob)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"[1, []]", b"\xff", b"[" * 50_000, b'{"a": 1}', b"null"])
-def test_headers_that_are_none_are_refused(text):
+def test_invalid_headers_raise(text):
     with pytest.raises(ProtocolError):
         unpack(text, b"")
 
 
-def test_frame_is_refused_before_it_is_read():
+def test_oversized_frame_raises_before_it_is_read():
     assert check_lengths(FRAME.pack(10, 20), most=20) == (10, 20)
     for lengths in ((10, 21), (2**20, 0), (2**32 - 1, 2**32 - 1)):
         with pytest.raises(ProtocolError, match="expected at most"):
             check_lengths(FRAME.pack(*lengths), most=20)
 
 
-def test_values_are_decoded_to_arrays_texts_and_tuples():
+def test_values_are_decoded_to_arrays_strings_and_tuples():
     array = np.ones(2)
     assert decode({"tuple": [{"array": 0}, "a", None]}, [array]) == (array, "a", None)
     assert decode(1.5, []) == 1.5
@@ -68,6 +68,6 @@ def test_values_are_decoded_to_arrays_texts_and_tuples():
 
 
 @pytest.mark.parametrize("value", [{"array": 1}, {"array": "0"}, {}, [1], {"tuple": 3}, {"array": -5}])
-def test_values_that_are_none_are_refused(value):
+def test_invalid_values_raise(value):
     with pytest.raises(ProtocolError):
         decode(value, [np.ones(2)])

@@ -12,7 +12,7 @@ import pytest
 from minirobust.classroom import probing
 from minirobust.classroom.probing import candidates, find_sandbox, works
 from minirobust.classroom.program import Student
-from minirobust.classroom.sandbox import BWRAP, LIMITS, USER, Sandbox
+from minirobust.classroom.sandbox import BWRAP, LIMITS, USER, Sandbox, release
 
 ROOT = Path(__file__).parents[2]
 ADD = "import numpy as np\ndef f(x): return np.linalg.norm(x)\ndef u():\n    import os\n    return float(os.getuid())\n"
@@ -90,12 +90,31 @@ def test_bubblewrap_that_is_missing_or_blocked_does_not_work(monkeypatch):
     works.cache_clear()
 
 
-def test_limits_alone_are_no_barrier():
+def test_limits_alone_are_not_a_barrier():
     assert [Sandbox(level, True).is_barrier for level in (BWRAP, USER, LIMITS)] == [True, True, False]
 
 
-def test_every_child_of_root_has_a_user_of_its_own():
+def test_every_child_of_root_has_its_own_user():
     users = [Sandbox(BWRAP, True).new_user() for _ in range(10)]
+    for user in users:
+        release(user)
     assert len(set(users)) == 10
     assert min(users) > 60_000
     assert Sandbox(BWRAP, False).new_user() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux isolates children")
+def test_two_graders_never_share_a_user():
+    script = (
+        "from minirobust.classroom import sandbox\n"
+        "sandbox._USERS = iter(range(61184, 65520))\n"
+        "users = [sandbox.Sandbox(sandbox.USER, True).new_user() for _ in range(20)]\n"
+        "print(*users, flush=True)\n"
+        "input()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    graders = [subprocess.Popen([sys.executable, "-c", script], **pipes) for _ in range(2)]
+    users = [set(grader.stdout.readline().split()) for grader in graders]
+    for grader in graders:
+        grader.communicate("\n")
+    assert len(users[0] | users[1]) == 40

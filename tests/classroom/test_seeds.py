@@ -1,4 +1,4 @@
-"""Seeds: a regrade repeats itself, and everything else draws fresh numbers."""
+"""Seeds: grading again repeats the numbers, and any change draws new ones."""
 
 from minirobust.classroom.seeds import digest, generator
 
@@ -20,5 +20,5 @@ def test_every_part_changes_the_numbers():
     assert len(set(numbers)) == 5
 
 
-def test_parts_cannot_run_into_each_other():
+def test_parts_of_the_seed_are_separated():
     assert generator(b"s", "a", "b", "c").random() != generator(b"s", "a", "bc", "").random()

@@ -36,7 +36,7 @@ def test_new_assignment_is_sound(own, any_sandbox):
     assert report.figures[0] == "4 mistakes, each caught and named on 2 seeds"
 
 
-def test_new_assignment_needs_a_new_and_proper_name(own, tmp_path):
+def test_new_assignment_needs_a_new_and_valid_name(own, tmp_path):
     for name in ("mine", "Mine", "../x", "a b", "dense"):
         with pytest.raises((ValueError, FileExistsError), match="expected"):
             create(name, tmp_path)
@@ -83,7 +83,7 @@ def test_two_mistakes_with_the_same_numbers_are_reported_unless_listed(own):
     assert problems(validate.check_pairs, assignment, dataclasses.replace(double, same=listed)) == []
 
 
-def test_test_that_is_wrong_fails_right_solutions(own):
+def test_wrong_test_is_reported_by_right_solutions(own):
     assignment, private = own
 
     @exercise.test("biased", points=1, section=1)

@@ -1,4 +1,4 @@
-"""What the tests of commands share: a way to run one, and a network to run it on."""
+"""Fixtures for the tests of commands: a way to run a command, and a network to run it on."""
 
 from types import SimpleNamespace
 

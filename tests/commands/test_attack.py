@@ -1,4 +1,4 @@
-"""`attack` prints what the library measures, of the samples and with the options that were asked for."""
+"""`attack` prints the library's results, for the requested samples and options."""
 
 import functools
 import json
@@ -43,7 +43,7 @@ def rows(text):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_attack_is_the_library_s_with_the_options_given(run, trained, digits, tmp_path, name):
+def test_command_runs_the_librarys_attack_with_the_given_options(run, trained, digits, tmp_path, name):
     options, twin = CASES[name]
     result = run(
         "attack", trained, name, "--dataset", "digits", "--samples", 12, *options, "--save", tmp_path / "a.npz"
@@ -65,7 +65,7 @@ def test_every_attack_is_the_library_s_with_the_options_given(run, trained, digi
             assert float(saved["epsilon"]) == expected.epsilon
 
 
-def test_transfer_makes_pgd_s_images_on_the_source(run, trained, other, digits, tmp_path):
+def test_transfer_uses_images_that_pgd_made_on_the_source(run, trained, other, digits, tmp_path):
     words = ["--dataset", "digits", "--samples", 20, "--steps", 5, "--epsilon", 0.2, "--save", tmp_path / "a.npz"]
     assert run("attack", trained, "transfer", "--source", other, *words).exit_code == 0
     x, y = digits.test[:20].pixels(), digits.test[:20].labels
@@ -92,7 +92,7 @@ def test_the_table_counts_by_class(run, trained, digits, tmp_path):
     assert table["network"] == ["300", *(f"{number:.3f}" for number in np.mean(shares, axis=0))]
 
 
-def test_json_holds_what_the_table_shows(run, trained, tmp_path):
+def test_json_contains_the_numbers_of_the_table(run, trained, tmp_path):
     words = ["attack", trained, "pgd", "--dataset", "digits", "--samples", 12, "--steps", 3, "--epsilon", "8/255"]
     result = run(*words, "--json")
     found = json.loads(result.stdout)
@@ -109,13 +109,13 @@ def test_json_holds_what_the_table_shows(run, trained, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["attack", "gradcheck"])
-def test_more_samples_than_there_are_is_said(run, trained, few, command):
+def test_asking_for_too_many_samples_is_reported(run, trained, few, command):
     result = run(command, trained, "--dataset", few, "--samples", 51)
-    assert "--samples 51: the data set has 50 test images, and all are used" in result.stdout
+    assert "--samples 51: the data set has only 50 test images, which are all used" in result.stdout
     assert "all are used" not in run(command, trained, "--dataset", few, "--samples", 50).stdout
 
 
-def test_a_class_without_an_image_has_no_share(run, trained, digits):
+def test_class_without_images_has_no_rate(run, trained, digits):
     table = rows(run("attack", trained, "--dataset", "digits", "--samples", 3).stdout)
     present = {str(label) for label in digits.test.labels[:3]}
     assert {name for name, row in table.items() if row != ["0", "-", "-", "-"]} == {*present, "network"}
@@ -128,7 +128,7 @@ def test_every_backend_attacks(context, backend, trained, tmp_path, capsys):
     assert capsys.readouterr().out.count("network") == 2
 
 
-def test_the_data_set_is_the_one_it_was_trained_on(run, few, tmp_path, monkeypatch):
+def test_attack_uses_the_data_set_of_the_training(run, few, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run("train", few.name, "--epochs", 1, "-o", "net.h5")  # by a path that holds in this folder alone
     (tmp_path / "elsewhere").mkdir()
@@ -145,7 +145,7 @@ def test_a_study_s_task_can_be_attacked(run, tmp_path):
     assert "test images of digits" in run("attack", path, "--samples", 10).stdout
 
 
-def test_quiet_leaves_the_table(run, trained):
+def test_quiet_prints_only_the_table(run, trained):
     result = run("attack", trained, "--dataset", "digits", "--samples", 10, "-q")
     assert result.stdout.startswith("class")
     assert len(result.stdout.splitlines()) == 12
@@ -158,12 +158,12 @@ def test_quiet_leaves_the_table(run, trained):
         (["pixel", "--epsilon", 0.1], "--epsilon: pixel has no such option"),
         (["pixel", "--shortlist", 5], "--shortlist: pixel has no such option"),
         (["transfer", "--queries", 3], "--queries: transfer has no such option"),
-        (["transfer"], "--source: expected it with transfer, and with no other attack"),
-        (["pgd", "--source", "net.h5"], "--source: expected it with transfer, and with no other attack"),
+        (["transfer"], "--source: expected a checkpoint for transfer, and none for other attacks"),
+        (["pgd", "--source", "net.h5"], "--source: expected a checkpoint for transfer, and none for other attacks"),
         (["--epsilon", 2, "--dataset", "digits"], "--epsilon: expected epsilon in [0, 1], got 2.0"),
         (["--dataset", "colour-digits"], "--dataset: expected images of shape (28, 28, 1), got (32, 32, 3)"),
         (["--dataset", "mnits"], "--dataset: expected mnist, "),
-        ([], "--dataset: expected one, because the checkpoint does not say what it was trained on"),
+        ([], "--dataset: expected a data set, because the checkpoint does not record its own"),
         (["--dataset", "digits", "--save", "a.h5"], "--save: expected the name of a .npz file, got a.h5"),
         (
             ["--dataset", "digits", "--save", "no/folder/a.npz"],
@@ -171,14 +171,14 @@ def test_quiet_leaves_the_table(run, trained):
         ),
     ],
 )
-def test_nonsense_is_refused(run, trained, words, message):
+def test_wrong_options_are_rejected(run, trained, words, message):
     result = run("attack", trained, *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "torn", "data"])
-def test_a_file_that_is_no_checkpoint_is_named(run, trained, few, tmp_path, kind):
+def test_file_that_is_not_a_checkpoint_is_named(run, trained, few, tmp_path, kind):
     path = tmp_path / "net.h5"
     if kind == "text":
         path.write_text("hello")
@@ -192,7 +192,7 @@ def test_a_file_that_is_no_checkpoint_is_named(run, trained, few, tmp_path, kind
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_was_saved_before_stands_until_the_new_is_whole(run, trained, tmp_path, monkeypatch):
+def test_old_result_stays_until_the_new_one_is_complete(run, trained, tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     path.write_text("old")
 
@@ -207,12 +207,12 @@ def test_what_was_saved_before_stands_until_the_new_is_whole(run, trained, tmp_p
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_a_missing_file_is_told_before_the_work_is_done(run, trained, tmp_path, monkeypatch):
+def test_missing_folder_is_reported_before_the_attack(run, trained, tmp_path, monkeypatch):
     monkeypatch.setattr(sealed, "read", lambda path: pytest.fail("worked before it looked"))
     assert run("attack", trained, "--save", tmp_path / "no/a.npz").exit_code == 2
 
 
-def test_one_image_is_enough_and_none_is_too_few(run, trained):
+def test_one_image_is_enough_and_zero_is_rejected(run, trained):
     assert run("attack", trained, "fgsm", "--dataset", "digits", "--samples", 1).exit_code == 0
     refused = run("attack", trained, "fgsm", "--dataset", "digits", "--samples", 0)
     assert refused.exit_code == 2

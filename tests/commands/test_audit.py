@@ -1,4 +1,4 @@
-"""`audit` prints and keeps the library's report, and its exit code is the verdict on the gradient."""
+"""`audit` prints and saves the library's report, and its exit code is the verdict on the gradient."""
 
 import json
 
@@ -21,7 +21,7 @@ def masked(tmp_path):
     return tmp_path / "masked.h5"
 
 
-def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path, tiny_audits):
+def test_command_prints_the_librarys_report(run, trained, masked, digits, tmp_path, tiny_audits):
     options = ["--samples", 30, "--epsilon", "1/5", "--epsilon", 0.1, "--seed", 4, "--source", masked]
     options += ["--budget", "quick", "--quiet"]
     result = run("audit", trained, "--dataset", "digits", *options, "--save", tmp_path / "a.json")
@@ -35,14 +35,14 @@ def test_the_report_is_the_library_s(run, trained, masked, digits, tmp_path, tin
     assert json.loads(run("audit", trained, "--dataset", "digits", *options, "--json").stdout) == saved
 
 
-def test_a_masked_gradient_is_1_and_printed_all_the_same(run, masked, tmp_path, tiny_audits):
+def test_masked_gradient_exits_with_1_and_is_printed(run, masked, tmp_path, tiny_audits):
     result = run("audit", masked, "--dataset", "digits", "--samples", 20, *QUICK, "--save", tmp_path / "a.json")
     assert result.exit_code == 1
     assert "verdict: the gradient is masked" in result.stdout
     assert json.loads((tmp_path / "a.json").read_text())["masked"] is True
 
 
-def test_an_honest_gradient_is_0(run, trained):
+def test_honest_gradient_exits_with_0(run, trained):
     result = run("audit", trained, "--dataset", "digits", "--samples", 20, *QUICK)
     assert "not run" in result.stdout  # check 6: no sources
     assert result.exit_code == 0
@@ -61,16 +61,16 @@ def test_every_backend_audits(context, backend, trained, capsys, tiny_audits):
         (["--dataset", "digits", "--save", "a.txt"], "--save: expected the name of a .json file, got a.txt"),
         (["--dataset", "digits", "--source", "no.h5"], "--source: no file at no.h5"),
         (["--dataset", "colour-digits"], "--dataset: expected images of shape (28, 28, 1), got (32, 32, 3)"),
-        ([], "--dataset: expected one"),
+        ([], "--dataset: expected a data set"),
     ],
 )
-def test_nonsense_is_refused(run, trained, words, message):
+def test_wrong_options_are_rejected(run, trained, words, message):
     result = run("audit", trained, *words)
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_a_source_of_another_shape_is_refused(run, trained, tmp_path):
+def test_source_of_another_shape_is_rejected(run, trained, tmp_path):
     mr.save(tmp_path / "colour.h5", mr.models.cnn(1))
     result = run("audit", trained, "--dataset", "digits", "--source", tmp_path / "colour.h5")
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""`info` and `data` say what is here; what is missing or damaged is exit code 1."""
+"""`info` and `data` list what is installed; missing or damaged data give exit code 1."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from data_loaders import CATALOGUE, Dataset, Split, load, save_hdf5
 from minirobust import backend
 
 
-def test_info_tells_versions_backends_and_places(run, nowhere):
+def test_info_shows_versions_backends_and_locations(run, nowhere):
     result = run("info")
     assert result.exit_code == 0
     assert re.search(r"^minirobust \d\S*, Python 3\.\d+\.\d+ on ", result.stdout)
@@ -30,7 +30,7 @@ def test_info_says_why_a_backend_does_not_run(run, monkeypatch):
     assert re.search(r"^cupy +does not run here +no CUDA device answers$", run("info").stdout, re.MULTILINE)
 
 
-def test_list_shows_counts_shape_licence_and_place(run, nowhere):
+def test_list_shows_counts_shape_licence_and_location(run, nowhere):
     lines = {line.split()[0]: line for line in run("data", "list").stdout.splitlines() if line[0] != " "}
     assert lines.keys() == {"name", *CATALOGUE}
     assert lines["svhn"].split()[1:4] == ["73257", "26032", "32x32x3"]
@@ -44,14 +44,14 @@ def test_list_shows_counts_shape_licence_and_place(run, nowhere):
     assert found["digits"]["where"] == "shipped"
 
 
-def test_info_as_json(run, nowhere):
+def test_info_prints_json(run, nowhere):
     found = json.loads(run("info", "--json").stdout)
     assert found["libraries"]["numpy"] == np.__version__
     assert found["backends"]["numpy"] == {"runs": True, "what": backend.get("numpy").describe()}
     assert [found["datasets"][name] for name in (*nowhere, "digits")] == [*len(nowhere) * [None], "shipped"]
 
 
-def test_fetch_downloads_what_is_missing(run, nowhere, tmp_path, monkeypatch):
+def test_fetch_downloads_missing_files(run, nowhere, tmp_path, monkeypatch):
     def deliver(files, addresses, folder):
         folder.mkdir(parents=True)
         for file in files:
@@ -65,7 +65,7 @@ def test_fetch_downloads_what_is_missing(run, nowhere, tmp_path, monkeypatch):
     assert json.loads(run("data", "list", "--json").stdout)["svhn"]["where"] == f"{tmp_path}/cache/svhn"
 
 
-def test_fetch_goes_on_after_a_failure_and_ends_with_1(run, nowhere):
+def test_fetch_continues_after_a_failure_and_exits_with_1(run, nowhere):
     result = run("data", "fetch", "svhn", "cifar10", "digits")
     assert result.exit_code == 1
     assert result.stdout == "digits: shipped\n"
@@ -75,7 +75,7 @@ def test_fetch_goes_on_after_a_failure_and_ends_with_1(run, nowhere):
     assert "no network" in result.stderr
 
 
-def test_fetch_refuses_an_unknown_name_before_anything(run, nowhere):
+def test_fetch_rejects_an_unknown_name_before_downloading(run, nowhere):
     result = run("data", "fetch", "svhn", "mnits")
     assert result.exit_code == 2
     assert result.stderr.startswith("minirobust: NAME: expected mnist, ")
@@ -92,7 +92,7 @@ def test_verify_prints_the_checksum_that_a_study_keeps(run, few):
     assert [(state["sound"], state["faults"]) for state in found.values()] == [(True, []), (True, [])]
 
 
-def test_verify_goes_on_after_what_is_missing_and_ends_with_1(run, nowhere, few):
+def test_verify_continues_after_missing_data_and_exits_with_1(run, nowhere, few):
     result = run("data", "verify", "svhn", "no.h5", few)
     assert result.exit_code == 1
     assert "SVHN was not found" in result.stderr
@@ -100,7 +100,7 @@ def test_verify_goes_on_after_what_is_missing_and_ends_with_1(run, nowhere, few)
     assert result.stdout.startswith(f"{few}: Dataset('few', 200 train + 50 test images of 28x28x1")
 
 
-def test_verify_names_what_is_wrong(run, few, digits, tmp_path):
+def test_verify_names_the_fault(run, few, digits, tmp_path):
     few.write_bytes(few.read_bytes()[:-50])
     result = run("data", "verify", few)
     assert result.exit_code == 1
@@ -118,11 +118,11 @@ def test_verify_names_what_is_wrong(run, few, digits, tmp_path):
     ]
 
 
-def test_verify_refuses_an_unknown_name_before_anything(run):
+def test_verify_rejects_an_unknown_name_before_reading(run):
     result = run("data", "verify", "digits", "mnits")
     assert (result.exit_code, result.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("command", ["fetch", "verify"])
-def test_at_least_one_name_is_needed(run, command):
+def test_at_least_one_name_is_required(run, command):
     assert run("data", command).exit_code == 2

@@ -1,4 +1,4 @@
-"""`gradcheck` prints the library's report; a wrong gradient is exit code 1."""
+"""`gradcheck` prints the library's report; a wrong gradient gives exit code 1."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import minirobust as mr
 from minirobust.commands.gradcheck import gradcheck
 
 
-def test_the_report_is_the_library_s(run, trained, digits):
+def test_command_prints_the_librarys_report(run, trained, digits):
     result = run("gradcheck", trained, "--dataset", "digits", "--limit", 9, "--seed", 3, "--samples", 3)
     x = digits.test[:3].pixels(dtype="float64")
     assert result.stdout == f"{mr.gradcheck(mr.load(trained).network, x, limit=9, seed=3)}\n"
@@ -32,7 +32,7 @@ def test_random_images_are_right_for_the_convolutional_network_too(run):
     assert (result.exit_code, result.stdout.count("  ok  ")) == (0, 9)
 
 
-def test_a_wrong_gradient_is_1_and_its_cause_is_named(run, monkeypatch):
+def test_wrong_gradient_exits_with_1_and_its_cause_is_named(run, monkeypatch):
     right = mr.TemperatureSigmoid.input_gradient
     monkeypatch.setattr(mr.TemperatureSigmoid, "input_gradient", lambda self, g: right(self, g) * self.temperature)
     result = run("gradcheck", "--limit", 20)
@@ -61,13 +61,13 @@ def test_every_backend_is_checked(context, backend, trained, capsys):
         (["--dataset", "mnits"], "--dataset: expected mnist"),
     ],
 )
-def test_nonsense_is_refused(run, words, message):
+def test_wrong_options_are_rejected(run, words, message):
     result = run("gradcheck", "--limit", 1, *words)
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_data_of_another_shape_is_refused(run, trained):
+def test_data_of_another_shape_are_rejected(run, trained):
     result = run("gradcheck", trained, "--dataset", "colour-digits")
     assert result.exit_code == 2
     assert "--dataset: expected images of shape (28, 28, 1)" in result.stderr

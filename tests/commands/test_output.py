@@ -1,4 +1,4 @@
-"""Whatever names files contain and whatever becomes of the output, results are written and the exit code is right."""
+"""Results are written and the exit code is right for any names in files and any state of the output streams."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def is_harmless(text):
 
 
 @pytest.mark.parametrize("text", ["plain", "Zoë ε → 字", "two\nlines\tand a tab"])
-def test_text_that_does_no_harm_stays(text):
+def test_harmless_text_is_unchanged(text):
     assert printable(text) == text
 
 
@@ -120,20 +120,20 @@ def test_outcomes_and_verdicts_are_coloured_on_a_terminal(terminal, monkeypatch)
 
 
 @pytest.mark.parametrize("why", ["a pipe", "NO_COLOR"])
-def test_elsewhere_results_are_plain(terminal, why):
+def test_results_are_plain_outside_a_terminal(terminal, why):
     output = terminal if why == "NO_COLOR" else io.StringIO()  # the fixture sets NO_COLOR
     with redirect_stdout(output):
         terminal_module.show(REPORT)
     assert output.getvalue() == f"{REPORT}\n"
 
 
-def test_json_has_null_for_what_is_no_number():
+def test_json_has_null_for_nan():
     text = terminal_module.to_json({"a": float("nan"), "b": [1.5, float("inf")], "c": "ε\x1b"})
     assert json.loads(text) == {"a": None, "b": [1.5, None], "c": "ε\x1b"}
     assert text.isascii()
 
 
-def test_an_error_begins_with_the_option_and_not_with_the_part_of_the_library():
+def test_error_begins_with_the_option():
     with pytest.raises(ValueError, match=r"^--epsilon: expected epsilon in \[0, 1\], got 2$"), naming("--epsilon"):
         raise ValueError("attack: expected epsilon in [0, 1], got 2")
     with pytest.raises(FileNotFoundError, match="^.Errno 2. No such file"), naming("--source"):
@@ -166,7 +166,7 @@ def test_audit_is_printed_in_every_encoding(monkeypatch, trained, tmp_path, enco
     assert json.loads((tmp_path / "a.json").read_text("utf-8"))["samples"] == 10
 
 
-def test_what_has_no_plain_form_is_escaped():
+def test_text_without_a_plain_form_is_escaped():
     with pytest.MonkeyPatch.context() as patch:
         output = io.TextIOWrapper(io.BytesIO(), "ascii")
         patch.setattr(sys, "stdout", output)
@@ -186,7 +186,7 @@ def test_what_has_no_plain_form_is_escaped():
     ],
     ids=["audit", "attack"],
 )
-def test_file_is_written_although_nothing_can_be_printed(run, monkeypatch, trained, tmp_path, words, file, tiny_audits):
+def test_file_is_written_even_if_printing_fails(run, monkeypatch, trained, tmp_path, words, file, tiny_audits):
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 
@@ -211,7 +211,7 @@ def shell(line, **options):
 
 
 @posix
-def test_masked_gradient_is_1_although_nobody_reads_it(tmp_path):
+def test_masked_gradient_exits_with_1_even_if_the_reader_is_gone(tmp_path):
     network = mr.models.mlp(1 / 64, hidden=4)
     network.layers[1].weight.value[...] *= 1e6
     mr.save(tmp_path / "net.h5", network)
@@ -236,7 +236,7 @@ def test_masked_gradient_is_1_although_nobody_reads_it(tmp_path):
         ("minirobust train digits --epochs 1 -o net.h5 2>&-", 0, True),
     ],
 )
-def test_closed_streams_change_no_exit_code(tmp_path, line, code, said):
+def test_closed_streams_do_not_change_the_exit_code(tmp_path, line, code, said):
     result = shell(line, cwd=tmp_path)
     assert (result.returncode, result.stderr, bool(result.stdout)) == (code, "", said)
 

@@ -1,7 +1,8 @@
-"""`study` and `report` hand the right configuration and folders on; what runs is stood in for here."""
+"""`study` and `report` pass on the right configuration and folders; the study itself is replaced by a stub."""
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 from minirobust.commands import study
 from minirobust.study import PRESETS, StudyConfig, store
 from minirobust.study.config import parse
+from minirobust.study.execution import sweep
 from minirobust.study.execution.sweep import Failure
 
 
@@ -43,7 +45,7 @@ def folder(tmp_path):
     return tmp_path / "st"
 
 
-def test_a_preset_is_run_as_it_is(run, runs, tmp_path):
+def test_preset_runs_unchanged(run, runs, tmp_path):
     result = run("study", "run", "quick", "--output", tmp_path / "st")
     assert result.exit_code == 0
     ((config, folder, options),) = runs.made
@@ -91,25 +93,25 @@ def test_every_field_has_an_option(run, runs, tmp_path):
     assert all(getattr(config, name) != getattr(PRESETS["mnist"], name) for name in OTHERS)
 
 
-def test_one_field_leaves_the_others(run, runs, tmp_path):
+def test_changing_one_field_keeps_the_others(run, runs, tmp_path):
     run("study", "run", "svhn", "-o", tmp_path, "--epochs", 2)
     assert runs.made[0][0] == PRESETS["svhn"].but(epochs=2)
 
 
-def test_a_preset_printed_as_toml_is_run_as_the_preset(run, runs, tmp_path):
+def test_preset_printed_as_toml_runs_like_the_preset(run, runs, tmp_path):
     text = run("study", "presets", "cifar10").stdout
     (tmp_path / "mine.toml").write_text(text)
     run("study", "run", tmp_path / "mine.toml", "-o", tmp_path / "st", "--seeds", "0,1")
     assert runs.made[0][0] == PRESETS["cifar10"].but(seeds=[0, 1])
 
 
-def test_a_file_s_path_holds_in_every_folder(run, runs, few, tmp_path, monkeypatch):
+def test_path_of_a_data_file_works_from_every_folder(run, runs, few, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run("study", "run", "quick", "-o", "st", "--dataset", few.name)
     assert runs.made[0][0].dataset == str(few)
 
 
-def test_failed_tasks_are_named_at_the_end_with_1(run, runs, tmp_path):
+def test_failed_tasks_are_named_and_exit_with_1(run, runs, tmp_path):
     runs.fail = [Failure(2.0, 3, "no space left", "Traceback of 3"), Failure(4.0, 5, "worker died")]
     result = run("study", "run", "quick", "-o", tmp_path)
     assert result.exit_code == 1
@@ -118,17 +120,19 @@ def test_failed_tasks_are_named_at_the_end_with_1(run, runs, tmp_path):
     assert "Traceback of 3" in run("study", "run", "quick", "-o", tmp_path, "--debug").stderr
 
 
-def test_interrupted_tells_how_to_go_on(run, monkeypatch, folder):
+def test_interruption_says_how_to_continue(run, monkeypatch, folder):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     stand_in(monkeypatch, "execution.sweep", run_study=interrupted)
     result = run("study", "resume", folder)
     assert result.exit_code == 130
-    assert f"`minirobust study resume {folder}` goes on" in result.stderr
+    assert f"continue with `minirobust study resume {folder}`" in result.stderr
 
 
-def test_a_study_runs_to_its_end_on_whatever_backend_is_here(run, few, tmp_path):
+def test_study_runs_on_every_available_backend(run, few, tmp_path, monkeypatch):
+    # In threads: the processes have their own tests.
+    monkeypatch.setattr(sweep, "Processes", lambda workers, devices: ThreadPoolExecutor(workers))
     options = ["--temperatures", "1/4", "--epochs", 1, "--audit-samples", 10, "--backend", "auto", "-q"]
     result = run("study", "run", "quick", "-o", tmp_path / "st", "--dataset", few, *options)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -143,7 +147,7 @@ def test_a_study_runs_to_its_end_on_whatever_backend_is_here(run, few, tmp_path)
         (["quik"], "expected mnist, fashion-mnist, svhn, cifar10, quick or the path of a .toml file, got 'quik'"),
         (["no.toml"], "no.toml: No such file or directory"),
         (["quick", "--dataset", "mnits"], "expected dataset to be mnist, "),
-        (["quick", "--dataset", "no.h5"], "no.h5, where no file is"),
+        (["quick", "--dataset", "no.h5"], "no.h5, which does not exist"),
         (["quick", "--model", "rnn"], "expected model to be mlp or cnn, got 'rnn'"),
         (["quick", "--temperatures", "0,1"], "temperature"),
         (["quick", "--temperatures", "hot"], "expected temperatures to be numbers, got 'hot'"),
@@ -158,7 +162,7 @@ def test_a_study_runs_to_its_end_on_whatever_backend_is_here(run, few, tmp_path)
         (["quick", "--workers", "0"], "--workers"),
     ],
 )
-def test_nonsense_is_refused_before_anything_runs(run, runs, tmp_path, monkeypatch, words, message):
+def test_wrong_options_are_rejected_before_anything_runs(run, runs, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     result = run("study", "run", *words, "-o", "st")
     assert result.exit_code == 2
@@ -179,18 +183,18 @@ def test_a_wrong_toml_file_is_named(run, runs, tmp_path, text, message):
     assert runs.made == []
 
 
-def test_output_must_be_given(run, runs):
+def test_output_is_required(run, runs):
     result = run("study", "run", "quick")
     assert result.exit_code == 2
     assert "--output" in result.stderr
 
 
-def test_resume_goes_on_with_the_folder_s_configuration(run, runs, folder):
+def test_resume_uses_the_configuration_in_the_folder(run, runs, folder):
     assert run("study", "resume", folder, "--workers", 2).exit_code == 0
     assert runs.made == [(PRESETS["quick"], folder, {"workers": 2, "scheduler": None, "quiet": False})]
 
 
-def test_status_has_a_line_for_every_task_and_is_0_whatever_it_is(run, folder):
+def test_status_has_a_line_per_task_and_exits_with_0(run, folder):
     result = run("study", "status", folder, "--quiet")
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["T", "1/64", "1", "16"]
@@ -218,7 +222,7 @@ def test_presets_are_listed(run):
     assert run("study", "presets", "nope").exit_code == 2
 
 
-def test_figures_of_a_study_that_has_not_begun_are_those_that_need_no_results(run, folder, tmp_path):
+def test_study_without_results_draws_the_figures_that_need_none(run, folder, tmp_path):
     result = run("study", "figures", folder, "--output", tmp_path / "new/drawn")
     assert result.exit_code == 0
     drawn = [tmp_path / "new/drawn" / f"figure-02-sigmoids.{form}" for form in ("png", "svg")]
@@ -227,7 +231,7 @@ def test_figures_of_a_study_that_has_not_begun_are_those_that_need_no_results(ru
     assert "figure-03-learning-curves is left out" in result.stderr
 
 
-def test_the_report_is_a_page_and_on_demand_json(run, folder, tmp_path):
+def test_report_writes_a_page_and_on_request_json(run, folder, tmp_path):
     result = run("report", folder, "-o", tmp_path / "page.html", "--save", tmp_path / "claims.json", "--json")
     assert result.exit_code == 0
     assert "<title>" in (tmp_path / "page.html").read_text()
@@ -240,8 +244,16 @@ def test_the_report_is_a_page_and_on_demand_json(run, folder, tmp_path):
     assert run("report", folder, folder, "-o", tmp_path / "page.html").exit_code == 2  # one data set twice
 
 
+def test_report_links_to_the_exported_tables(run, folder, tmp_path):
+    run("study", "export", folder, "--csv", tmp_path / "tables", "--table", "epochs")
+    run("report", folder, "-o", tmp_path / "page.html", "--tables", tmp_path / "tables")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert 'href="tables/epochs.csv"' in page
+    assert "checks.csv" not in page
+
+
 @pytest.mark.parametrize("words", [("study", "resume"), ("study", "status"), ("study", "figures"), ("report",)])
-def test_a_folder_that_holds_no_study_is_named(run, runs, monkeypatch, tmp_path, words):
+def test_folder_without_a_study_is_named(run, runs, monkeypatch, tmp_path, words):
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, tmp_path / "nowhere"):
         result = run(*words, folder)
@@ -251,7 +263,7 @@ def test_a_folder_that_holds_no_study_is_named(run, runs, monkeypatch, tmp_path,
     assert study.preset_names() == list(PRESETS)
 
 
-def test_the_configuration_s_fields_have_a_panel_of_their_own_in_the_help(run):
+def test_help_shows_the_configuration_in_a_separate_panel(run):
     text = run("study", "run", "--help").stdout
     own, panel = text.split("Fields of the configuration")
     assert "--output" in own

@@ -1,4 +1,4 @@
-"""`train` trains what the library would, keeps every whole epoch, and goes on from it."""
+"""`train` trains the same network as the library, saves every complete epoch, and resumes from it."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def same(one, other):
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
-def test_the_network_is_the_one_that_the_library_trains(run, tmp_path, digits):
+def test_command_trains_the_same_network_as_the_library(run, tmp_path, digits):
     path = tmp_path / "net.h5"
     options = ["--temperature", "1/4", "--epochs", 2, "--seed", 3, "--lr", 0.002, "--batch-size", 50]
     result = run("train", "digits", "-o", path, *options)
@@ -51,7 +51,7 @@ def test_quiet_prints_nothing(run, tmp_path, few):
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_resumed_equals_never_interrupted(run, tmp_path, few):
+def test_resumed_training_equals_uninterrupted_training(run, tmp_path, few):
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     assert run("train", few, "--epochs", 3, "-o", whole).exit_code == 0
     for epochs in (1, 3):  # the first finds no file to go on with, and begins
@@ -69,10 +69,10 @@ def test_resuming_takes_the_options_from_the_checkpoint(run, tmp_path, few):
     result = run("train", "--resume", "-o", parts, "--epochs", 2)
     assert (result.exit_code, [line[0] for line in LINE.findall(result.stdout)]) == (0, ["2"])
     assert same(whole, parts)
-    assert "holds 2 epochs already" in run("train", "--resume", "-o", parts).stdout
+    assert "already contains 2 epochs" in run("train", "--resume", "-o", parts).stdout
 
 
-def test_resuming_goes_to_the_epoch_that_was_asked_for_first(run, tmp_path, few):
+def test_resuming_continues_to_the_original_number_of_epochs(run, tmp_path, few):
     path = tmp_path / "net.h5"
     assert run("train", few, "--epochs", 1, "-o", path).exit_code == 0
     description, arrays = sealed.read(path)
@@ -80,7 +80,7 @@ def test_resuming_goes_to_the_epoch_that_was_asked_for_first(run, tmp_path, few)
     assert [line[0] for line in LINE.findall(run("train", "--resume", "-o", path).stdout)] == ["2", "3"]
 
 
-def test_json_holds_the_history(run, tmp_path, few):
+def test_json_contains_the_history(run, tmp_path, few):
     path = tmp_path / "net.h5"
     result = run("train", few, "--epochs", 2, "--temperature", "1/4", "-o", path, "--json")
     found = json.loads(result.stdout)
@@ -89,17 +89,17 @@ def test_json_holds_the_history(run, tmp_path, few):
     assert [(f"{e['epoch']}", f"{e['loss']:.4f}", f"{e['test_accuracy']:.4f}") for e in found["history"]] == lines
 
 
-def test_what_is_trained_already_is_left_alone(run, tmp_path, few):
+def test_finished_training_is_not_repeated(run, tmp_path, few):
     path = tmp_path / "net.h5"
     run("train", few, "--epochs", 2, "-o", path)
     before = path.read_bytes()
     result = run("train", few, "--epochs", 2, "-o", path, "--resume")
     assert result.exit_code == 0
-    assert f"{path} holds 2 epochs already" in result.stdout
+    assert f"{path} already contains 2 epochs" in result.stdout
     assert path.read_bytes() == before
 
 
-def test_a_checkpoint_is_not_replaced_unasked(run, tmp_path, few):
+def test_checkpoint_is_not_replaced_without_resume(run, tmp_path, few):
     path = tmp_path / "net.h5"
     path.write_text("precious")
     result = run("train", few, "--epochs", 1, "-o", path)
@@ -121,7 +121,7 @@ def test_a_checkpoint_is_not_replaced_unasked(run, tmp_path, few):
         ("--model", "cnn", "mlp, got cnn"),
     ],
 )
-def test_other_options_are_not_taken_for_the_same_training(run, tmp_path, few, option, value, values):
+def test_other_options_are_rejected_when_resuming(run, tmp_path, few, option, value, values):
     path = tmp_path / "net.h5"
     run("train", few, "--epochs", 1, "-o", path)
     before = path.read_bytes()
@@ -131,23 +131,23 @@ def test_other_options_are_not_taken_for_the_same_training(run, tmp_path, few, o
     assert path.read_bytes() == before
 
 
-def test_data_may_move_but_not_change(run, tmp_path, few):
+def test_moved_data_are_accepted_and_changed_data_rejected(run, tmp_path, few):
     path = tmp_path / "net.h5"
     run("train", few, "--epochs", 1, "-o", path)
     moved = few.rename(tmp_path / "moved.h5")
     assert run("train", moved, "--epochs", 2, "-o", path, "--resume").exit_code == 0
     result = run("train", "digits", "--epochs", 3, "-o", path, "--resume")
     assert result.exit_code == 2
-    assert "was trained on other images than those of digits" in result.stderr
+    assert "was trained on, got those of digits" in result.stderr
 
 
-def test_a_checkpoint_of_another_make_is_not_gone_on_with(run, trained, tmp_path):
+def test_checkpoint_from_elsewhere_is_not_resumed(run, trained, tmp_path):
     result = run("train", "digits", "-o", trained, "--resume", "--epochs", 9)
     assert result.exit_code == 2
     assert "expected a checkpoint of `minirobust train`" in result.stderr
 
 
-def test_numbers_that_overflow_are_1_and_leave_the_last_whole_epoch(run, tmp_path, few):
+def test_overflow_exits_with_1_and_keeps_the_last_complete_epoch(run, tmp_path, few):
     path = tmp_path / "net.h5"
     result = run("train", few, "--lr", 1e38, "--epochs", 5, "-o", path)
     assert result.exit_code == 1
@@ -169,7 +169,7 @@ def test_numbers_that_overflow_are_1_and_leave_the_last_whole_epoch(run, tmp_pat
         (["digits", "--backend", "tpu"], "--backend"),
     ],
 )
-def test_nonsense_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch, words, message):
+def test_wrong_options_are_rejected_and_leave_no_file(run, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     result = run("train", *words)
     assert result.exit_code == 2
@@ -177,14 +177,14 @@ def test_nonsense_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch, word
     assert list(tmp_path.iterdir()) == []
 
 
-def test_data_that_cannot_be_had_is_told_with_the_places(run, nowhere, tmp_path):
+def test_unavailable_data_are_reported_with_the_searched_locations(run, nowhere, tmp_path):
     result = run("train", "mnist", "-o", tmp_path / "net.h5")
     assert result.exit_code == 2
     assert f"Looked in:\n  {tmp_path}/cache/mnist: no such folder\n" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_ctrl_c_leaves_the_last_whole_epoch(tmp_path, few, run):
+def test_ctrl_c_keeps_the_last_complete_epoch(tmp_path, few, run):
     path = tmp_path / "net.h5"
     command = [sys.executable, "-m", "minirobust", "train", few, "-o", path, "--epochs", "100000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -194,7 +194,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(tmp_path, few, run):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.strip() == f"minirobust: interrupted: {path} holds the last whole epoch; --resume continues"
+    assert error.strip() == f"minirobust: interrupted: {path} contains the last complete epoch; use --resume"
     done = mr.load(path).epoch
     assert done >= 3
     assert [entry.name for entry in tmp_path.iterdir() if "part" in entry.name] == []

@@ -1,4 +1,4 @@
-"""What the tests of the loaders share: an empty machine, a web server, and the way to real data."""
+"""Fixtures for the tests of the loaders: an empty machine, a web server, and the location of real data."""
 
 import os
 import socket

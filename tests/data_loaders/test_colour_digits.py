@@ -13,7 +13,7 @@ def colour_digits() -> Dataset:
     return load_colour_digits()
 
 
-def test_they_are_as_many_as_the_shipped_digits(colour_digits: Dataset) -> None:
+def test_there_are_as_many_as_shipped_digits(colour_digits: Dataset) -> None:
     mini = load_mnist(mini=True)
     assert colour_digits.name == "colour-digits"
     assert colour_digits.train.images.shape == (4000, 32, 32, 3)
@@ -35,14 +35,14 @@ def test_seed_zero_gives_the_same_bytes_on_every_machine(colour_digits: Dataset)
     assert digest.hexdigest() == ("e95fc8dc84ef63b36f3c9458d6e9cbcf292351dbfcfe80d35cc01986b1927dfe")
 
 
-def test_the_digit_is_brighter_than_all_around_it(colour_digits: Dataset) -> None:
+def test_digit_is_brighter_than_its_background(colour_digits: Dataset) -> None:
     grey = luminance(colour_digits.train)
     corners = grey[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=1)
     # Ink is not full everywhere, but somewhere in every digit it nearly is.
     assert (grey.max(axis=(1, 2)) - corners).min() > 60
 
 
-def test_the_colour_says_nothing_of_the_class(colour_digits: Dataset) -> None:
+def test_colour_does_not_reveal_the_class(colour_digits: Dataset) -> None:
     images, labels = colour_digits.train.images, colour_digits.train.labels
     background = images[:, 0, :].mean(axis=1)
     means = np.array([background[labels == digit].mean(axis=0) for digit in range(10)])

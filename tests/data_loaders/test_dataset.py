@@ -1,4 +1,4 @@
-"""A data set refuses what does not fit together, and turns integers into floats exactly."""
+"""A data set rejects arrays that do not fit together, and converts integers to floats exactly."""
 
 import re
 
@@ -48,14 +48,14 @@ def test_rows_are_a_slice_or_indices(rows: slice | list[int]) -> None:
     assert len(split[rows]) == 2
 
 
-def test_rows_may_be_a_mask_or_nothing() -> None:
+def test_rows_may_be_a_mask_or_empty() -> None:
     split = split_of(4)
     assert split[split.labels == 3].labels.tolist() == [3]
     assert len(split[[]]) == 0
     assert split.pixels([]).shape == (0, 2, 3, 1)
 
 
-def test_a_single_row_number_is_refused_with_the_remedy() -> None:
+def test_single_row_number_raises_with_the_remedy() -> None:
     with pytest.raises(TypeError, match=re.escape("split[i:i + 1]")):
         split_of(4)[2]
     with pytest.raises(TypeError, match=re.escape("split[i:i + 1]")):
@@ -83,7 +83,7 @@ IMAGES, LABELS = np.zeros((4, 2, 3, 1), np.uint8), np.zeros(4, np.int64)
         (IMAGES, LABELS - 2, "labels: expected 0 or greater, got -2"),
     ],
 )
-def test_a_split_names_what_does_not_fit(images: object, labels: object, message: str) -> None:
+def test_split_with_inconsistent_arrays_raises_and_names_them(images: object, labels: object, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         Split(images, labels)  # type: ignore[arg-type]
 
@@ -98,6 +98,6 @@ def test_a_split_names_what_does_not_fit(images: object, labels: object, message
         (split_of(6), tuple("01234"), "expected test labels below 5, the number of class names, g"),
     ],
 )
-def test_a_dataset_names_what_does_not_fit(test_split: Split, names: object, message: str) -> None:
+def test_dataset_with_inconsistent_splits_raises_and_names_them(test_split: Split, names: object, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         Dataset("tiny", split_of(5), test_split, names)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A download is resumed, checked, tried at every mirror, and never leaves half a file behind."""
+"""A download is resumed, checked, tried at every mirror, and never leaves an incomplete file."""
 
 import contextlib
 import hashlib
@@ -38,14 +38,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def test_the_file_arrives_whole_and_alone(tmp_path: Path, server: "Server") -> None:
+def test_downloaded_file_is_complete_and_leaves_no_other_file(tmp_path: Path, server: "Server") -> None:
     download_files([FILE], [server.address], tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder" / "digits.gz").read_bytes() == CONTENT
     assert names(tmp_path / "new" / "folder") == ["digits.gz"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_download_goes_on_where_an_earlier_one_stopped(tmp_path: Path, server: "Server", ranges: bool) -> None:
+def test_download_continues_where_an_earlier_one_stopped(tmp_path: Path, server: "Server", ranges: bool) -> None:
     server.ranges = ranges
     (tmp_path / "digits.gz.part").write_bytes(CONTENT[:100_000])
     download_files([FILE], [server.address], tmp_path)
@@ -54,7 +54,7 @@ def test_a_download_goes_on_where_an_earlier_one_stopped(tmp_path: Path, server:
     assert names(tmp_path) == ["digits.gz"]
 
 
-def test_a_connection_that_is_cut_is_taken_up_again(tmp_path: Path, server: "Server") -> None:
+def test_download_resumes_after_a_lost_connection(tmp_path: Path, server: "Server") -> None:
     server.cut_after = 100_000
     download_files([FILE], [server.address], tmp_path)
     assert server.downloads == ["bytes=0-", "bytes=100000-", "bytes=200000-"]
@@ -73,7 +73,7 @@ def test_an_interrupted_download_leaves_no_file_but_its_part(tmp_path: Path, ser
     assert (tmp_path / "digits.gz").read_bytes() == CONTENT
 
 
-def test_a_part_that_is_whole_needs_only_the_check(tmp_path: Path, server: "Server") -> None:
+def test_complete_part_needs_only_the_checksum(tmp_path: Path, server: "Server") -> None:
     (tmp_path / "digits.gz.part").write_bytes(CONTENT)
     download_files([FILE], [server.address], tmp_path)
     assert server.downloads == []
@@ -81,14 +81,14 @@ def test_a_part_that_is_whole_needs_only_the_check(tmp_path: Path, server: "Serv
 
 
 @pytest.mark.parametrize("part", [b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 1)])
-def test_a_spoilt_part_is_thrown_away(tmp_path: Path, server: "Server", part: bytes) -> None:
+def test_damaged_part_is_discarded(tmp_path: Path, server: "Server", part: bytes) -> None:
     (tmp_path / "digits.gz.part").write_bytes(part)
     download_files([FILE], [server.address], tmp_path)
     assert server.downloads[-1] == "bytes=0-"
     assert (tmp_path / "digits.gz").read_bytes() == CONTENT
 
 
-def test_a_wrong_checksum_is_refused_and_nothing_stays(tmp_path: Path, server: "Server") -> None:
+def test_wrong_checksum_is_rejected_and_leaves_no_file(tmp_path: Path, server: "Server") -> None:
     server.files["digits.gz"] = CONTENT[:-1] + b"x"
     with pytest.raises(DownloadError, match="wrong checksum: expected sha256:"):
         download_files([FILE], [server.address], tmp_path)
@@ -97,7 +97,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_stays(tmp_path: Path, server: "
 
 @pytest.mark.parametrize("announce", [True, False])
 @pytest.mark.parametrize("content", [b"<html>Log in first</html>", CONTENT + b"more"])
-def test_another_file_is_refused_and_nothing_stays(
+def test_another_file_is_rejected_and_leaves_no_file(
     tmp_path: Path, server: "Server", content: bytes, announce: bool
 ) -> None:
     server.files["digits.gz"], server.announce = content, announce
@@ -107,7 +107,7 @@ def test_another_file_is_refused_and_nothing_stays(
 
 
 @pytest.mark.parametrize("fault", ["absent", "spoilt", "short", "cut", "dead"])
-def test_the_next_mirror_steps_in(
+def test_next_mirror_is_tried_after_a_failure(
     tmp_path: Path,
     make_server: "Callable[[], Server]",
     server: "Server",
@@ -126,9 +126,7 @@ def test_the_next_mirror_steps_in(
     assert (tmp_path / "digits.gz").read_bytes() == CONTENT
 
 
-def test_mirrors_are_asked_in_their_order(
-    tmp_path: Path, make_server: "Callable[[], Server]", server: "Server"
-) -> None:
+def test_mirrors_are_tried_in_order(tmp_path: Path, make_server: "Callable[[], Server]", server: "Server") -> None:
     unneeded = make_server()
     unneeded.files["digits.gz"] = CONTENT
     download_files([FILE], [server.address, unneeded.address], tmp_path)
@@ -136,10 +134,10 @@ def test_mirrors_are_asked_in_their_order(
     assert unneeded.downloads == []
 
 
-def test_a_web_page_does_not_replace_what_has_arrived(tmp_path: Path, server: "Server") -> None:
+def test_error_page_does_not_replace_the_partial_file(tmp_path: Path, server: "Server") -> None:
     (tmp_path / "digits.gz.part").write_bytes(CONTENT[:100_000])
     server.files["digits.gz"], server.ranges = b"<html>Log in first</html>", False
-    with pytest.raises(DownloadError, match="expected 256000 bytes to come, the server announced 25"):
+    with pytest.raises(DownloadError, match="expected 256000 more bytes, the server announced 25"):
         download_files([FILE], [server.address], tmp_path)
     assert (tmp_path / "digits.gz.part").read_bytes() == CONTENT[:100_000]
 
@@ -171,7 +169,7 @@ download_files([file], [sys.argv[1]], Path(sys.argv[2]))
     assert names(tmp_path) == ["digits.gz"]
 
 
-def test_one_that_waited_goes_on_where_the_first_failed(tmp_path: Path, server: "Server") -> None:
+def test_waiting_download_continues_after_the_first_failed(tmp_path: Path, server: "Server") -> None:
     failed = threading.Event()
 
     def fail() -> None:
@@ -191,7 +189,7 @@ def test_one_that_waited_goes_on_where_the_first_failed(tmp_path: Path, server: 
     assert (tmp_path / "digits.gz").read_bytes() == CONTENT
 
 
-def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path: Path, server: "Server") -> None:
+def test_lock_of_a_killed_process_does_not_block_others(tmp_path: Path, server: "Server") -> None:
     (tmp_path / ".digits.gz.lock").touch()
     download_files([FILE], [server.address], tmp_path)
     assert names(tmp_path) == ["digits.gz"]
@@ -205,7 +203,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path, server: "Server")
     assert (tmp_path / "victim").read_text() == "precious"
 
 
-def test_a_lock_that_was_removed_counts_no_longer(tmp_path: Path) -> None:
+def test_removed_lock_is_ignored(tmp_path: Path) -> None:
     fcntl = pytest.importorskip("fcntl", reason="locks are those of POSIX")
     lock, entered = tmp_path / "lock", threading.Event()
 
@@ -235,7 +233,7 @@ def test_a_damaged_file_in_place_is_replaced(tmp_path: Path, server: "Server") -
     assert names(tmp_path) == ["digits.gz"]
 
 
-def test_every_address_is_named_with_what_came_of_it(
+def test_error_names_every_address_and_its_failure(
     tmp_path: Path, make_server: "Callable[[], Server]", dead_address: str
 ) -> None:
     empty = make_server()
@@ -269,21 +267,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("pause", [0.05, 30.0], ids=["a byte now and then", "nothing"])
-def test_a_server_that_is_too_slow_is_left(tmp_path: Path, server: "Server", pause: float) -> None:
+def test_download_gives_up_on_a_slow_server(tmp_path: Path, server: "Server", pause: float) -> None:
     server.pause = pause
     assert re.search("less than 1000 bytes a second|timed out", failure(server, tmp_path))
     assert set(names(tmp_path)) <= {"digits.gz.part"}
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_dribbles_its_header_is_left(tmp_path: Path, server: "Server") -> None:
+def test_download_gives_up_on_a_server_with_slow_headers(tmp_path: Path, server: "Server") -> None:
     server.pause_in_header = 0.05
     assert "less than 1000 bytes a second" in failure(server, tmp_path)
     assert names(tmp_path) == []
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_slow_mirror_is_left_for_the_next_one(
+def test_slow_mirror_is_replaced_by_the_next_one(
     tmp_path: Path, server: "Server", make_server: "Callable[[], Server]"
 ) -> None:
     slow = make_server()
@@ -303,17 +301,17 @@ def test_a_slow_transfer_that_keeps_the_rate_is_finished(
     assert (tmp_path / "digits.gz").read_bytes() == CONTENT
 
 
-def test_a_transfer_ends_by_its_total_time(tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transfer_has_a_total_time_limit(tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "TOTAL_SECONDS", 0.5)
     server.pause = 0.01
-    assert "not done within 0.5 seconds" in failure(server, tmp_path)
+    assert "not finished within 0.5 seconds" in failure(server, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("status", "message"), [(403, "403 Client Error: Forbidden"), (416, "416 Client Error"), (302, "redirects")]
 )
 @pytest.mark.parametrize("part", [b"", CONTENT[:1000]])
-def test_a_refusal_is_one_sentence_and_spoils_nothing(
+def test_refusal_is_one_sentence_and_keeps_the_part(
     tmp_path: Path, server: "Server", status: int, message: str, part: bytes
 ) -> None:
     server.status = status
@@ -326,7 +324,7 @@ def test_a_refusal_is_one_sentence_and_spoils_nothing(
     assert names(tmp_path) == ["digits.gz"]
 
 
-def test_a_cut_that_urllib3_does_not_notice_is_taken_up_again(
+def test_download_resumes_after_a_cut_that_urllib3_misses(
     tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = urllib3.response.HTTPResponse.__init__
@@ -342,9 +340,7 @@ def test_a_cut_that_urllib3_does_not_notice_is_taken_up_again(
     assert names(tmp_path) == ["digits.gz"]
 
 
-def test_words_of_a_server_do_not_fill_the_message(
-    tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_text_in_a_message_is_limited(tmp_path: Path, server: "Server", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("http.server.BaseHTTPRequestHandler.responses", {403: ("no" * 10_000, "")})
     server.status = 403
     assert len(failure(server, tmp_path)) < 500
@@ -366,13 +362,13 @@ def test_downloads_without_locks_do_not_share_a_part(
         (tmp_path / "digits.gz").unlink()
 
 
-def test_with_no_network_nothing_is_made(tmp_path: Path, dead_address: str) -> None:
+def test_without_a_network_no_file_is_created(tmp_path: Path, dead_address: str) -> None:
     with pytest.raises(DownloadError):
         download_files([FILE], [dead_address], tmp_path / "folder")
     assert not (tmp_path / "folder").exists()
 
 
-def test_a_network_that_swallows_everything_costs_one_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unresponsive_network_costs_one_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # it never accepts
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"

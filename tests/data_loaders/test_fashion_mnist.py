@@ -1,4 +1,4 @@
-"""Fashion-MNIST has MNIST's format and file names, and must not be taken for it."""
+"""Fashion-MNIST has the format and file names of MNIST, and must not be mistaken for it."""
 
 import gzip
 import struct
@@ -38,7 +38,7 @@ def test_the_four_files_make_a_dataset(tmp_path: Path) -> None:
     ]
 
 
-def test_mnist_under_the_same_names_is_refused(tmp_path: Path) -> None:
+def test_mnist_under_the_same_names_is_rejected(tmp_path: Path) -> None:
     labels = b"".join(bytes([label]) * count for label, count in enumerate(MNIST_COUNTS))
     write_four_files(tmp_path, labels)
     with pytest.raises(DataError, match="these are the labels of MNIST"):

@@ -1,4 +1,4 @@
-"""Importing the package is cheap, and it stands on its own."""
+"""Importing the package is cheap and does not import minirobust."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""MNIST: from files made by hand, from the shipped digits, and, where it lies, the real one."""
+"""MNIST: from files made by hand, from the shipped digits, and from the real files if they are available."""
 
 import gzip
 import hashlib
@@ -47,7 +47,7 @@ def test_the_four_files_make_a_dataset(tmp_path: Path, gzipped: bool, subfolder:
     assert dataset.test.images.shape == (1, 28, 28, 1)
 
 
-def test_fashion_mnist_under_the_same_names_is_refused(tmp_path: Path) -> None:
+def test_fashion_mnist_under_the_same_names_is_rejected(tmp_path: Path) -> None:
     write_four_files(tmp_path, [label for label in range(10) for _ in range(6000)])
     with pytest.raises(DataError, match="these are the labels of Fashion-MNIST"):
         load_mnist(tmp_path)
@@ -91,7 +91,7 @@ def test_the_shipped_digits_occur_in_the_training_set_and_only_there(real_data: 
             assert image.tobytes() not in testing
 
 
-def test_the_real_files_have_the_sizes_and_checksums_that_downloads_are_held_to(
+def test_real_files_have_the_sizes_and_checksums_of_the_downloads(
     real_data: Path,
 ) -> None:
     for file in SOURCE.files:

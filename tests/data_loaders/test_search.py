@@ -1,4 +1,4 @@
-"""Data sets are found in the documented order, and an error tells every place and address."""
+"""Data sets are searched for in the documented order, and an error names every location and address."""
 
 import hashlib
 from collections.abc import Callable
@@ -66,9 +66,7 @@ def test_the_places_are_searched_in_order(
         assert place_of(source) == place
 
 
-def test_a_given_folder_comes_before_all_and_its_subfolder_before_itself(
-    source: Source, tmp_path: Path, cache: Path
-) -> None:
+def test_given_folder_comes_first_and_its_subfolder_before_it(source: Source, tmp_path: Path, cache: Path) -> None:
     put(cache / "tiny")
     for place in (tmp_path / "given", tmp_path / "given/tiny"):
         put(place)
@@ -76,7 +74,7 @@ def test_a_given_folder_comes_before_all_and_its_subfolder_before_itself(
         assert place_of(source, folder=str(tmp_path / "given")) == place
 
 
-def test_a_given_folder_is_the_only_one(
+def test_given_folder_is_the_only_one_searched(
     source: Source, tmp_path: Path, cache: Path, make_server: "Callable[[], Server]"
 ) -> None:
     put(cache / "tiny")
@@ -104,7 +102,7 @@ def test_files_are_never_mixed_from_two_folders(source: Source, tmp_path: Path, 
         find_files(source, download=False)
 
 
-def test_unpacked_files_and_folders_do_as_well(source: Source, tmp_path: Path) -> None:
+def test_unpacked_files_and_folders_are_found_too(source: Source, tmp_path: Path) -> None:
     put(tmp_path / "given", "one")
     put(tmp_path / "given/two")
     assert [path.name for path in find_files(source, tmp_path / "given")] == ["one", "two"]
@@ -118,7 +116,7 @@ def test_a_folder_under_a_files_name_is_not_the_file(source: Source, tmp_path: P
         find_files(source, tmp_path / "given")
 
 
-def test_what_is_missing_is_downloaded_into_the_cache(
+def test_missing_files_are_downloaded_into_the_cache(
     source: Source, cache: Path, make_server: "Callable[[], Server]"
 ) -> None:
     server = make_server()
@@ -134,7 +132,9 @@ def test_what_is_missing_is_downloaded_into_the_cache(
     assert len(server.requests) == asked
 
 
-def test_download_false_asks_nobody(source: Source, cache: Path, make_server: "Callable[[], Server]") -> None:
+def test_download_false_does_not_use_the_network(
+    source: Source, cache: Path, make_server: "Callable[[], Server]"
+) -> None:
     server = make_server()
     with pytest.raises(DataNotFoundError, match="because of download=False"):
         find_files(replace(source, addresses=(server.address,)), download=False)
@@ -163,15 +163,15 @@ def test_the_error_names_every_place_every_address_and_the_remedy(
     assert lines[6].startswith(f"  {address}one.gz: ")
     assert lines[7].startswith(f"  {address}mirror/one.gz: ")
     assert lines[8:] == [
-        f"To place it by hand, put one.gz, two.gz into {cache}/tiny, or into any folder and name "
-        f"that folder in the environment variable {ENVIRONMENT_VARIABLE}.",
+        f"To install it by hand, put one.gz, two.gz into {cache}/tiny, or into any other folder and "
+        f"set the environment variable {ENVIRONMENT_VARIABLE} to that folder.",
         "Or draw it yourself.",
     ]
 
 
 @pytest.mark.parametrize("name", ["train_32x32.mat", "cifar-10-batches-bin"])
 @pytest.mark.parametrize("load", [load_mnist, load_svhn, load_cifar10])
-def test_a_file_or_nothing_in_place_of_the_folder_is_not_the_set(load: Callable, tmp_path: Path, name: str) -> None:
+def test_file_in_place_of_the_folder_is_not_found(load: Callable, tmp_path: Path, name: str) -> None:
     with pytest.raises(DataNotFoundError, match="no such folder"):
         load(tmp_path / name)
     (tmp_path / name).write_bytes(b"")
@@ -180,7 +180,7 @@ def test_a_file_or_nothing_in_place_of_the_folder_is_not_the_set(load: Callable,
 
 
 @pytest.mark.parametrize("load", [load_mnist, load_fashion_mnist, load_svhn, load_cifar10])
-def test_every_loader_says_what_is_missing(load: Callable, tmp_path: Path) -> None:
+def test_every_loader_names_the_missing_data(load: Callable, tmp_path: Path) -> None:
     with pytest.raises(DataNotFoundError, match=r"was not found\. Looked in:"):
         load(tmp_path)
 

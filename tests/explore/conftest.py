@@ -1,4 +1,4 @@
-"""A laboratory on few digits."""
+"""A laboratory with a few digits."""
 
 import pytest
 

@@ -103,7 +103,7 @@ def test_the_page_loads_and_shows_the_librarys_figures(browser, address):
         for name in ("fgsm", "strongest"):
             share = getattr(laboratory, name)(-6, e, lambda: None)[name][0]
             assert text(page, f"left-{name}") == f"{int(100 * share + 0.5)}\u00a0%"
-        assert "Nothing was learned" in text(page, "claim")
+        assert "has learned nothing" in text(page, "claim")
         assert page.locator("#wall .tile").count() == 40
         assert text(page, "read-fgsm").startswith("FGSM: ✓")
         assert text(page, "read-strongest").startswith("Strongest: ✗")
@@ -129,7 +129,7 @@ def test_the_sliders_move_everything_at_once(browser, address):
         print("FGSM's whole curve after", round(page.evaluate("waits.fgsm.at(-1)")), "ms")
 
 
-def test_a_tab_out_of_sight_asks_for_no_curves_until_it_is_seen_again(browser, address):
+def test_hidden_tab_requests_no_curves_until_it_is_visible(browser, address):
     with opened(browser, f"{address}#t=-5&e=3") as page:
         ended, asked = [], []
         page.on("requestfailed", lambda request: ended.append(request.post_data))
@@ -158,7 +158,7 @@ def test_a_link_reproduces_the_view(browser, address):
         assert text(page, "epsilon-value") == "0.1"
 
 
-def test_the_keyboard_reaches_all_and_a_screen_reader_is_told(browser, address):
+def test_keyboard_reaches_every_control_and_controls_have_labels(browser, address):
     with opened(browser, address) as page:
         page.locator("#temperature").focus()
         page.keyboard.press("ArrowLeft")
@@ -199,7 +199,7 @@ def draw_seven(page):
     page.mouse.up()
 
 
-def test_a_drawing_becomes_what_mnist_would_have_made_of_it(browser, address):
+def test_drawing_is_processed_like_a_digit_of_mnist(browser, address):
     """Test digits are enlarged tenfold and moved; what comes back is nearly the digit."""
     x, y = shipped.digits()
     images = np.round(x[:60] * 255).astype("uint8").reshape(60, 784)
@@ -226,7 +226,7 @@ def test_a_drawing_becomes_what_mnist_would_have_made_of_it(browser, address):
     assert (shipped.network().predict(made) == y[:60]).mean() > 0.9
 
 
-def test_the_temperature_turns_down_by_itself(browser, address):
+def test_play_button_turns_the_temperature_down(browser, address):
     with opened(browser, address) as page:
         page.locator("#play").click()
         until(page, "document.querySelector('#temperature').value === '-6'", 20)
@@ -283,7 +283,7 @@ def test_a_wrong_token_shows_nothing(browser, address):
     page.close()
 
 
-def test_a_network_learns_while_one_watches(browser):
+def test_page_shows_a_network_while_it_trains(browser):
     with command() as (_, address), opened(browser, address) as page:
         page.locator("#train").click()
         until(page, "document.querySelector('#network').textContent.startsWith('Epoch')")
@@ -293,7 +293,7 @@ def test_a_network_learns_while_one_watches(browser):
         until(page, "document.querySelector('#network').textContent.includes('MNIST')")
 
 
-def test_a_server_that_was_killed_is_told(browser):
+def test_page_reports_a_killed_server(browser):
     with command() as (process, address):
         context = browser.new_context()
         page = context.new_page()
@@ -347,7 +347,7 @@ def test_the_exported_page_shows_the_same_offline(browser, exported):
         assert text(page, "temperature-value") == "T/64"
 
 
-def test_a_drawing_on_the_exported_page_is_read_as_the_library_reads_it(browser, exported):
+def test_drawing_on_the_exported_page_gets_the_librarys_prediction(browser, exported):
     network = shipped.network()
     network.layers[2].temperature = 1 / 8
     with opened(browser, f"file://{exported}#t=-3&e=6", offline=True) as page:
@@ -378,7 +378,7 @@ def percentage(bar):
     return 100.0 if bar.startswith(">") else float(bar.split()[0])
 
 
-def test_what_the_file_holds_is_valid_json(exported):
+def test_data_in_the_exported_page_are_valid_json(exported):
     page = exported.read_text()
     stored = json.loads(page.split('id="stored">')[1].split("</script>")[0])
     assert set(stored) == {"answers", "signs", "gradients", "deltas", "probabilities", "weights"}

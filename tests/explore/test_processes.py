@@ -61,7 +61,7 @@ def test_a_worker_ends_when_its_input_does_even_while_it_computes(worker):
     assert time.monotonic() - begin < 20
 
 
-def test_a_worker_whose_answers_nobody_reads_ends_without_a_word():
+def test_worker_ends_silently_if_its_reader_is_gone():
     command = [sys.executable, "-m", "minirobust.explore.worker", "0"]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, text=True, **streams) as process:

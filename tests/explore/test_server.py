@@ -1,4 +1,4 @@
-"""The server: what it answers, what it refuses, and that no work is done for a client that has hung up."""
+"""The server: its answers, the requests that it rejects, and no work for a client that has hung up."""
 
 import asyncio
 import base64
@@ -112,7 +112,7 @@ def test_training_replaces_the_network_and_reset_brings_it_back(client):
     assert state["progress"] == {}
 
 
-def test_a_training_whose_process_dies_says_so_and_may_begin_again():
+def test_training_whose_process_dies_is_reported_and_can_restart():
     async def scenario():
         lab = Lab(None)
         lab.train()
@@ -150,7 +150,7 @@ def test_a_foreign_host_is_refused(client, host):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost:8765", "localhost"])
-def test_this_machine_is_no_foreign_host(client, host):
+def test_local_host_names_are_accepted(client, host):
     assert client.get("page.css", host=host).status == 200
 
 
@@ -159,7 +159,7 @@ def test_only_the_files_of_the_page_are_served(client, name):
     assert client.get(name).status == 404
 
 
-def test_a_large_body_is_refused_whether_it_says_its_size_or_not(client):
+def test_large_body_is_rejected_with_and_without_content_length(client):
     assert client.ask(b" " * (BODY + 1))[0] == 413
 
     chunks = (b" " * 100 for _ in range(1000))
@@ -170,7 +170,7 @@ def test_a_large_body_is_refused_whether_it_says_its_size_or_not(client):
     "raw",
     [b"", b"nonsense", b"[]", b"1", b"NaN", b'{"task": "wall", "t": NaN, "e": 0}', b"[" * 4000, b"\xff\xfe", b"{}"],
 )
-def test_what_is_no_question_is_refused(client, raw):
+def test_invalid_question_is_rejected(client, raw):
     assert client.ask(raw)[0] == 400
 
 
@@ -200,7 +200,7 @@ def test_wrong_arguments_are_refused(client, question):
     assert client.ask(question)[0] == 400
 
 
-def test_infinity_in_a_question_is_refused_although_pythons_parser_takes_it(client):
+def test_infinity_in_a_question_is_rejected(client):
     assert json.loads("Infinity") == float("inf")
     assert client.ask(b'{"task": "wall", "t": Infinity, "e": 0}')[0] == 400
 

@@ -27,7 +27,7 @@ def test_no_shipped_digit_is_among_those_that_a_page_trains_on():
 
 
 @pytest.mark.skipif("MINIROBUST_DATA" not in os.environ, reason="MINIROBUST_DATA names no folder with the full MNIST")
-def test_the_file_is_made_of_a_checkpoint_and_mnists_first_test_images(tmp_path):
+def test_file_is_made_from_a_checkpoint_and_the_first_test_images(tmp_path):
     import minirobust as mr
     from data_loaders import load_mnist
 

@@ -43,7 +43,7 @@ def slope(argument, *place):
     return (at(1e-6) - at(-1e-6)) / 2e-6
 
 
-def test_the_loss_is_that_of_the_twin():
+def test_loss_equals_an_independent_computation():
     assert VALUES["L"] == pytest.approx(twin()(X, *WEIGHTS), rel=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""Models of functions: a softmax regression written with NumPy, and a network of ours taken for someone else's."""
+"""Models made from functions: a softmax regression in NumPy, and one of our networks treated as a foreign model."""
 
 import subprocess
 import sys
@@ -150,7 +150,7 @@ def test_images_transfer_to_and_from_a_network(regression, x, y):
     np.testing.assert_array_equal(made.predictions, network.predict(made.images))
 
 
-def test_functions_get_and_give_the_models_dtype(regression, x, y):
+def test_functions_receive_and_return_the_models_dtype(regression, x, y):
     seen = []
 
     def logits(x):
@@ -168,7 +168,7 @@ def test_functions_get_and_give_the_models_dtype(regression, x, y):
     assert mr.attacks.pgd(model, x, y).images.dtype == np.float32
 
 
-def test_functions_get_at_most_a_chunk(regression, x, y):
+def test_functions_receive_at_most_one_chunk(regression, x, y):
     sizes = []
 
     def logits(x):
@@ -286,13 +286,13 @@ def test_a_function_without_a_name_is_shown(x, y):
     ],
     ids=["logits", "gradient", "classes", "chunk_size", "input_shape", "input_range", "dtype"],
 )
-def test_wrong_arguments(options, error, message):
+def test_wrong_arguments_raise(options, error, message):
     arguments = {"logits": len, "input_shape": SHAPE, "classes": CLASSES} | options
     with pytest.raises(error, match=message):
         mr.foreign.function(**arguments)
 
 
-def test_flat_inputs_and_another_range(rng):
+def test_flat_inputs_with_another_range_are_attacked(rng):
     """±ε at the ends of the range, for a linear model of two classes: the sign of the difference of the weights."""
     weight = rng.standard_normal((6, 2))
     model = mr.foreign.function(

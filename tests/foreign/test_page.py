@@ -1,4 +1,4 @@
-"""The page docs/how-to/pytorch.md: code that needs other libraries, which the test of all pages leaves out."""
+"""The code on docs/how-to/pytorch.md that needs other libraries, which the test of all pages leaves out."""
 
 import re
 from importlib.util import find_spec

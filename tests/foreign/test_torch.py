@@ -75,7 +75,7 @@ def margin(logits, y):
     [(mr.SoftmaxCrossEntropy(), cross_entropy), (mr.Margin(), margin)],
     ids=["cross entropy", "margin"],
 )
-def test_logits_and_gradients_are_pytorchs(loss, theirs, module, x, y):
+def test_logits_and_gradients_equal_pytorch(loss, theirs, module, x, y):
     model = mr.foreign.torch(module, SHAPE, mean=MEAN, std=STD)
     logits, _, gradient = model.gradient(x, y, loss)
     expected_logits, expected = by_hand(module, x, y, theirs)
@@ -163,7 +163,7 @@ def test_epsilon_and_range_are_in_pixels(module, rng):
 
 
 @pytest.mark.parametrize("shape", [(6,), (4, 6), (2, 2, 4, 6)], ids=str)
-def test_inputs_that_are_no_images_keep_their_axes(shape, rng):
+def test_inputs_that_are_not_images_keep_their_axes(shape, rng):
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(int(np.prod(shape)), 3)).double()
     x, mean = rng.random((5, *shape)), rng.random(6)
     logits = mr.foreign.torch(module, shape, mean=mean, std=2.0).logits(x)
@@ -221,7 +221,7 @@ def test_the_mode_is_restored_after_an_error(module):
     assert state(module) == before
 
 
-def test_a_method_train_of_its_own_is_called(x, y):
+def test_custom_train_method_is_called(x, y):
     """As that of layers which fold other weights into theirs in evaluation mode and take them out again."""
 
     class Folding(torch.nn.Linear):
@@ -285,7 +285,7 @@ def test_the_expectation_averages_over_draws(module, x, y):
     np.testing.assert_allclose(guide.gradient(x, y, loss)[2], mean, rtol=0, atol=1e-12)
 
 
-def test_random_numbers_outside_go_on_as_if_nothing_had_happened(module, x, y):
+def test_random_state_of_the_caller_is_restored(module, x, y):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -323,7 +323,7 @@ def test_the_module_computes_in_its_own_dtype(dtype, module, x, y):
     np.testing.assert_allclose(model.logits(x.astype("float32")), exact, rtol=0, atol=0.1)
 
 
-def test_the_module_gets_at_most_a_chunk(module, x, y):
+def test_module_receives_at_most_one_chunk(module, x, y):
     sizes = []
     module.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     whole = mr.attacks.pgd(mr.foreign.torch(module, SHAPE), x, y, steps=3)
@@ -333,7 +333,7 @@ def test_the_module_gets_at_most_a_chunk(module, x, y):
     assert max(sizes) == 8
 
 
-def test_inputs_go_to_the_device_that_is_named():
+def test_inputs_go_to_the_named_device():
     """On the device "meta" nothing is computed, so its tensors cannot have come from elsewhere."""
     seen = []
 
@@ -348,7 +348,7 @@ def test_inputs_go_to_the_device_that_is_named():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_module_on_a_gpu(module, x, y):
+def test_module_on_a_gpu_is_attacked(module, x, y):
     attack = partial(mr.attacks.pgd, epsilon=0.05, steps=5)
     expected = attack(mr.foreign.torch(module, SHAPE, mean=MEAN, std=STD), x, y)
     torch.cuda.manual_seed(7)
@@ -386,13 +386,13 @@ class Returns(torch.nn.Module):
     ],
     ids=["images", "number", "one per sample", "samples", "tuple", "dict", "ndarray"],
 )
-def test_a_module_that_returns_no_logits(result, got):
+def test_module_that_does_not_return_logits_raises(result, got):
     message = rf"^foreign.torch: expected the module to return logits of shape \(1, classes\), got {got}"
     with pytest.raises(ValueError, match=message):
         mr.foreign.torch(Returns(result), SHAPE)
 
 
-def test_logits_of_other_classes_than_announced(module, x):
+def test_wrong_number_of_logits_raises(module, x):
     model = mr.foreign.torch(module, SHAPE, classes=10)
     with pytest.raises(ValueError, match=r"return logits of shape \(30, 10\), got shape \(30, 4\)"):
         model.logits(x)
@@ -406,7 +406,7 @@ def test_classes_are_counted_unless_given(module):
     assert calls == [1]
 
 
-def test_channels_first_is_a_common_mistake_and_named(module):
+def test_images_with_channels_first_raise_and_the_mistake_is_named(module):
     with pytest.raises(RuntimeError) as caught:
         mr.foreign.torch(module, (3, 7, 5))
     note = "foreign.torch: expected input_shape (H, W, C) or (features,), got (3, 7, 5)"
@@ -423,7 +423,7 @@ def test_channels_first_is_a_common_mistake_and_named(module):
     ],
     ids=["detached", "through NumPy", "independent of the input", "integers"],
 )
-def test_an_output_without_a_gradient(result, x, y):
+def test_output_without_a_gradient_raises(result, x, y):
     model = mr.foreign.torch(Returns(result), SHAPE)
     message = (
         "^foreign.torch: this attack needs a gradient, and the module's output has none with respect to its input: "
@@ -451,7 +451,7 @@ def test_an_output_without_a_gradient(result, x, y):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_wrong_arguments(options, error, message, module):
+def test_wrong_arguments_raise(options, error, message, module):
     arguments = {"module": module, "input_shape": SHAPE} | options
     with pytest.raises(error, match=message):
         mr.foreign.torch(**arguments)
@@ -480,7 +480,7 @@ def test_pytorch_checks_its_gradient(network, x):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-def test_a_network_as_a_module_answers_in_the_dtype_it_is_asked_in(dtype, network, x):
+def test_network_as_a_module_returns_the_dtype_of_its_input(dtype, network, x):
     pixels = torch.tensor(x.transpose(0, 3, 1, 2), dtype=dtype, requires_grad=True)
     logits = mr.foreign.to_torch(network)(pixels)
     logits.sum().backward()
@@ -501,13 +501,13 @@ def test_several_threads_may_use_a_network_as_a_module(network, x):
         assert all((grad == expected).all() for grad in pool.map(gradient, range(50)))
 
 
-def test_flat_inputs_of_a_network_as_a_module(rng):
+def test_network_as_a_module_accepts_flat_inputs(rng):
     network = mr.models.mlp(1.0, (6,), hidden=5, classes=3, dtype="float64")
     x = rng.random((4, 6))
     np.testing.assert_array_equal(mr.foreign.to_torch(network)(torch.tensor(x)).numpy(), network.logits(x))
 
 
-def test_to_torch_refuses_what_has_no_logits():
+def test_to_torch_raises_for_a_network_without_logits():
     softmax = mr.Network([mr.Flatten(), mr.Dense(3), mr.Softmax()], SHAPE)
     with pytest.raises(ValueError, match="expected a network that ends in logits"):
         mr.foreign.to_torch(softmax)

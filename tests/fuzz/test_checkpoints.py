@@ -96,7 +96,7 @@ def read_or_refused(read, path):
     return None
 
 
-def test_damaged_checkpoint(fuzz, damaged, network, tmp_path):
+def test_damaged_checkpoint_raises_only_checkpoint_error(fuzz, damaged, network, tmp_path):
     """No damage is ever loaded as other numbers."""
     path = tmp_path / "net.h5"
     mr.save(path, network, mr.Adam(network), epoch=2)
@@ -112,7 +112,7 @@ def test_damaged_checkpoint(fuzz, damaged, network, tmp_path):
     fuzz(attempt)
 
 
-def test_forged_checkpoint(fuzz, network, tmp_path):
+def test_forged_checkpoint_raises_only_checkpoint_error(fuzz, network, tmp_path):
     path = tmp_path / "net.h5"
     mr.save(path, network, mr.Adam(network), epoch=2)
     sound = path.read_bytes()
@@ -127,7 +127,7 @@ def test_forged_checkpoint(fuzz, network, tmp_path):
     fuzz(attempt)
 
 
-def test_forged_task(fuzz, tmp_path):
+def test_forged_task_raises_only_documented_errors(fuzz, tmp_path):
     path = task_path(tmp_path, 0.5, 0)
     network = mr.models.mlp(0.5, (2, 2, 1), hidden=1)
     store.open_folder(tmp_path, CONFIG)
@@ -143,7 +143,7 @@ def test_forged_task(fuzz, tmp_path):
     fuzz(attempt)
 
 
-def test_configuration(fuzz, damaged):
+def test_random_configuration_is_read_or_rejected(fuzz, damaged):
     sound = CONFIG.to_toml().encode()
 
     def attempt(rng):

@@ -43,7 +43,7 @@ MATRICES = (matrix(b"X", [32, 32, 3, 1], bytes(3072)), matrix(b"y", [1, 1], byte
 MAGIC = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
 
 
-def test_idx(fuzz, damaged, tmp_path):
+def test_random_idx_file_is_read_or_rejected(fuzz, damaged, tmp_path):
     def attempt(rng):
         content = damaged(rng, idx_file())
         packed = rng.choice([0, 1, 2])
@@ -55,7 +55,7 @@ def test_idx(fuzz, damaged, tmp_path):
     fuzz(attempt)
 
 
-def test_matlab(fuzz, damaged, tmp_path):
+def test_random_matlab_file_is_read_or_rejected(fuzz, damaged, tmp_path):
     def attempt(rng):
         parts = []
         for content in MATRICES:
@@ -81,7 +81,7 @@ def archive():
     return buffer.getvalue()
 
 
-def test_tar(fuzz, damaged, tmp_path, monkeypatch):
+def test_random_tar_file_is_read_or_rejected(fuzz, damaged, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "RECORDS", 2)
     sound = archive()
 
@@ -100,7 +100,7 @@ def test_tar(fuzz, damaged, tmp_path, monkeypatch):
     fuzz(attempt)
 
 
-def test_hdf5(fuzz, damaged, tmp_path, monkeypatch):
+def test_random_hdf5_file_is_read_or_rejected(fuzz, damaged, tmp_path, monkeypatch):
     monkeypatch.setattr("data_loaders.hdf5.REHEARSAL_SECONDS", 3.0)  # HDF5 may run in a circle
     split = Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 1, 0]))
     save_hdf5(tmp_path / "sound.h5", Dataset("x", split, split, ("a", "b")))

@@ -1,4 +1,4 @@
-"""`trace`: what it records is what went through, and the first NaN is found where it was born."""
+"""`trace`: it records what passes through the layers, and finds the layer in which the first NaN appears."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_statistics_are_those_of_the_arrays(net, rng):
     assert record.origin() is None
 
 
-def test_a_layer_that_hands_its_gradient_on_unchanged_hides_nobodys(backend, rng):
+def test_layer_that_passes_its_gradient_on_is_recorded(backend, rng):
     net = mr.Network([mr.Dense(5), mr.Dropout(0.5), mr.Dense(3)], input_shape=(4,), backend=backend)
     with mr.trace(net) as record:
         net.backward(net.forward(rng.standard_normal((6, 4))))
@@ -58,7 +58,7 @@ def test_the_table_has_a_line_for_every_array(net, rng):
     assert str(record) == record.table()
 
 
-def test_nothing_is_left_of_it(net, rng):
+def test_trace_leaves_the_network_unchanged(net, rng):
     x = rng.standard_normal((6, 4))
     with mr.trace(net) as record:
         net.predict(x)
@@ -88,7 +88,7 @@ def test_gradients_in_training_and_attacks_are_the_true_ones(rng):
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
-def test_a_network_saved_inside_a_trace_loads_as_any_other(net, rng, tmp_path):
+def test_network_saved_inside_a_trace_can_be_loaded(net, rng, tmp_path):
     x = rng.standard_normal((6, 4))
     with mr.trace(net):
         mr.save(tmp_path / "net.h5", net)
@@ -122,7 +122,7 @@ def test_an_overflow_is_found_where_it_happens_not_where_it_shows(backend):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_a_gradient_that_breaks_on_the_way_back(net, rng):
+def test_layer_whose_gradient_becomes_nan_is_named(net, rng):
     class Breaks(mr.Tanh):
         def input_gradient(self, grad_y):
             return super().input_gradient(grad_y) * np.inf
@@ -133,7 +133,7 @@ def test_a_gradient_that_breaks_on_the_way_back(net, rng):
     assert record.origin().startswith("layer 1, Breaks(): ∂L/∂input is the first")
 
 
-def test_a_gradient_that_came_broken(net, rng):
+def test_gradient_that_was_nan_from_the_start_is_named(net, rng):
     with mr.trace(net) as record:
         logits = net.forward(rng.standard_normal((6, 4)))
         with np.errstate(invalid="ignore"):

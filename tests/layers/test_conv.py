@@ -1,4 +1,4 @@
-"""`Conv2D` against its formula in plain loops: outputs, all three gradients, borders, pieces and errors."""
+"""`Conv2D` against its formula in plain loops: outputs, all three gradients, borders, chunks and errors."""
 
 import math
 from itertools import product
@@ -77,7 +77,7 @@ CASES = [
 
 def run(layer, backend, rng, shape):
     """The layer's output and gradients for random numbers, and its twin's."""
-    # A layer belongs to one network: each test makes it anew.
+    # A layer belongs to one network, so each test makes a new one.
     layer = type(layer)(**layer.arguments())
     net = mr.Network([layer], shape[1:], backend=backend, dtype="float64")
     x, weight, bias = (rng.standard_normal(s) for s in (shape, layer.weight.value.shape, layer.bias.value.shape))
@@ -92,13 +92,13 @@ def run(layer, backend, rng, shape):
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=repr)
-def test_output_and_gradients_are_the_formulas(layer, shape, backend, rng):
+def test_output_and_gradients_equal_the_formulas(layer, shape, backend, rng):
     for got, expected in zip(*run(layer, backend, rng, shape), strict=True):
         assert got.shape == expected.shape
         np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_going_back_twice_gives_the_same_gradients(backend, rng):
+def test_second_backward_pass_gives_the_same_gradients(backend, rng):
     layer = mr.Conv2D(3, 2, padding="same")
     net = mr.Network([layer], (4, 5, 2), backend=backend, dtype="float64")
     y = net.forward(rng.standard_normal((3, 4, 5, 2)))
@@ -111,7 +111,7 @@ def test_going_back_twice_gives_the_same_gradients(backend, rng):
 
 
 @pytest.mark.parametrize(("chunk_bytes", "samples_per_piece"), [(1, {1}), (5_000, {1, 2, 3}), (1 << 20, {7})])
-def test_a_batch_in_pieces_is_the_batch_at_once(chunk_bytes, samples_per_piece, backend, rng, monkeypatch):
+def test_batch_in_chunks_equals_the_whole_batch(chunk_bytes, samples_per_piece, backend, rng, monkeypatch):
     layer, shape = mr.Conv2D(3, (3, 2), stride=(2, 1), padding="same"), (7, 6, 5, 2)
     monkeypatch.setattr(backend, "chunk_bytes", chunk_bytes)
     taken, chunks = [], backend.chunks

@@ -1,4 +1,4 @@
-"""First values: the published limits and variances."""
+"""Initializers: the published limits and variances."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every layer's gradients against central differences, and what a layer refuses."""
+"""Every layer's gradients against central differences, and the errors of layers."""
 
 import numpy as np
 import pytest
@@ -32,14 +32,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=lambda value: repr(value))
-def test_gradients(layer, shape, backend, rng):
+def test_gradients_equal_central_differences(layer, shape, backend, rng):
     x = rng.standard_normal(shape) * getattr(layer, "temperature", 1)
     report = mr.gradcheck(layer, x, tolerance=1e-8, training=True, backend=backend)
     assert report.ok
     assert report.tensors[0].checked == np.prod(shape)
 
 
-# Wrong hyperparameters, and layers of one's own that lack something
+# Wrong hyperparameters, and incomplete custom layers
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_gradients(layer, shape, backend, rng):
         (lambda: mr.AvgPool2D(0), "window"),
     ],
 )
-def test_wrong_hyperparameters(make, message):
+def test_wrong_hyperparameters_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_a_layer_whose_output_is_empty_or_no_shape():
+def test_layer_with_an_empty_or_invalid_output_shape_raises():
     class Promises(mr.Layer):
         def __init__(self, shape):
             self.shape = shape
@@ -82,7 +82,7 @@ def test_a_layer_whose_output_is_empty_or_no_shape():
     assert mr.Network([Promises((np.int64(3),))], input_shape=(2,)).output_shape == (3,)
 
 
-def test_a_layer_of_ones_own_says_what_it_lacks():
+def test_custom_layer_without_forward_raises():
     class Nothing(mr.Layer):
         pass
 
@@ -108,7 +108,7 @@ def test_a_custom_layer_without_gradients_says_which_one_it_lacks():
         net.input_gradient(np.ones((1, 2)), [0])
 
 
-def test_a_layer_that_loses_its_arguments_is_told_so():
+def test_layer_that_does_not_store_its_arguments_raises():
     class Scale(mr.Layer):
         def __init__(self, factor):
             self.by = factor

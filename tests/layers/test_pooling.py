@@ -1,4 +1,4 @@
-"""`MaxPool2D` and `AvgPool2D` against plain loops, with borders, overlaps, what does not divide, and errors."""
+"""`MaxPool2D` and `AvgPool2D` against plain loops, with borders, overlaps, remainders and errors."""
 
 from itertools import product
 
@@ -71,7 +71,7 @@ def run(layer, x, grad_y, backend):
 
 @pytest.mark.parametrize(("layer", "shape", "out"), MAX_CASES + AVG_CASES, ids=repr)
 @pytest.mark.parametrize("kind", ["any numbers", "many equals", "all negative"])
-def test_output_and_gradient_are_the_loops(layer, shape, out, kind, backend, rng):
+def test_output_and_gradient_equal_loops(layer, shape, out, kind, backend, rng):
     x = rng.standard_normal(shape)
     x = {"any numbers": x, "many equals": np.round(x), "all negative": -np.abs(x) - 1}[kind]
     grad_y = rng.standard_normal((shape[0], *out, shape[3]))
@@ -80,13 +80,13 @@ def test_output_and_gradient_are_the_loops(layer, shape, out, kind, backend, rng
         np.testing.assert_allclose(got, expected, rtol=1e-14, atol=1e-14)
 
 
-def test_of_equals_the_first_one_gets_the_whole_gradient(backend):
+def test_first_of_equal_values_gets_the_whole_gradient(backend):
     y, grad_x = run(mr.MaxPool2D(2), np.ones((1, 2, 2, 1)), np.full((1, 1, 1, 1), 3.0), backend)
     assert y.item() == 1
     np.testing.assert_array_equal(grad_x.ravel(), [3, 0, 0, 0])
 
 
-def test_rows_and_columns_that_do_not_divide_are_dropped_and_get_no_gradient(backend):
+def test_remaining_rows_and_columns_are_dropped_and_get_no_gradient(backend):
     x = np.zeros((1, 3, 3, 1))
     x[0, 2], x[0, :, 2] = 9, 9
     y, grad_x = run(mr.MaxPool2D(2), x, np.ones((1, 1, 1, 1)), backend)
@@ -95,7 +95,7 @@ def test_rows_and_columns_that_do_not_divide_are_dropped_and_get_no_gradient(bac
     assert not grad_x[0, :, 2].any()
 
 
-def test_a_nan_comes_through(backend):
+def test_nan_is_propagated(backend):
     layer = mr.MaxPool2D(2)
     mr.Network([layer], (2, 4, 1), backend=backend, dtype="float64")
     x = np.array([[1.0, np.nan, 3, 4], [5, 6, 7, 8]]).reshape(1, 2, 4, 1)

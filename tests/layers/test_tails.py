@@ -1,4 +1,4 @@
-"""Far from 0, the derivatives of activations are small, and not zero: a false zero looks like robustness."""
+"""Far from 0, the derivatives of activations are small but not zero: a false zero looks like robustness."""
 
 import numpy as np
 import pytest

@@ -108,7 +108,7 @@ def test_a_model_without_a_twin_in_float64_may_still_lack_a_gradient():
     assert judge(1, health=GradientHealth(zero_samples=1, sign_flips=np.nan)).flagged
 
 
-def test_zeros_that_may_be_the_backends_are_said_to_be():
+def test_zeros_that_the_backend_may_have_caused_are_reported():
     flushing = GradientHealth(zero_pixels=0.1, smallest=float(np.finfo("float32").tiny))
     assert judge(1, health=flushing).text.endswith("; numbers below 1e-38 are zero on this backend")
     whole = replace(flushing, smallest=float(np.finfo("float32").smallest_subnormal))
@@ -160,7 +160,7 @@ def test_a_larger_rise_below_chance_does_not_hide_a_smaller_one_above_it():
 
 
 @pytest.mark.parametrize(("left", "flagged"), [(1_058, False), (1_059, True)])
-def test_what_is_left_without_a_bound_counts_if_its_interval_is_above_chance(left, flagged):
+def test_robustness_to_an_unbounded_attack_counts_if_its_interval_is_above_chance(left, flagged):
     check = judge(3, fgsm_by_epsilon=curve(N, N, left), classes=10)
     assert check.figures == {"robustness": left / N, "chance": 0.1}
     assert check.text == "left at ε = 0.2, chance 0.100"
@@ -178,7 +178,7 @@ def test_the_gap_counts_if_its_interval_is_above_a_tenth(gap, flagged):
     assert check.flagged == flagged
 
 
-def test_fgsm_that_is_stronger_than_pgd_is_no_flag():
+def test_fgsm_stronger_than_pgd_is_not_flagged():
     assert not judge(4, {"FGSM": standing(0), "PGD": standing(N)}).flagged
 
 
@@ -255,7 +255,7 @@ def test_single_pixels_are_compared_on_the_samples_on_which_they_were_tried():
 
 
 @pytest.mark.parametrize(("more", "flagged"), [(4, False), (5, True)])
-def test_a_difference_that_may_be_chance_is_no_flag(more, flagged):
+def test_difference_that_may_be_chance_is_not_flagged(more, flagged):
     """4 of 100 samples are more than the tolerance, and no evidence."""
     weak, strong = standing(more, 100), standing(0, 100)
     pixels = {"brute-force pixel": first(more, 100), "headroom pixel": first(0, 100)}

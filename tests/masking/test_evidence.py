@@ -1,4 +1,4 @@
-"""What `gather` runs, on what, and how often; the gradient's health; and the attacks on single pixels."""
+"""Which attacks `gather` runs, on which samples, and how often; gradient health; and single-pixel attacks."""
 
 from dataclasses import replace
 from functools import partial
@@ -65,7 +65,7 @@ def test_transfer_is_the_union_over_sources_and_attacks_with_all_steps(known, tr
     assert len({fooled.tobytes() for fooled in made}) == 6
 
 
-def test_a_union_attacks_the_samples_that_still_stand():
+def test_union_attacks_only_samples_that_are_not_fooled_yet():
     """Checked with an attack that fools the first of the samples that it gets."""
     calls = []
 
@@ -199,7 +199,7 @@ def test_fgsm_is_tried_at_widths_of_the_input_range(rng):
         np.testing.assert_array_equal(fooled, attacks.fgsm(net, x, net.predict(x), epsilon).fooled)
 
 
-def test_what_is_not_run_has_a_reason(rng):
+def test_attacks_that_are_not_run_have_a_reason(rng):
     """No transfer without sources, no Square without images."""
     net = mr.Network([mr.Dense(3)], (8,))
     x = rng.random((20, 8))
@@ -219,7 +219,7 @@ def test_square_gets_more_queries_where_there_is_no_gradient(
     assert [options["queries"] for options in seen] == [queries]
 
 
-def test_transfer_sees_through_a_blindfold(backend, trained, few, monkeypatch, tiny):
+def test_transfer_works_without_a_gradient_on_the_target(backend, trained, few, monkeypatch, tiny):
     monkeypatch.setattr(evidence, "LEAST_QUERIES", 0)
     few = [array[:20] for array in few]
     known = gathered(make.behind(make.Blind(), trained), *few, sources=[trained], budget=tiny)
@@ -250,7 +250,7 @@ def test_the_evidence_of_a_model_without_layers_is_that_of_the_network(trained_o
     assert (made.health.zero_samples, made.health.not_finite, made.random) == (0, 0, False)
 
 
-def test_where_no_sample_has_a_gradient_there_is_none_to_average(trained_on_the_host, few, monkeypatch, tiny):
+def test_averaging_is_not_run_if_no_sample_has_a_gradient(trained_on_the_host, few, monkeypatch, tiny):
     """A network may have a smoothed derivative of its own; no other model has."""
     monkeypatch.setattr(evidence, "LEAST_QUERIES", 0)
     blind, few = make.behind(make.Blind(), trained_on_the_host), [array[:5] for array in few]
@@ -350,7 +350,9 @@ def test_pixels_are_tried_on_as_many_samples_as_the_budget_allows(trained_on_the
         np.testing.assert_array_equal(known.labels_of(name), y[chosen])
 
 
-def test_what_is_wrong_without_an_attack_is_wrong_under_the_headroom_pixel(trained_on_the_host, few, monkeypatch, tiny):
+def test_samples_wrong_without_an_attack_stay_wrong_under_the_headroom_pixel(
+    trained_on_the_host, few, monkeypatch, tiny
+):
     monkeypatch.setattr(evidence, "with_one_pixel", lambda model, x, g: x)
     x, y = few[0], trained_on_the_host.predict(few[0])
     y[::3] = (y[::3] + 1) % 10

@@ -1,4 +1,4 @@
-"""Numbers at the end of float32's range are exact, refused, or named by the audit; none causes a warning."""
+"""Numbers near the limits of float32 are exact, rejected, or named by the audit; none causes a warning."""
 
 import warnings
 
@@ -54,7 +54,7 @@ def samples():
     return rng.random((6, 2, 2, 1)).astype("float32"), np.arange(6) % 2
 
 
-@pytest.mark.parametrize(("depth", "temperature"), [pytest.param(250, 1.0, marks=pytest.mark.slow), (30, 64.0)])
+@pytest.mark.parametrize(("depth", "temperature"), [pytest.param(250, 1.0, marks=pytest.mark.slow), (15, 1e3)])
 def test_audit_names_a_gradient_that_many_layers_extinguish(samples, depth, temperature, tiny_audits):
     layers = [layer for _ in range(depth) for layer in (mr.Dense(2), mr.TemperatureSigmoid(temperature))]
     network = mr.Network([mr.Flatten(), *layers, mr.Dense(2)], (2, 2, 1))

@@ -1,4 +1,4 @@
-"""How a report prints, its verdict, and what it writes as JSON."""
+"""The printed report, its verdict, and its JSON."""
 
 import json
 
@@ -116,7 +116,7 @@ def test_a_class_without_a_sample_is_none_in_json():
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
-def test_each_epsilon_has_both_bounds_and_what_fgsm_leaves():
+def test_each_epsilon_has_both_bounds_and_robustness_against_fgsm():
     rows = [" ".join(line.split()) for line in str(report()).splitlines()]
     (small,) = [row for row in rows if row.startswith("0.125 ")]
     rates = report().sandwiches[0]

@@ -1,4 +1,4 @@
-"""The two bounds of robustness within several ε, and that an audit costs no more than it says."""
+"""The two bounds of robustness at several ε, and the estimated cost of an audit as an upper bound."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def made(trained_on_the_host, few):
     return gather(Evaluation(trained_on_the_host), *few, EPSILONS, (), QUICK, 0, False)
 
 
-def test_both_bounds_are_sound_and_close_in(made, trained_on_the_host, few):
+def test_both_bounds_are_sound_and_become_tighter(made, trained_on_the_host, few):
     (x, y), net = few, trained_on_the_host
     for sandwich in made.sandwiches:
         assert not (sandwich.certified & sandwich.fooled).any()
@@ -46,7 +46,7 @@ def test_both_bounds_are_sound_and_close_in(made, trained_on_the_host, few):
     assert small.certified.sum() > 0.7 * len(y)
 
 
-def test_what_is_fooled_within_one_epsilon_is_fooled_within_a_greater_one(made):
+def test_sample_fooled_within_one_epsilon_is_fooled_within_larger_ones(made):
     for smaller, greater in zip(made.sandwiches, made.sandwiches[1:], strict=False):
         assert (greater.fooled | ~smaller.fooled).all()
         assert (smaller.certified | ~greater.certified).all()
@@ -106,7 +106,7 @@ def test_a_network_gets_the_tightest_certificate_that_it_has(layers, method):
         assert made.cost == 3 * (FIXED_COST + 7 * STEP_COST)
 
 
-def test_other_models_have_none(trained_on_the_host, few):
+def test_other_models_have_no_certificate(trained_on_the_host, few):
     x, y = (array[:5] for array in few)
     tiny = replace(QUICK, draws=2, steps=3, queries=5)
     foreign = Given(Evaluation(trained_on_the_host))
@@ -126,7 +126,7 @@ def effort(made):
 
 
 @pytest.mark.parametrize("model", ["network", "foreign"])
-def test_an_attack_costs_what_it_says_where_nothing_is_fooled(model):
+def test_attack_costs_its_estimate_if_nothing_is_fooled(model):
     """On a network whose logits do not depend on the image. Judging the result takes up to three forward passes."""
     net = mr.Network([mr.Flatten(), mr.Dense(4)], (5, 4, 1))
     net.layers[1].weight.value[...] = 0
@@ -143,7 +143,7 @@ def test_an_attack_costs_what_it_says_where_nothing_is_fooled(model):
         assert effort(made) <= each.cost * 6 * 1.1 + 6 * 3
 
 
-def test_a_rehearsal_counts_what_the_trials_may_cost_and_attacks_nothing():
+def test_cost_estimate_runs_no_attack():
     model = Evaluation(mr.Network([mr.Dense(3)], (2,)))
     rehearsal = Rehearsal(model, np.zeros((7, 2), "float32"), np.zeros(7, int), Count())
     assert not rehearsal.union("", [Attacker(None, 5), Attacker(None, 6)]).any()

@@ -1,4 +1,4 @@
-"""Intervals of robustness against SciPy, against hand-computed tables, and against how often they hold the truth."""
+"""Intervals of robustness against SciPy, hand-computed tables, and their actual coverage."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def samples_of(*classes):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 1031])
-def test_of_classes_are_wilsons(n, backend):
+def test_class_intervals_are_wilson_intervals(n, backend):
     rng = np.random.default_rng(n)
     standing = [0, n, *rng.integers(0, n + 1, 4)]
     fooled, y = (backend.asarray(array) for array in samples_of(*((k, n - k) for k in standing)))
@@ -43,7 +43,7 @@ def test_the_mean_is_that_of_network_robustness_also_if_a_class_has_no_sample(rn
         assert intervals.network(fooled, y).value == robustness.network_robustness(fooled, y)
 
 
-def test_of_one_class_the_network_has_the_interval_of_agresti_and_coull():
+def test_network_interval_for_one_class_is_agresti_coull():
     """3 of 10: two of each kind, or nearly, are added, and the plain formula is used."""
     n, p = 10 + Z**2, (3 + Z**2 / 2) / (10 + Z**2)
     half = Z * np.sqrt(p * (1 - p) / n)
@@ -51,7 +51,7 @@ def test_of_one_class_the_network_has_the_interval_of_agresti_and_coull():
     assert intervals.network(*samples_of((3, 7)), classes=10) == intervals.network(*samples_of((3, 7)), classes=1)
 
 
-def test_of_many_samples_it_is_the_stratified_mean(backend):
+def test_network_interval_for_many_samples_is_that_of_the_stratified_mean(backend):
     """Where nothing needs smoothing: the textbook's variance of a mean over classes, unequal ones here."""
     counts = [(60_000, 20_000), (5_000, 15_000), (1_000, 3_000)]
     rates, sizes = np.array([0.75, 0.25, 0.25]), np.array([80_000, 20_000, 4_000])
@@ -64,7 +64,7 @@ def test_of_many_samples_it_is_the_stratified_mean(backend):
     assert half > 1.3 * pooled  # the smallest class decides, and a test of the pooled formula would see it
 
 
-def test_it_has_a_width_where_nothing_stands_and_stays_within_0_and_1():
+def test_interval_at_rate_0_has_a_width_and_stays_within_0_and_1():
     nothing, everything = samples_of(*[(0, 100)] * 10), samples_of(*[(100, 0)] * 10)
     low, high = intervals.network(*nothing)[1:]
     assert low == 0
@@ -78,7 +78,7 @@ def fourfold(both, only_first, only_second, neither):
     return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
 
 
-def test_of_one_class_a_difference_has_the_interval_of_agresti_and_min():
+def test_difference_for_one_class_has_the_agresti_min_interval():
     """Cells of 20, 2, 9, 19, each half a sample larger: 50 samples become 52."""
     first, second = fourfold(20, 2, 9, 19)
     d = 7 / 52
@@ -87,7 +87,7 @@ def test_of_one_class_a_difference_has_the_interval_of_agresti_and_min():
     assert got == pytest.approx((7 / 50, d - half, d + half), abs=1e-12)
 
 
-def test_of_many_samples_a_difference_is_that_of_means_of_paired_differences(backend):
+def test_difference_for_many_samples_is_that_of_paired_means(backend):
     rng = np.random.default_rng(3)
     y = np.repeat(np.arange(3), [30_000, 9_000, 3_000])
     first = rng.random(len(y)) < np.array([0.2, 0.5, 0.9])[y]
@@ -109,14 +109,14 @@ def test_a_difference_is_of_robustness_so_it_is_positive_if_the_second_is_strong
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
 
 
-def test_attacks_that_never_differ_are_not_equal_for_certain():
+def test_equal_attacks_have_an_interval_of_positive_width():
     same = np.arange(1000) % 3 == 0
     value, low, high = intervals.difference(same, same, np.arange(1000) % 10)
     assert (value, low) == (0, -high)
     assert 0.001 < high < 0.006
 
 
-def test_pairing_sees_what_two_separate_intervals_do_not():
+def test_paired_interval_is_narrower_than_two_separate_ones():
     """A tenth more of the samples, all of them beyond what the first attack fooled."""
     first, second = fourfold(50, 0, 10, 40)
     y = np.arange(100) % 2
@@ -144,13 +144,13 @@ def test_the_intervals_hold_the_truth_in_95_of_100_cases(size):
 
 
 @pytest.mark.parametrize("of", [intervals.by_class, intervals.network])
-def test_wrong_arguments(of):
-    with pytest.raises(ValueError, match=r"expected fooled and y of one shape \(N,\), got \(3,\) and \(2,\)"):
+def test_wrong_arguments_raise(of):
+    with pytest.raises(ValueError, match=r"expected fooled and y of the same shape \(N,\), got \(3,\) and \(2,\)"):
         of(np.zeros(3, bool), np.zeros(2, int))
     with pytest.raises(ValueError, match="expected labels 0 to 9, got 0 to 10"):
         of(np.zeros(2, bool), np.array([0, 10]))
 
 
-def test_wrong_arguments_of_a_difference():
-    with pytest.raises(ValueError, match=r"expected fooled and y of one shape \(N,\), got \(3,\) and \(2,\)"):
+def test_wrong_arguments_of_a_difference_raise():
+    with pytest.raises(ValueError, match=r"expected fooled and y of the same shape \(N,\), got \(3,\) and \(2,\)"):
         intervals.difference(np.zeros(2, bool), np.zeros(3, bool), np.zeros(2, int))

@@ -31,7 +31,7 @@ def slope(net, T):
 
 
 @pytest.mark.parametrize(("T", "r1", "r2"), TABLE)
-def test_the_table(T, r1, r2):
+def test_bounds_equal_the_published_table(T, r1, r2):
     assert mr.regimes.bounds(T) == pytest.approx((r1, r2), abs=6e-7)
 
 
@@ -54,7 +54,7 @@ def test_r2_has_the_slope_delta2_found_numerically_too(T):
     assert r2 == pytest.approx(low, rel=1e-9)
 
 
-def test_the_deltas_count():
+def test_bounds_depend_on_the_deltas():
     assert mr.regimes.bounds(1, delta1=0.1).r1 > mr.regimes.bounds(1).r1
     assert mr.regimes.bounds(1, delta2=0.001).r2 < mr.regimes.bounds(1).r2
 
@@ -66,21 +66,21 @@ def test_regimes_that_overlap_are_refused(T):
 
 
 @pytest.mark.parametrize("T", [0.0045489, 312.842])
-def test_regimes_that_just_do_not_overlap(T):
+def test_regimes_that_barely_do_not_overlap_are_accepted(T):
     r1, r2 = mr.regimes.bounds(T)
     assert 0 < r1 < r2
 
 
 @pytest.mark.parametrize("T", [500, 1000])
-def test_a_slope_nowhere_reached_is_refused(T):
-    with pytest.raises(ValueError, match="nowhere delta2"):
+def test_slope_that_is_never_reached_raises(T):
+    with pytest.raises(ValueError, match="never delta2"):
         mr.regimes.bounds(T)
 
 
 @pytest.mark.parametrize(
     "arguments", [{"temperature": 0}, {"temperature": 1, "delta1": 0}, {"temperature": 1, "delta2": -1}]
 )
-def test_nonsense_is_refused(arguments):
+def test_wrong_arguments_raise(arguments):
     with pytest.raises(ValueError, match=r"bounds: expected (temperature|delta1|delta2) in \(0, inf\)"):
         mr.regimes.bounds(**arguments)
 
@@ -92,6 +92,6 @@ def test_fractions_count_both_signs_and_both_ends(backend):
     assert (linear, nonlinear, saturated) == (3 / 8, 2 / 8, 3 / 8)
 
 
-def test_no_values_have_no_fractions():
+def test_empty_array_raises():
     with pytest.raises(ValueError, match="expected net values"):
         mr.regimes.fractions(np.ones((0, 3)), 1.0)

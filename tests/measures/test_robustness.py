@@ -23,19 +23,19 @@ def test_network_robustness_is_the_mean_over_classes_not_over_samples(backend):
 @pytest.mark.parametrize(
     ("fooled", "y", "message"),
     [
-        (np.zeros(3, bool), np.zeros(2, int), r"of one shape \(N,\), got \(3,\) and \(2,\)"),
-        (np.zeros(0, bool), np.zeros(0, int), "of one shape"),
-        (np.zeros(2), np.zeros(2, int), "fooled to be of bool, got float64"),
+        (np.zeros(3, bool), np.zeros(2, int), r"of the same shape \(N,\), got \(3,\) and \(2,\)"),
+        (np.zeros(0, bool), np.zeros(0, int), "of the same shape"),
+        (np.zeros(2), np.zeros(2, int), "fooled to have dtype bool, got float64"),
         (np.zeros(2, bool), np.array([0, 10]), "expected labels 0 to 9, got 0 to 10"),
         (np.zeros(2, bool), np.array([-1, 0]), "expected labels 0 to 9, got -1 to 0"),
     ],
 )
-def test_wrong_arguments(fooled, y, message):
+def test_wrong_arguments_raise(fooled, y, message):
     with pytest.raises(ValueError, match=message):
         mr.robustness.by_class(fooled, y)
 
 
-def test_over_initially_correct_samples_what_was_wrong_beforehand_does_not_count(backend):
+def test_robustness_of_correct_samples_ignores_samples_wrong_before_the_attack(backend):
     y = backend.asarray(np.array([0, 0, 0, 0, 1, 1, 2, 2]))
     correct = backend.asarray(np.array([True, True, True, False, True, False, False, False]))
     # The sample that was wrong and is right afterwards (the fourth) counts as little as those that stay wrong.
@@ -54,10 +54,12 @@ def test_a_network_that_was_never_right_has_no_robustness_of_correct_samples():
     assert mr.robustness.network_robustness(yes, y) == 0
 
 
-def test_wrong_clean_correct():
-    with pytest.raises(ValueError, match=r"expected clean_correct and y of one shape \(N,\), got \(2,\) and \(3,\)"):
+def test_wrong_clean_correct_raises():
+    with pytest.raises(
+        ValueError, match=r"expected clean_correct and y of the same shape \(N,\), got \(2,\) and \(3,\)"
+    ):
         mr.robustness.by_class_of_correct(np.zeros(3, bool), np.zeros(2, bool), np.zeros(3, int))
-    with pytest.raises(ValueError, match="expected clean_correct to be of bool, got int64"):
+    with pytest.raises(ValueError, match="expected clean_correct to have dtype bool, got int64"):
         mr.robustness.network_robustness_of_correct(np.zeros(3, bool), np.zeros(3, int), np.zeros(3, int))
 
 
@@ -79,7 +81,7 @@ EPSILONS = [0, 0.3, 0.02, 0.1, 1]
 
 @pytest.mark.parametrize("loss", [None, mr.Margin()])
 @pytest.mark.parametrize("chunk", [500, 7])
-def test_the_curve_is_fgsm_at_every_epsilon_exactly(net, samples, loss, chunk, pass_together):
+def test_epsilon_curve_equals_fgsm_at_every_epsilon(net, samples, loss, chunk, pass_together):
     pass_together(net, chunk)
     _, y = samples
     curve = mr.robustness.epsilon_curve(net, *samples, EPSILONS, loss=loss)
@@ -98,7 +100,7 @@ def test_the_curve_costs_one_gradient(net, samples, monkeypatch):
     assert sum(calls) == 60
 
 
-def test_wrong_arguments_of_the_curve(net, samples):
+def test_wrong_arguments_of_the_curve_raise(net, samples):
     x, y = samples
     with pytest.raises(ValueError, match="expected at least one epsilon, got none"):
         mr.robustness.epsilon_curve(net, x, y, [])
@@ -114,7 +116,7 @@ def attack(backend, fooled, clean_correct):
 
 
 def test_the_worst_case_is_taken_per_sample(backend):
-    """Each attack leaves three quarters, both together leave a quarter; a sample wrong beforehand is wrong."""
+    """Each attack fools a quarter, both together three quarters; samples wrong before the attack count as fooled."""
     correct = [True, True, True, False]
     one = attack(backend, [True, False, False, False], correct)
     other = attack(backend, [False, True, False, False], correct)
@@ -122,18 +124,18 @@ def test_the_worst_case_is_taken_per_sample(backend):
     np.testing.assert_array_equal(mr.robustness.worst_case([one]), [True, False, False, True])
 
 
-def test_the_worst_case_goes_where_fooled_goes(net, samples):
+def test_worst_case_is_accepted_wherever_fooled_is(net, samples):
     x, y = samples
     attacks = [mr.attacks.noise(net, x, y, 0.3, seed=seed) for seed in range(4)]
     worst = mr.robustness.network_robustness(mr.robustness.worst_case(attacks), y)
     assert worst < min(mr.robustness.network_robustness(made.fooled, y) for made in attacks)
 
 
-def test_attacks_that_do_not_belong_together(backend):
+def test_attacks_on_different_samples_raise(backend):
     one = attack(backend, [True, False], [True, True])
     with pytest.raises(ValueError, match="expected at least one attack, got none"):
         mr.robustness.worst_case([])
-    with pytest.raises(ValueError, match="got 2 of 2 correct beforehand in attack 0, 3 of 3 in attack 1"):
+    with pytest.raises(ValueError, match="got 2 of 2 correct before attack 0, 3 of 3 before attack 1"):
         mr.robustness.worst_case([one, attack(backend, [True] * 3, [True] * 3)])
-    with pytest.raises(ValueError, match="got 2 of 2 correct beforehand in attack 0, 1 of 2 in attack 1"):
+    with pytest.raises(ValueError, match="got 2 of 2 correct before attack 0, 1 of 2 before attack 1"):
         mr.robustness.worst_case([one, attack(backend, [True, False], [True, False])])

@@ -20,7 +20,7 @@ def test_the_magnitude_of_a_linear_model_by_hand(backend):
     np.testing.assert_allclose(backend.to_numpy(mr.saliency.magnitude(net, x, y)), expected, rtol=1e-13)
 
 
-def test_the_magnitude_of_a_sample_does_not_depend_on_its_company(backend, rng):
+def test_magnitude_of_a_sample_does_not_depend_on_the_other_samples(backend, rng):
     net = mr.models.mlp(0.5, (4, 3, 2), hidden=8, classes=3, backend=backend, dtype="float64")
     x, y = rng.random((20, 4, 3, 2)), rng.integers(0, 3, 20)
     to_numpy = backend.to_numpy
@@ -31,7 +31,7 @@ def test_the_magnitude_of_a_sample_does_not_depend_on_its_company(backend, rng):
     np.testing.assert_allclose(together, abs(to_numpy(net.input_gradient(x, y))).mean(axis=(1, 2, 3)), rtol=1e-12)
 
 
-def test_magnitude_leaves_no_trace(backend, rng):
+def test_magnitude_leaves_the_network_unchanged(backend, rng):
     net = mr.models.mlp(0.5, (4, 3, 1), hidden=8, classes=3, backend=backend)
     x, y = rng.random((5, 4, 3, 1)), rng.integers(0, 3, 5)
     before = x.copy(), backend.to_numpy(net.gradients).tobytes()
@@ -52,7 +52,7 @@ def test_medians_and_correlations_by_hand(backend):
     np.testing.assert_allclose(found.p_values, [0, np.nan, 2 / 3], atol=1e-12)
 
 
-def test_every_class_is_what_scipy_says_of_it_alone(backend, rng):
+def test_every_class_equals_scipy_on_that_class(backend, rng):
     g, p, y = rng.random(300).astype("float32"), rng.random(300).astype("float32"), rng.integers(0, 4, 300)
     g += (1 - p) * y
     found = mr.saliency.by_class(backend.asarray(g), backend.asarray(p), backend.asarray(y), classes=4)
@@ -63,7 +63,7 @@ def test_every_class_is_what_scipy_says_of_it_alone(backend, rng):
         assert found.medians[c] == np.median(g[y == c].astype("float64"))
 
 
-def test_too_little_to_say_is_nan_without_a_warning():
+def test_too_few_samples_give_nan_without_a_warning():
     g = np.array([1.0, 2.0, 5.0, 5.0, 5.0, 1.0, 2.0, 3.0])
     p = np.array([0.1, 0.2, 0.1, 0.2, 0.3, 0.5, 0.5, 0.5])
     y = np.array([0, 0, 1, 1, 1, 2, 2, 2])  # two samples; constant G; constant confidence
@@ -73,7 +73,7 @@ def test_too_little_to_say_is_nan_without_a_warning():
     np.testing.assert_array_equal(found.medians, [1.5, 5, 2, np.nan])
 
 
-def test_the_largest_first_and_of_equals_the_first(backend):
+def test_largest_comes_first_and_ties_keep_their_order(backend):
     g = backend.asarray(np.array([1.0, 3.0, 2.0, 3.0, 0.0]))
     assert mr.saliency.largest(g, 3).tolist() == [1, 3, 2]
     assert mr.saliency.largest(g, 5).tolist() == [1, 3, 2, 0, 4]
@@ -94,7 +94,12 @@ def test_hard_digits_have_large_gradients(digits):
 @pytest.mark.parametrize(
     ("g", "p", "y", "message"),
     [
-        (np.ones(3), np.ones(2), np.zeros(3, int), r"magnitudes and confidences of one shape, got \(3,\) and \(2,\)"),
+        (
+            np.ones(3),
+            np.ones(2),
+            np.zeros(3, int),
+            r"magnitudes and confidences of the same shape, got \(3,\) and \(2,\)",
+        ),
         (
             np.ones((2, 2)),
             np.ones(2),
@@ -109,18 +114,18 @@ def test_hard_digits_have_large_gradients(digits):
         (np.ones(2), np.ones(2), np.array([0, 10]), "expected labels 0 to 9, got 0 to 10"),
     ],
 )
-def test_wrong_arguments(g, p, y, message):
+def test_wrong_arguments_raise(g, p, y, message):
     with pytest.raises(ValueError, match=message):
         mr.saliency.by_class(g, p, y)
 
 
 @pytest.mark.parametrize("count", [0, 4, -1, 1.0, True])
-def test_a_wrong_count(count):
+def test_wrong_count_raises(count):
     with pytest.raises(ValueError, match="expected count to be a whole number from 1 to 3, got"):
         mr.saliency.largest(np.ones(3), count)
 
 
-def test_a_network_that_ends_in_softmax():
+def test_network_that_ends_in_softmax_raises():
     net = mr.Network([mr.Dense(3), mr.Softmax()], (4,))
     with pytest.raises(ValueError, match="expected a network that ends in logits"):
         mr.saliency.magnitude(net, np.ones((1, 4)), np.array([0]))

@@ -10,17 +10,17 @@ from minirobust.measures import statistics
 from minirobust.measures.intervals import Estimate
 
 
-def test_of_one_seed_the_interval_is_that_over_images():
+def test_interval_of_one_seed_is_that_over_images():
     assert statistics.over_seeds([Estimate(0.5, 0.4, 0.7)]) == pytest.approx((0.5, 0.4, 0.7))
 
 
-def test_over_seeds_it_is_students_where_images_add_nothing():
+def test_interval_over_seeds_is_students_if_images_add_nothing():
     values = [0.4, 0.5, 0.9]
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     assert statistics.over_seeds([statistics.exact(v) for v in values]) == pytest.approx((0.6, low, high))
 
 
-def test_seeds_do_not_make_the_test_images_any_more():
+def test_more_seeds_do_not_reduce_the_error_from_the_test_images():
     """Ten equal seeds are as uncertain as one; unequal ones add their squares."""
     assert statistics.over_seeds([Estimate(0.5, 0.4, 0.7)] * 10) == pytest.approx((0.5, 0.4, 0.7))
     half = stats.t.ppf(0.975, 1) * 0.1  # of 0.4 and 0.6

@@ -1,4 +1,4 @@
-"""ONNX files: ONNX Runtime computes what the network does, for every layer."""
+"""ONNX files: ONNX Runtime computes the same as the network, for every layer."""
 
 import sys
 
@@ -39,7 +39,7 @@ def test_onnx_runtime_computes_what_the_network_does(layers, shape, tmp_path):
 
 
 @pytest.mark.parametrize(("layers", "shape"), CASES, ids=IDS)
-def test_in_float64_too(layers, shape, tmp_path):
+def test_onnx_runtime_agrees_in_float64(layers, shape, tmp_path):
     """By ONNX's own evaluator where ONNX Runtime lacks the operator in float64, as it does convolution."""
     network = network_of(layers, shape, "float64")
     mr.export_onnx(network, tmp_path / "net.onnx")
@@ -55,14 +55,14 @@ def test_in_float64_too(layers, shape, tmp_path):
     ("build", "temperature", "shape"),
     [(mr.models.mlp, 1, (28, 28, 1)), (mr.models.mlp, 0.25, (28, 28, 1)), (mr.models.cnn, 1, (32, 32, 3))],
 )
-def test_the_networks_of_the_study(build, temperature, shape, tmp_path, rng):
+def test_networks_of_the_study_agree_in_onnx_runtime(build, temperature, shape, tmp_path, rng):
     network = build(temperature, shape)
     mr.export_onnx(network, str(tmp_path / "net.onnx"))
     x = rng.random((4, *shape)).astype("float32")
     assert_close(run(tmp_path / "net.onnx", x), network.logits(x), 1e-6)
 
 
-def test_the_file_says_what_goes_in_and_how_it_was_made(tmp_path):
+def test_file_describes_its_input_and_its_producer(tmp_path):
     network = network_of(*CASES[-1], "float32")
     mr.export_onnx(network, tmp_path / "net.onnx")
     model = onnx.load(tmp_path / "net.onnx")
@@ -120,7 +120,7 @@ def test_a_missing_folder_is_named(tmp_path):
         ("torch", mr.from_torch, "from_torch needs torch.*pip install torch"),
     ],
 )
-def test_without_the_library_one_sentence_says_how_to_install_it(library, call, message, monkeypatch):
+def test_missing_library_is_one_sentence_that_says_how_to_install_it(library, call, message, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=message) as caught:
         call(mr.models.mlp(1, hidden=2))

@@ -1,4 +1,4 @@
-"""`MLPClassifier`: scikit-learn's own checks of estimators, and what its tools do with it."""
+"""`MLPClassifier`: scikit-learn's estimator checks, and its use with scikit-learn's tools."""
 
 import pickle
 import subprocess
@@ -57,7 +57,7 @@ def test_labels_of_any_type_come_back(labels, iris, small):
     np.testing.assert_array_equal(small.classes_[small.predict_proba(X).argmax(axis=1)], small.predict(X))
 
 
-def test_in_a_pipeline_with_a_scaler_and_a_grid_search(iris):
+def test_classifier_works_in_a_pipeline_and_a_grid_search(iris):
     pipeline = make_pipeline(StandardScaler(), mr.MLPClassifier(hidden=8, epochs=10, batch_size=16))
     grid = {"mlpclassifier__temperature": [0.5, 2.0], "mlpclassifier__learning_rate": [1e-5, 0.02]}
     search = GridSearchCV(pipeline, grid, cv=3).fit(*iris)
@@ -85,7 +85,7 @@ def test_the_random_state_selects_weights_and_shuffling(iris, small):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_pickled_it_is_the_same(dtype, iris, small):
+def test_pickled_classifier_predicts_the_same(dtype, iris, small):
     small.set_params(dtype=dtype).fit(*iris)
     small.set_params(hidden=3)  # for the next fit
     twin = pickle.loads(pickle.dumps(small))
@@ -102,7 +102,7 @@ def test_it_computes_on_every_backend(backend, iris, small):
     assert small.score(*iris) > 0.9
 
 
-def test_its_network_is_attacked_and_audited(digits):
+def test_network_of_the_classifier_can_be_attacked_and_audited(digits):
     train, test = digits.train[:300], digits.test[:20]
     model = mr.MLPClassifier(hidden=16, epochs=5, learning_rate=0.01)
     model.fit(train.pixels().reshape(300, -1), train.labels)

@@ -61,7 +61,7 @@ def test_a_module_computes_what_the_network_does(layers, shape, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layers", "shape"), CASES, ids=IDS)
-def test_there_and_back_the_weights_are_the_same_bit_for_bit(layers, shape, dtype):
+def test_weights_survive_a_round_trip_bit_for_bit(layers, shape, dtype):
     network = network_of(layers, shape, dtype)
     back = mr.from_torch(network.to_torch())
     if not network.parameters.size:  # then nothing tells the dtype of a module
@@ -91,7 +91,7 @@ STUDY = [
 
 
 @pytest.mark.parametrize(("build", "temperature", "shape", "dtype"), STUDY)
-def test_the_networks_of_the_study(build, temperature, shape, dtype, rng):
+def test_networks_of_the_study_agree_with_their_modules(build, temperature, shape, dtype, rng):
     network = build(temperature, shape, dtype=dtype)
     x, y = rng.random((4, *shape)).astype(dtype), rng.integers(0, 10, 4)
     module = network.to_torch()
@@ -163,7 +163,7 @@ def test_the_network_owns_its_weights(rng):
     assert all(parameter.any() for name, parameter in other.named_parameters() if name.endswith("weight"))
 
 
-def test_a_linear_at_the_beginning_says_what_the_input_is():
+def test_first_linear_module_determines_the_input_shape():
     assert mr.from_torch(nn.Sequential(nn.Linear(6, 4), nn.Tanh())).input_shape == (6,)
     assert mr.from_torch(nn.Linear(6, 4)).output_shape == (4,)
 
@@ -200,7 +200,7 @@ def test_modules_are_copied_pickled_and_saved():
         np.testing.assert_array_equal(mr.from_torch(twin).parameters, network.parameters)
 
 
-def test_a_network_on_any_backend_goes_there_and_back(backend):
+def test_network_on_any_backend_survives_a_round_trip(backend):
     network = network_of(*CASES[-1], "float64").to(backend)
     back = mr.from_torch(network.to_torch(), backend=backend)
     assert back.backend is network.backend
@@ -280,7 +280,7 @@ def test_settings_without_a_counterpart_are_refused(module, message):
         mr.from_torch(module, (8, 8, 3))
 
 
-def test_an_even_border_is_padding(rng):
+def test_symmetric_zero_pad_becomes_padding(rng):
     module = nn.Sequential(nn.ZeroPad2d((2, 2, 1, 1)), nn.Conv2d(3, 2, 3).double()).eval()
     assert_same_function(mr.from_torch(module, (8, 7, 3)), module, rng.standard_normal((2, 8, 7, 3)))
 

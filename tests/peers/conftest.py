@@ -1,4 +1,4 @@
-"""What "agrees with another library" means in this folder: shape, float64, and the largest difference.
+"""The meaning of "agrees with another library" in this folder: shape, float64, and the largest difference.
 
 What is compared stands in the tests; here is only how, and the way of images between channels last and channels first.
 """

@@ -1,4 +1,4 @@
-"""float32 against our own float64, where it matters most: the gradient of samples that the network is sure of.
+"""float32 against our own float64 where it matters most: the gradient of confident samples.
 
 Another library is no judge here: subtracting 1 from a probability that has rounded to 1 is what they all do, and it
 loses the gradient.  The last test shows that loss, and so why ours is computed otherwise.

@@ -175,7 +175,7 @@ def test_every_layer_has_a_case():
 
 
 @pytest.mark.parametrize("layer", [mr.MaxPool2D(2), mr.MaxPool2D(3, stride=1, padding=1)], ids=repr)
-def test_of_equal_values_torch_and_we_choose_the_same_maximum(layer, backend, rng, assert_agrees):
+def test_torch_and_minirobust_choose_the_same_maximum_among_equal_values(layer, backend, rng, assert_agrees):
     x = rng.integers(0, 2, (3, 6, 7, 2)).astype(np.float64)
     ours, theirs = through_both(layer, x, backend, rng)
     for name, value in ours.items():

@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all, even if several programs write to the same path."""
+"""Files are replaced completely or not at all, even if several programs write to the same path."""
 
 import errno
 import os
@@ -298,7 +298,7 @@ with replacing(sys.argv[1]) as temporary:
 
 
 @posix
-def test_killed_in_the_midst_of_saves_leaves_a_whole_file(tmp_path):
+def test_killing_during_saves_leaves_a_complete_file(tmp_path):
     path = tmp_path / "a.bin"
     code = """
 import sys

@@ -1,4 +1,4 @@
-"""`StudyConfig`: nonsense is refused with the choices, and TOML and a command line give back what went in."""
+"""`StudyConfig`: wrong values raise with the choices, and TOML and the command line preserve a configuration."""
 
 import shlex
 import tomllib
@@ -46,7 +46,7 @@ def test_temperatures_and_seeds_are_in_ascending_order_however_they_are_given():
         ({"temperatures": (1.0, 1.0)}, "one or more different values"),
         ({"temperatures": 1.0}, "one or more different values"),
         ({"temperatures": (400.0,)}, "saturated regime begins"),
-        ({"temperatures": (600.0,)}, "nowhere delta2"),
+        ({"temperatures": (600.0,)}, "never delta2"),
         ({"delta1": 2.0}, "saturated regime begins"),
         ({"dataset": "imagenet"}, "mnist, fashion-mnist, svhn, cifar10, digits, colour-digits or the path"),
         ({"model": "resnet"}, "expected model to be mlp or cnn, got 'resnet'"),
@@ -60,18 +60,18 @@ def test_temperatures_and_seeds_are_in_ascending_order_however_they_are_given():
         ({"epsilons": (0.2, 0.1)}, "ascending order"),
         ({"epochs": 0}, "expected epochs to be a whole number of at least 1, got 0"),
         ({"batch_size": 6.4}, "batch_size to be a whole number"),
-        ({"seeds": (-1,)}, "expected seed to be a whole number from 0"),
+        ({"seeds": (-1,)}, "expected seed to be a whole number of at least 0"),
         ({"learning_rate": 0}, "expected learning_rate in"),
         ({"pixel": 3}, "expected the fields dataset, model.*got pixel"),
     ],
 )
-def test_nonsense_is_refused_with_what_was_expected(changes, message):
+def test_wrong_values_raise_and_name_what_was_expected(changes, message):
     with pytest.raises(ValueError, match=message):
         MNIST.but(**changes)
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-def test_a_preset_comes_back_from_toml(preset):
+def test_preset_survives_a_round_trip_through_toml(preset):
     assert StudyConfig.from_toml(preset.to_toml()) == preset
 
 
@@ -81,7 +81,7 @@ def test_a_preset_comes_back_from_toml(preset):
     learning_rate=st.floats(1e-12, 1e6),
     seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=3, unique=True),
 )
-def test_whatever_is_valid_comes_back_from_toml(dataset, temperatures, learning_rate, seeds):
+def test_valid_configuration_survives_a_round_trip_through_toml(dataset, temperatures, learning_rate, seeds):
     config = MNIST.but(dataset=dataset, temperatures=temperatures, learning_rate=learning_rate, seeds=seeds)
     assert StudyConfig.from_toml(config.to_toml()) == config
 

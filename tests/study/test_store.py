@@ -1,4 +1,4 @@
-"""A task's file: a checkpoint with results beside it, whole or not at all."""
+"""A task's file: a checkpoint with results, written completely or not at all."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ def net():
     return network, mr.Adam(network)
 
 
-def test_what_is_written_comes_back(net, tmp_path):
+def test_written_results_can_be_read(net, tmp_path):
     path = task_path(tmp_path, 0.5, 0)
     made = record(attacked=True, audited=True)
     made.audit = made.audit | {"verdict": "ε"}
@@ -57,24 +57,24 @@ def test_a_tasks_file_is_a_checkpoint(net, tmp_path):
     assert (epoch, type(optimizer)) == (2, mr.Adam)
 
 
-def test_one_flipped_bit_is_told_with_what_can_be_done(net, tmp_path):
+def test_one_flipped_bit_is_reported_with_the_remedy(net, tmp_path):
     path = task_path(tmp_path, 0.5, 0)
     store.write(path, record(), *net)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     for read in (store.read, lambda path: store.read_with_network(path, "numpy")):
-        with pytest.raises(CheckpointError, match="damaged.*once the file is taken away, its task begins anew"):
+        with pytest.raises(CheckpointError, match="damaged.*remove the file to start its task again"):
             read(path)
 
 
-def test_a_checkpoint_alone_is_no_task(net, tmp_path):
+def test_plain_checkpoint_is_not_a_task(net, tmp_path):
     mr.save(tmp_path / "net.h5", net[0])
     with pytest.raises(StudyError, match="expected a task's file, got the checkpoint"):
         store.read(tmp_path / "net.h5")
 
 
-def test_a_full_disk_leaves_the_last_whole_file(net, tmp_path, monkeypatch):
+def test_full_disk_keeps_the_last_complete_file(net, tmp_path, monkeypatch):
     path = task_path(tmp_path, 0.5, 0)
     store.write(path, record(epochs=1), *net)
     before = path.read_bytes()
@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_the_last_whole_file(net, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_a_disk_that_fills_while_hdf5_writes_is_told_in_a_sentence(net, tmp_path):
+def test_disk_that_fills_while_hdf5_writes_is_one_sentence(net, tmp_path):
     resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
     path = task_path(tmp_path, 0.5, 0)
     store.write(path, record(epochs=1), *net)
@@ -175,7 +175,7 @@ def test_each_temperature_has_a_file_of_its_own(tmp_path):
     assert names == ["T0.015625-seed3.h5", "T2-seed3.h5", "T0.1234567-seed3.h5", "T0.1234568-seed3.h5"]
 
 
-def test_who_holds_a_file_lets_nobody_else_until_its_end_whatever_that_is(tmp_path):
+def test_lock_on_a_file_is_exclusive_until_the_block_ends(tmp_path):
     path = tmp_path / "task.h5"
     code = "import sys, time; from pathlib import Path; from minirobust.study.store import held\n"
     code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -203,8 +203,8 @@ def test_a_data_set_given_by_a_path_may_move(tmp_path):
         store.open_folder(tmp_path, CONFIG.but(dataset="there/many.h5"))
 
 
-def test_what_is_no_studys_folder_says_so(tmp_path):
-    with pytest.raises(StudyError, match=r"holds no study.toml"):
+def test_folder_without_a_study_raises(tmp_path):
+    with pytest.raises(StudyError, match=r"contains no study.toml"):
         store.read_study(tmp_path)
     (tmp_path / store.CONFIG).write_text("epochs = many")
     with pytest.raises(StudyError, match="cannot be read"):
@@ -235,7 +235,7 @@ def test_other_data_of_the_same_name_are_refused(config, few_digits, tmp_path):
     other.parent.mkdir()
     save_hdf5(other, Dataset(data.name, data.train[:299], data.test, data.class_names))
     before = task_path(tmp_path, 2.0, 0).read_bytes()
-    with pytest.raises(StudyError, match="made with other data"):
+    with pytest.raises(StudyError, match="made with data that differ"):
         run.train(config.but(epochs=1, dataset=str(other)), 2.0, 0, tmp_path)
     assert task_path(tmp_path, 2.0, 0).read_bytes() == before
 
@@ -290,7 +290,7 @@ def test_task_begun_on_another_backend_is_refused():
     store.check_backend(Path("T1.h5"), record(), here)
     other = record()
     other.environment = {"backend": "<backend numba: Numba>", "data": "abc"}
-    with pytest.raises(StudyError, match="was begun on <backend numba: Numba>, and auto takes <backend numpy"):
+    with pytest.raises(StudyError, match="was begun on <backend numba: Numba>, but auto takes <backend numpy"):
         store.check_backend(Path("T1.h5"), other, here)
 
 

@@ -1,6 +1,7 @@
-"""Tidy tables: every row holds the number that the study has for it, pandas takes them, and CSV files lose no digit."""
+"""Tidy tables: every row holds the number that is stored, pandas accepts them, and CSV files lose no digit."""
 
 import csv
+import gzip
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ def record():
 ROWS_OF_A_TASK = {
     "epochs": 2,
     "classes": 2 * 3,
+    "network_robustness": 2 * 2,
     "robustness": 2 * 2 * 3,
     "gradients": 3,
     "pixels": 2 * 3,
@@ -62,7 +64,7 @@ def test_no_observation_comes_twice(frames):
         assert not frame.duplicated(columns).any(), name
 
 
-def test_epochs(frames):
+def test_table_of_epochs_has_the_stored_numbers(frames):
     frame = of_task(frames["epochs"]).set_index("epoch")
     for name in ("loss", "train_accuracy", "test_accuracy", "linear", "nonlinear", "saturated"):
         np.testing.assert_array_equal(frame[name], record().epochs[name])
@@ -80,7 +82,22 @@ def test_classes_and_robustness_have_each_number_in_its_row(frames):
         assert row["robustness"] == expected["robustness"][row["epoch"] - 1, place, row["class"]]
 
 
-def test_what_was_measured_after_the_last_epoch(frames):
+def test_network_robustness_is_the_mean_over_the_classes_that_have_images():
+    one = record()
+    one.epochs["robustness"][:, :, 0] = np.nan
+    one.final["fgvm_robustness"] = np.array([[0.1, 0.2, 0.6], [np.nan, 0.0, 0.5]])
+    frame = pd.DataFrame(tidy.tables([("mine", Study(CONFIG, [one]))])["network_robustness"])
+    by = frame.set_index(["attack", "epoch", "epsilon"])["robustness"]
+    for epoch in (1, 2):
+        for place, epsilon in enumerate(CONFIG.epsilons):
+            expected = one.epochs["robustness"][epoch - 1, place, 1:].mean()
+            assert by["FGSM", epoch, epsilon] == pytest.approx(expected)
+    assert by["FGVM", 2, 0.1] == pytest.approx(0.3)
+    assert by["FGVM", 2, 0.2] == pytest.approx(0.25)
+    assert len(by) == 2 * 2 + 2
+
+
+def test_tables_of_final_results_have_the_stored_numbers(frames):
     final = record().final
     for name in ("gradient_median", "correlation", "p_value"):
         np.testing.assert_array_equal(of_task(frames["gradients"])[name], final[name])
@@ -122,7 +139,9 @@ def test_checks_and_changed_temperatures(frames):
 def test_tasks_that_have_only_begun_have_only_epochs():
     begun = Study(CONFIG, [synthetic_study.record(CONFIG, 1.0, 0, epochs=1, attacked=False, audited=False)])
     found = tidy.tables([("mine", begun)])
-    assert {name for name, table in found.items() if len(table["seed"])} == {"epochs", "classes", "robustness"}
+    assert {name for name, table in found.items() if len(table["seed"])} == {
+        *("epochs", "classes", "network_robustness", "robustness")
+    }
     assert all(pd.DataFrame(table).columns.size > 4 for table in found.values())
 
 
@@ -141,7 +160,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_a_folder_is_loaded_and_several_stand_below_each_other(folder):
+def test_folders_are_loaded_one_after_the_other(folder):
     one, two = mr.study.load(folder), mr.study.load(str(folder), folder)
     assert set(one["epochs"]["study"]) == {"small study"}
     for name, table in one.items():
@@ -161,13 +180,24 @@ def test_csv_files_hold_the_same_numbers_bit_for_bit(folder, tmp_path):
         assert pd.read_csv(tmp_path / f"{name}.csv").shape == pd.DataFrame(table).shape
 
 
+def test_a_compressed_file_holds_the_same_text_and_is_the_same_file_each_time(tmp_path, monkeypatch):
+    table = {"name": np.array(["FGSM"]), "value": np.array([1 / 3])}
+    tidy.write_csv(table, tmp_path / "table.csv")
+    for name, now in (("one", 1e9), ("two", 2e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        tidy.write_csv(table, tmp_path / f"{name}.csv.gz")
+    content = (tmp_path / "one.csv.gz").read_bytes()
+    assert gzip.decompress(content) == (tmp_path / "table.csv").read_bytes()
+    assert content == (tmp_path / "two.csv.gz").read_bytes()
+
+
 def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path):
     table = {"name": np.array(["=1+1", "FGSM"]), "value": np.array([-1.5, np.nan])}
     tidy.write_csv(table, tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == "name,value\n'=1+1,-1.5\nFGSM,\n"
 
 
-def test_what_is_no_study_is_refused(tmp_path):
+def test_folder_without_a_study_raises(tmp_path):
     with pytest.raises(store.StudyError, match="expected a study's folder"):
         mr.study.load(tmp_path)
     with pytest.raises(ValueError, match=r"study.load: expected one or more folders, got none"):
@@ -188,6 +218,8 @@ def test_the_command_writes_the_tables_that_load_returns(folder, tmp_path):
     assert result.stdout.splitlines() == [str(tmp_path / "csv" / f"{name}.csv") for name in tidy.KINDS]
     tidy.write_csv(mr.study.load(folder)["audit"], tmp_path / "expected.csv")
     assert (tmp_path / "csv" / "audit.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+    assert export("--table", "audit", "--gzip").stdout.split() == [str(tmp_path / "csv" / "audit.csv.gz")]
+    assert gzip.decompress((tmp_path / "csv" / "audit.csv.gz").read_bytes()) == (tmp_path / "expected.csv").read_bytes()
     wrong = export("--table", "epoch")
     assert wrong.exit_code == 2
     assert "--table: expected one of epochs, classes, " in wrong.stderr

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -10,17 +10,17 @@ MISTAKES = [
     Mistake("weights swapped", "the old average gets the weight 1 - β, expected β", 1, "averages"),
     Mistake("square missing", "v averages the gradient, expected its square", 1, "averages"),
     Mistake("square of the average", "v averages the square of m, expected that of the gradient", 1, "averages"),
-    Mistake("state lost", "the averages begin anew in each step", 1, "averages"),
-    Mistake("no bias correction", "the averages are not corrected for their beginning at 0", 2, "t"),
+    Mistake("state lost", "the averages start from 0 in each step", 1, "averages"),
+    Mistake("no bias correction", "the averages are not corrected for their start at 0", 2, "t"),
     Mistake("m not corrected", "m is not divided by 1 - β₁ᵗ", 2, "t"),
     Mistake("v not corrected", "v is not divided by 1 - β₂ᵗ", 2, "t"),
     Mistake("t = 0", "the first step has t = 0, and divides by 0: count before you correct", 2, "t"),
     Mistake("t = 2", "the first step has t = 2, expected 1", 2, "t"),
     Mistake("t not counted", "t is 1 in every step", 2, "t"),
     Mistake("correction kept", "the corrected averages are stored: the correction belongs to one step", 2, "t"),
-    Mistake("epsilon inside the root", "ε stands inside the root, expected outside", 3, "step"),
+    Mistake("epsilon inside the root", "ε is inside the root, expected outside", 3, "step"),
     Mistake("epsilon missing", "ε is missing: a parameter without a gradient becomes NaN", 3, "step"),
-    Mistake("root missing", "the step is divided by v, expected by its root", 3, "step"),
+    Mistake("root missing", "the step is divided by v, expected by √v", 3, "step"),
     Mistake("uphill", "the step goes uphill: subtract it", 3, "sign"),
     Mistake("step returned", "the change is returned, expected the new value", 3, "sign"),
     Mistake("learning rate missing", "the step is not multiplied by the learning rate", 3, "step"),
@@ -32,32 +32,38 @@ MISTAKES = [
     Mistake("growth", "the decay has the wrong sign: values grow", 4, "decay"),
     Mistake("shared state", "all objects share their averages: keep them in self", 5, "state"),
     Mistake("shared t", "all objects share their t: keep it in self", 5, "state"),
-    Mistake("writes into an argument", "step writes into an array that it is given", 5),
+    Mistake("writes into an argument", "step writes into one of its arguments", 5),
     Mistake("no shuffle", "the samples are not shuffled: use the orders", 6, "order"),
-    Mistake("one shuffle", "every epoch has the order of the first", 6, "order"),
-    Mistake(
-        "shuffled again", "an order is applied to what was shuffled before, expected to the given samples", 6, "order"
-    ),
+    Mistake("one shuffle", "every epoch uses the order of the first", 6, "order"),
+    Mistake("shuffled again", "an order is applied to shuffled samples, expected to the original ones", 6, "order"),
     Mistake("labels not shuffled", "samples are shuffled, but their labels are not", 6, "order"),
-    Mistake("accumulated", "gradients are added to those of the last batch, expected fresh ones", 6, "gradient"),
+    Mistake(
+        "accumulated",
+        "gradients are added to those of the last batch, expected only those of this batch",
+        6,
+        "gradient",
+    ),
     Mistake(
         "gradient at the start",
-        "the gradient is always that of the first value, expected the present one",
+        "the gradient is always taken at the first value, expected at the present one",
         6,
         "gradient",
     ),
     Mistake("remainder dropped", "the last, smaller batch of an epoch is dropped", 6, "batch"),
     Mistake("one step per epoch", "there is one step per epoch, expected one per batch", 6, "batch"),
-    Mistake("one epoch", "there is one epoch only: each row of orders is one", 6, "batch"),
+    Mistake("one epoch", "there is only one epoch: each row of orders is an epoch", 6, "batch"),
+    Mistake("new optimizer", "each epoch makes a new optimizer, expected one for the whole training", 6, "optimizer"),
     Mistake(
-        "new optimizer", "a new optimizer begins in each epoch, expected one for the whole training", 6, "optimizer"
-    ),
-    Mistake(
-        "new optimizer for each batch", "a new optimizer begins in each batch, expected one altogether", 6, "optimizer"
+        "new optimizer for each batch",
+        "each batch makes a new optimizer, expected one for the whole training",
+        6,
+        "optimizer",
     ),
     Mistake("loss of the last batch", "the loss is that of an epoch's last batch, expected the mean", 6, "loss"),
     Mistake("losses summed", "the losses of an epoch are summed, expected averaged", 6, "loss"),
-    Mistake("unweighted mean", "all batches weigh alike in the loss, expected by their number of samples", 6, "loss"),
+    Mistake(
+        "unweighted mean", "all batches have the same weight in the loss, expected their number of samples", 6, "loss"
+    ),
 ]
 
 SAME = [

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -9,23 +9,25 @@ MISTAKES = [
     Mistake("bias missing", "the bias is not added", 1, "bias"),
     Mistake("bias subtracted", "the bias is subtracted, expected added", 1, "bias"),
     Mistake("grad_x transposed", "grad_y is multiplied by the transpose of W, expected by W itself", 2),
-    Mistake("grad_x divided by N", "dL/dx is divided by the number of samples: each keeps its own", 2),
-    Mistake("bias in grad_x", "the bias is added on the way back: it is a constant, so it adds nothing to dL/dx", 2),
+    Mistake("grad_x divided by N", "dL/dx is divided by the number of samples: each sample has its own", 2),
+    Mistake(
+        "bias in grad_x", "the bias is added in the backward pass: it is a constant, so it adds nothing to dL/dx", 2
+    ),
     Mistake("sign of grad_x", "dL/dx has the wrong sign", 2),
     Mistake("grad_weight transposed", "dL/dW is transposed: it must have the shape of W", 3),
     Mistake("grad_weight mean", "dL/dW is averaged over the samples, expected summed", 3, "over samples"),
-    Mistake("grad_weight of one sample", "dL/dW takes the last sample alone, expected the sum", 3, "over samples"),
-    Mistake("sign of grad_weight", "dL/dW has the wrong sign: a gradient is no step of descent", 3),
+    Mistake("grad_weight of one sample", "dL/dW uses only the last sample, expected the sum", 3, "over samples"),
+    Mistake("sign of grad_weight", "dL/dW has the wrong sign: a gradient is not a descent step", 3),
     Mistake("bias not summed", "dL/db is not summed over the samples", 3, "grad_bias"),
     Mistake("bias summed over units", "dL/db is summed over the units, expected over the samples", 3, "grad_bias"),
     Mistake("grad_bias mean", "dL/db is averaged over the samples, expected summed", 3, "grad_bias"),
     Mistake("grad_bias of ones", "dL/db counts the samples: grad_y is missing", 3, "grad_bias"),
     Mistake("accumulated", "gradients are added to those of the last call, expected overwritten", 4),
-    Mistake("shared between objects", "all objects share what forward keeps: keep it in self", 4, "state"),
+    Mistake("shared between objects", "all objects share what forward stores: store it in self", 4, "state"),
     Mistake("first batch kept", "backward uses the first batch forever, expected the last one", 4, "state"),
     Mistake("weight changed", "backward changes the weight: the optimizer does that, not the layer", 4),
-    Mistake("writes into x", "forward writes into the array that it is given", 4),
-    Mistake("writes into grad_y", "backward writes into the array that it is given", 4),
+    Mistake("writes into x", "forward writes into its argument", 4),
+    Mistake("writes into grad_y", "backward writes into its argument", 4),
     Mistake("float64", "float32 arrays become float64: compute in the type of the input", 4),
 ]
 

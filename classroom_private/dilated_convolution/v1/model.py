@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ MISTAKES = [
     Mistake("rows and columns swapped", "the rows and columns of the kernel are swapped", 1, "kernel"),
     Mistake("channels swapped", "the kernel's last two axes are swapped: input channels come first", 1, "kernel"),
     Mistake("bias missing", "the bias is not added", 1, "bias"),
-    Mistake("bias for each weight", "the bias is added once for each place of the kernel, expected once", 1, "bias"),
+    Mistake("bias for each weight", "the bias is added once for each weight of the kernel, expected once", 1, "bias"),
     Mistake("dilation ignored", "the dilation is ignored: the window has no gaps", 1, "dilation"),
     Mistake("dilation as stride", "the window moves by the dilation, expected gaps in the window", 1, "dilation"),
-    Mistake("dilation off by one", "the dilation is taken as the width of the gaps, which is one less", 2, "dilation"),
+    Mistake("dilation off by one", "the dilation is used as the width of the gaps, which is one less", 2, "dilation"),
     Mistake("size off by one", "the last row and column of y are missing", 2, "size"),
     Mistake("size of whole steps", "the size counts k steps of the dilation, expected k - 1", 2, "size"),
     Mistake("padding ignored", 'with the padding "same", there is no border', 3, "padding"),
@@ -25,28 +25,28 @@ MISTAKES = [
     ),
     Mistake("uneven padding", "the extra row or column of the border is at the wrong end", 3, "padding"),
     Mistake("edge padding", "the border repeats the edge of the image, expected zeros", 3, "padding"),
-    Mistake("= for +=", "dL/dx keeps the share of one weight for each pixel, expected the sum", 4, "sum"),
-    Mistake("= for +=, by window", "dL/dx keeps the share of one window for each pixel, expected the sum", 4, "sum"),
+    Mistake("= for +=", "each pixel of dL/dx gets the share of only one weight, expected the sum", 4, "sum"),
+    Mistake("= for +=, by window", "each pixel of dL/dx gets the share of only one window, expected the sum", 4, "sum"),
     Mistake("grad_x flipped", "the kernel is turned around in dL/dx: go back along the weights of forward", 4, "sum"),
     Mistake("grad_x channels swapped", "dL/dx sums over the kernel's input channels, expected its units", 4),
     Mistake("grad_x dilation ignored", "dL/dx ignores the dilation", 4, "dilation"),
-    Mistake("grad_x divided by N", "dL/dx is divided by the number of samples: each keeps its own", 4),
+    Mistake("grad_x divided by N", "dL/dx is divided by the number of samples: each sample has its own", 4),
     Mistake("border kept", "dL/dx still has the border", 4, "cut"),
     Mistake("border cut at the end", "the whole border is cut off at the end of dL/dx: it was on both sides", 4, "cut"),
     Mistake("grad_weight flipped", "dL/dW is turned around", 5),
     Mistake("grad_weight dilation ignored", "dL/dW ignores the dilation", 5, "dilation"),
     Mistake("grad_weight swapped", "the last two axes of dL/dW are swapped: it must have the shape of W", 5),
     Mistake("batch not summed", "dL/dW is not summed over the samples", 5, "over samples"),
-    Mistake("grad_weight of one sample", "dL/dW takes the last sample alone, expected the sum", 5, "over samples"),
+    Mistake("grad_weight of one sample", "dL/dW uses only the last sample, expected the sum", 5, "over samples"),
     Mistake("grad_weight mean", "dL/dW is averaged over the samples, expected summed", 5, "over samples"),
     Mistake("bias not summed over the batch", "dL/db is not summed over the samples", 5, "grad_bias"),
     Mistake("bias not summed over places", "dL/db is not summed over rows and columns", 5, "grad_bias"),
     Mistake("grad_bias mean", "dL/db is averaged, expected summed over samples, rows and columns", 5, "grad_bias"),
     Mistake("accumulated", "gradients are added to those of the last call, expected overwritten", 6),
-    Mistake("shared between objects", "all objects share what forward keeps: keep it in self", 6, "state"),
+    Mistake("shared between objects", "all objects share what forward stores: store it in self", 6, "state"),
     Mistake("first batch kept", "backward uses the first batch forever, expected the last one", 6, "state"),
-    Mistake("writes into x", "forward writes into the array that it is given", 6),
-    Mistake("writes into grad_y", "backward writes into the array that it is given", 6),
+    Mistake("writes into x", "forward writes into its argument", 6),
+    Mistake("writes into grad_y", "backward writes into its argument", 6),
 ]
 
 SAME = [

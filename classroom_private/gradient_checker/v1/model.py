@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -16,27 +16,33 @@ MISTAKES = [
     Mistake("first element only", "only the first element of each array gets a gradient", 3, "element"),
     Mistake("parameters ignored", "weight gets no numeric gradient", 3),
     # A verdict is three words, so one set of them looks like another. The first that fits is named.
-    Mistake("kink accused", "a kink is taken for a mistake: no gradient exists there", 5, "verdict"),
-    Mistake("layers with kinks excused", "one kink excuses the whole layer, expected its element", 5, "verdict"),
+    Mistake("kink accused", "a kink is mistaken for a wrong gradient: no gradient exists there", 5, "verdict"),
+    Mistake("layers with kinks excused", "one kink excuses the whole layer, expected only its element", 5, "verdict"),
     Mistake(
-        "cotangent of ones", "the cotangent of the verdict is constant: some mistakes only show otherwise", 2, "verdict"
+        "cotangent of ones",
+        "the cotangent of the verdict is constant: some mistakes show only with different numbers",
+        2,
+        "verdict",
     ),
     Mistake("first element judged", "the verdict only looks at the first element of each array", 3, "verdict"),
     Mistake("parameters not judged", "the verdict does not look at the gradient of weight", 3, "verdict"),
     Mistake(
-        "step too large", "the step of the verdict is too large: right layers that curve are accused", 1, "verdict"
+        "step too large",
+        "the step of the verdict is too large: right layers with curvature are called wrong",
+        1,
+        "verdict",
     ),
     Mistake(
         "step too small",
-        "a right layer is accused: the step is too small, or the numeric gradient is wrong",
+        "a right layer is called wrong: the step is too small, or the numeric gradient is wrong",
         1,
         "verdict",
     ),
     Mistake("absolute error", "the error is absolute: gradients may be large or small", 4, "verdict"),
     Mistake("tolerance too large", "the tolerance is too large: wrong layers pass", 4, "verdict"),
-    Mistake("zero divided by zero", "a gradient of 0 that is right is accused: 0/0 is NaN", 4, "verdict"),
+    Mistake("zero divided by zero", "a right gradient of 0 is called wrong: 0/0 is NaN", 4, "verdict"),
     Mistake("sums compared", "the verdict compares sums, expected element by element", 4, "verdict"),
-    Mistake("curves excused", "a curve is taken for a kink, so that wrong layers pass", 5, "verdict"),
+    Mistake("curves excused", "curvature is mistaken for a kink, so wrong layers pass", 5, "verdict"),
 ]
 
 SAME = [

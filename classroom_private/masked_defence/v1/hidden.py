@@ -14,20 +14,20 @@ def inputs(draw, defence):
 
 @test("what hides the gradient", points=4, section=2)
 def hidden_gradient(program, draw):
-    for defence in draw.permutation(["none", "8 levels", "tanh staircase", "logits × 10⁶"]):
+    for defence in draw.permutation(["8 levels", "tanh staircase", "logits × 10⁶"]):
         yield program.call("diagnose", *inputs(draw, str(defence)))
 
 
 @test("a gradient that misleads", points=2, section=3)
 def misleading(program, draw):
-    for defence in draw.permutation(["none", "ripple", "thermometer code"]):
+    misleading = draw.choice(["ripple", "thermometer code"])
+    for defence in draw.permutation(["none", misleading]):
         yield program.call("diagnose", *inputs(draw, str(defence)))
 
 
 @test("a cold network", points=2, section=3)
 def cold(program, draw):
-    for defence in draw.permutation(["none", "8 levels"]):
-        yield program.call("diagnose", *inputs(draw, str(defence)))
+    yield program.call("diagnose", *inputs(draw, "8 levels"))
     given = inputs(draw, "cold")
     found = program.call("diagnose", *given)
     steps = given[0].calls["gradient"]

@@ -1,12 +1,16 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
 from minirobust.classroom.exercise import Mistake
 
 MISTAKES = [
-    Mistake("masked for all", "an ordinary network is called masked: it loses to PGD, and that is honest", 3, "one"),
-    Mistake("weak FGSM called masking", "that FGSM fails is no sign of masking: PGD of 40 steps may succeed", 3, "one"),
+    Mistake(
+        "masked for all", "an ordinary network is called masked: PGD fools it, so its gradient is not hidden", 3, "one"
+    ),
+    Mistake(
+        "weak FGSM called masking", "the failure of FGSM is no sign of masking: PGD with 40 steps may succeed", 3, "one"
+    ),
     Mistake("PGD not converged", "PGD was run with too few steps to prove anything", 3, "one"),
     Mistake("transfer untried", "a misleading gradient is missed: try images made on the substitute", 3, "one"),
     Mistake(
@@ -15,14 +19,19 @@ MISTAKES = [
     Mistake("loss for gradient", "only the loss is saturated: look at the gradient of the logits, too", 2, "one"),
     Mistake("saturation missed", "the gradient of cross entropy is 0 where that of the logits is not", 2, "one"),
     Mistake(
-        "no gradient missed", "a gradient that is 0 everywhere is no loss by rounding: a layer is a staircase", 2, "one"
+        "no gradient missed",
+        "a gradient that is 0 everywhere is not lost to rounding: some layer is a staircase",
+        2,
+        "one",
     ),
     Mistake("not broken", "most images are still classified correctly: plain PGD does no better", 4, "one"),
     Mistake("unchanged", "the images are unchanged: there is no gradient to follow", 4, "one"),
     Mistake("downhill", "the attack goes downhill", 4, "one"),
     Mistake("outside epsilon", "pixels move by more than epsilon: project after each step", 4, "one"),
     Mistake("outside the range", "pixels leave the range from 0 to 1", 4, "one"),
-    Mistake("too many queries", "the budget of queries is spent: ask about images that still stand", 4, "one"),
+    Mistake(
+        "too many queries", "the query budget is used up: query only images that do not fool the model yet", 4, "one"
+    ),
 ]
 # A finding that a test raises is no answer, so these answer alike. Their findings differ.
 RAISED = ("weak FGSM called masking", "PGD not converged", "unchanged", "downhill")
@@ -61,6 +70,8 @@ def pgd(model, guide, x, y, epsilon, loss, steps=40, faults=frozenset()):
         found[standing] = np.clip(at + size * np.sign(gradient), low[standing], high[standing])
         right = model.logits(found[standing]).argmax(axis=1) == y[standing]
         standing = standing if "too many queries" in faults or "downhill" in faults else standing[right]
+        if not len(standing):
+            break
     return found, standing
 
 

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ MISTAKES = [
     Mistake("epsilon missing", "epsilon is not used", 1, "epsilon"),
     Mistake("half of epsilon", "pixels move by half of epsilon", 1, "epsilon"),
     Mistake("change returned", "the change is returned, expected the changed images", 1, "clip"),
-    Mistake("iterated", "two steps are made, expected one", 1),
+    Mistake("iterated", "the attack takes two steps, expected one", 1),
     Mistake("unsigned", "FGSM takes the sign of the gradient, not its value", 1, "sign"),
     Mistake("sign of zero", "a pixel whose gradient is 0 moves: its sign is 0", 1, "sign"),
     Mistake("signed FGVM", "FGVM takes the gradient's value, not its sign", 2, "norm"),
@@ -32,7 +32,7 @@ MISTAKES = [
     Mistake(
         "mask on the image", "forbidden pixels become 0: the mask belongs to the change, not to the image", 3, "mask"
     ),
-    Mistake("writes into x", "the images are written into: they belong to the caller", 3),
+    Mistake("writes into x", "the attack writes into x, which belongs to the caller", 3),
 ]
 SAME = [
     # A mask on the change has the same effect on the change alone.

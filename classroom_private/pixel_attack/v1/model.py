@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import functools
 import itertools
@@ -9,42 +9,44 @@ from minirobust.classroom.exercise import Mistake
 from minirobust.classroom.oracles import SmallNetwork
 
 MISTAKES = [
-    Mistake("signed ranking", "pixels are ranked by the gradient itself, expected by its absolute value", 1, "score"),
+    Mistake("signed ranking", "pixels are ranked by the gradient, expected by its absolute value", 1, "score"),
     Mistake("|mean| for mean|.|", "the score is |mean| over the channels, expected the mean of |.|", 1, "score"),
     Mistake("largest channel", "the score is that of the best channel, expected the mean over channels", 1, "score"),
     Mistake("first channel", "the score is that of the first channel, expected the mean over channels", 1, "score"),
-    Mistake("a pixel twice", "channels are ranked, so a pixel comes twice: rank pixels", 1, "score"),
-    Mistake("worst pixels", "the pixels of the smallest scores are attacked", 1, "score"),
+    Mistake("a pixel twice", "channels are ranked, so a pixel occurs twice: rank pixels", 1, "score"),
+    Mistake("worst pixels", "the pixels with the smallest scores are attacked", 1, "score"),
     Mistake("one ranking", "all images share one ranking: each has its own", 1),
     Mistake("row/column", "the row and the column of a pixel are swapped", 1),
     Mistake("one value for a pixel", "all channels of a pixel get the same value: try every combination", 2, "values"),
     Mistake("all 0 or all 1", "all pixels get the same value: try every combination", 2, "values"),
     Mistake("first digit fastest", "the first digit changes fastest, expected the last one", 2, "values"),
     Mistake("1 before 0", "1 is tried before 0", 2, "values"),
-    Mistake("candidates accumulate", "a candidate keeps what an earlier one wrote: begin with the original", 2),
+    Mistake("candidates accumulate", "a candidate keeps the changes of an earlier one: begin with the original", 2),
     Mistake("fewer pixels skipped", "only candidates on all pixels are tried, expected single pixels first", 2, "sets"),
     Mistake("best k only", "with k pixels only the best k are tried, expected every choice of k", 2, "sets"),
     Mistake("one more pixel", "one pixel more than allowed is tried", 2, "pixels"),
     Mistake("one pixel less", "the attack stops one pixel early", 2, "pixels"),
     Mistake("wrong-before attacked", "images that are misclassified before the attack are attacked", 3, "before"),
     Mistake("wrong-before counted", "an image that is misclassified before the attack counts as fooled", 3, "before"),
-    Mistake("queries after success", "candidates are shown after one has fooled", 4, "success"),
-    Mistake("last success", "the last candidate that fools is returned, expected the first", 3, "success"),
-    Mistake("last candidate", "where no candidate fools, the last one is returned, expected the original", 3),
+    Mistake("queries after success", "candidates are shown after one has fooled the network", 4, "success"),
+    Mistake("last success", "the last candidate that fools the network is returned, expected the first", 3, "success"),
+    Mistake("last candidate", "if no candidate fools the network, the last one is returned, expected the original", 3),
     Mistake("k from 0", "the number of pixels is one too small", 3, "pixels"),
     Mistake("tried again", "candidates are shown that were tried with fewer pixels", 4, "skip"),
-    Mistake("one channel kept", "a candidate is skipped though only some channels of its pixel stay", 4, "skip"),
     Mistake(
-        "last pixel only", "a candidate is shown though it leaves a pixel other than the last as it was", 4, "skip"
+        "one channel kept", "a candidate is skipped although only some channels of its pixel are unchanged", 4, "skip"
     ),
-    Mistake("all pixels kept", "a candidate is skipped only if it leaves all its pixels as they were", 4, "skip"),
+    Mistake(
+        "last pixel only", "a candidate is shown although it leaves a pixel other than the last unchanged", 4, "skip"
+    ),
+    Mistake("all pixels kept", "a candidate is skipped only if it leaves all its pixels unchanged", 4, "skip"),
     Mistake("budget ignored", "the budget is ignored", 4, "budget"),
     Mistake("budget too small", "the budget ends one candidate early: the image itself is free", 4, "budget"),
     Mistake("budget too large", "one candidate more than the budget is shown", 4, "budget"),
     Mistake("budget of the batch", "all images share one budget: each has its own", 4, "budget"),
     Mistake("image counted", "the image itself is counted among the candidates", 4),
     Mistake("image shown twice", "images are shown again before they are attacked", 4),
-    Mistake("writes into x", "the images are written into: they belong to the caller", 4),
+    Mistake("writes into x", "the attack writes into x, which belongs to the caller", 4),
 ]
 
 SAME = [
@@ -123,52 +125,46 @@ def combinations(pixels, channels, faults):
 def is_known(kept, faults):
     """Return which candidates are skipped, given which channels of which pixels they leave as they were."""
     if "tried again" in faults:
-        return np.zeros(len(kept), bool)
+        return np.zeros(kept.shape[:2], bool)
     if "one channel kept" in faults:
-        return kept.any(axis=(1, 2))
+        return kept.any(axis=(2, 3))
     if "last pixel only" in faults:
-        return kept[:, -1].all(axis=1)
-    return kept.all(axis=(1, 2)) if "all pixels kept" in faults else kept.all(axis=2).any(axis=1)
+        return kept[:, :, -1].all(axis=2)
+    return kept.all(axis=(2, 3)) if "all pixels kept" in faults else kept.all(axis=3).any(axis=2)
 
 
-def candidates(image, order, pixels, faults):
-    """Return the numbers of pixels of all candidates, and their images."""
-    width, channels = image.shape[1:]
+def candidates(x, orders, pixels, faults):
+    """Return the number of pixels of each candidate, all candidates (N, candidates, *shape), and which are skipped."""
+    width, channels = x.shape[2:]
     pixels += ("one more pixel" in faults) - ("one pixel less" in faults)
-    places = np.array(np.divmod(order[:pixels], width))
+    places = np.array(np.divmod(orders[:, :pixels], width))
     places = places[::-1] if "row/column" in faults else places
-    numbers, found, start = [], [], image
+    numbers, found, known, start = [], [np.zeros((len(x), 0, *x.shape[1:]))], [np.zeros((len(x), 0), bool)], x
     for k in range(pixels if "fewer pixels skipped" in faults else 1, pixels + 1):
         sets = [range(k)] if "best k only" in faults else itertools.combinations(range(pixels), k)
         for chosen in sets:
-            rows, columns = places[:, list(chosen)]
+            rows, columns = places[:, :, None, list(chosen)]
             values = combinations(k, channels, faults & VALUES)
-            tried = np.repeat(start[None], len(values), axis=0)
-            tried[:, rows, columns] = values
-            start = tried[-1] if "candidates accumulate" in faults else image
-            tried = tried[~is_known(tried[:, rows, columns] == image[rows, columns], faults)]
+            tried = np.repeat(start[:, None], len(values), axis=1)
+            at = np.arange(len(x))[:, None, None], np.arange(len(values))[:, None], rows, columns
+            tried[at] = values
+            start = tried[:, -1] if "candidates accumulate" in faults else x
             found.append(tried)
-            numbers += [k] * len(tried)
-    return numbers, np.concatenate([np.zeros((0, *image.shape)), *found])
+            known.append(is_known(tried[at] == x[at[0], rows, columns], faults))
+            numbers += [k] * len(values)
+    return np.array(numbers), np.concatenate(found, axis=1), np.concatenate(known, axis=1)
 
 
-def attack_image(network, image, label, order, pixels, budget, faults):
-    """Return the image, the number of pixels and of queries.
-
-    One call computes the logits of all candidates, and the network counts those that are needed.
-    """
-    numbers, tried = candidates(image, order, pixels, faults)
-    tried = tried[: max(0, int(budget))]
-    if not len(tried):
-        return image, 0, 0
-    hits = np.flatnonzero(SmallNetwork.logits(network, tried).argmax(axis=1) != label)
+def attack_image(numbers, tried, fools, budget, faults):
+    """Return the adversarial image or None, the number of pixels, and the number of queries."""
+    numbers, tried, fools = (array[: max(0, int(budget))] for array in (numbers, tried, fools))
+    hits = np.flatnonzero(fools)
     to_the_end = not len(hits) or {"last success", "queries after success"} & faults
     shown = len(tried) if to_the_end else hits[0] + 1
-    network.shown += shown
     if len(hits):
         hit = hits[-1 if "last success" in faults else 0]
         return tried[hit], numbers[hit] - ("k from 0" in faults), shown
-    return tried[-1] if "last candidate" in faults else image, 0, shown
+    return tried[-1] if "last candidate" in faults and len(tried) else None, 0, shown
 
 
 def program(faults):
@@ -182,14 +178,17 @@ def program(faults):
         orders = ranked(network.input_gradient(x, y), faults)
         changes = {"budget ignored": 10**6, "budget too small": -1, "budget too large": 1}
         budget += next((changes[fault] for fault in faults if fault in changes), 0)
-        for n, image in enumerate(x):
-            if wrong[n] and "wrong-before attacked" not in faults:
-                counts[n] = "wrong-before counted" in faults
-                continue
-            if "budget of the batch" in faults:
-                budget -= queries[n - 1] if n else 0
-            found = attack_image(network, image, y[n], orders[n], pixels, budget, faults)
-            images[n], counts[n], queries[n] = found
+        counts[wrong] = "wrong-before counted" in faults
+        attacked = np.flatnonzero(~wrong | ("wrong-before attacked" in faults))
+        numbers, tried, known = candidates(x[attacked], orders[attacked], pixels, faults)
+        # One call computes the logits of all candidates, and the network counts those that are needed.
+        labels = SmallNetwork.logits(network, tried.reshape(-1, *x.shape[1:])).argmax(axis=1).reshape(known.shape)
+        fools = labels != y[attacked, None]
+        for n, own, fooling, new in zip(attacked, tried, fools, ~known, strict=True):
+            found, counts[n], queries[n] = attack_image(numbers[new], own[new], fooling[new], budget, faults)
+            images[n] = x[n] if found is None else found
+            budget -= queries[n] if "budget of the batch" in faults else 0
+        network.shown += int(queries.sum())
         if "writes into x" in faults:
             x[...] = images
         return images, counts, queries + ("image counted" in faults)

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -8,9 +8,12 @@ MISTAKES = [
     Mistake("wrong axis", "rows and columns of the window and the stride are swapped", 1, "edge"),
     Mistake("stride ignored", "the stride is ignored: windows do not overlap", 1, "edge"),
     Mistake(
-        "remainder dropped", "what does not fill a window is dropped: the last window hangs over the edge", 2, "edge"
+        "remainder dropped",
+        "the remainder that does not fill a window is dropped: the last window extends beyond the edge",
+        2,
+        "edge",
     ),
-    Mistake("one window too many", "windows start until the edge: the last is the one that covers it", 2, "edge"),
+    Mistake("one window too many", "windows start up to the edge, expected only until one covers it", 2, "edge"),
     Mistake("last window moved", "the last window is moved into the image, expected cut off at the edge", 2, "edge"),
     Mistake("padded with 0", "the border counts as 0: pixels outside the image do not exist", 2, "edge"),
     Mistake(
@@ -29,17 +32,21 @@ MISTAKES = [
         "gradient to the largest", "the gradient goes to the largest pixel, expected to the k-th largest", 4, "ties"
     ),
     Mistake("gradient to all", "the gradient goes to all pixels of the window, expected to one", 4, "ties"),
-    Mistake("overlap overwritten", "where windows overlap, the last gradient stays, expected the sum", 4),
+    Mistake(
+        "overlap overwritten", "where windows overlap, the last gradient overwrites the others, expected the sum", 4
+    ),
     Mistake("not divided", "this is the sum of the window, expected the mean", 5, "mean"),
     Mistake("divided by the window", "at the edge the mean is divided by the whole window", 5, "mean"),
     Mistake("gradient not divided", "the gradient of the mean lacks the factor 1/n", 5, "slope"),
     Mistake("gradient divided by the window", "at the edge the gradient is divided by the whole window", 5, "slope"),
-    Mistake("overlapping means overwritten", "where windows overlap, the last gradient of the mean stays", 5),
-    Mistake("divided by N", "the gradient is divided by the number of samples: each keeps its own", 6),
-    Mistake("shared between objects", "all objects share what forward keeps: keep it in self", 6, "state"),
+    Mistake(
+        "overlapping means overwritten", "where windows overlap, the last gradient of the mean overwrites the others", 5
+    ),
+    Mistake("divided by N", "the gradient is divided by the number of samples: each sample has its own", 6),
+    Mistake("shared between objects", "all objects share what forward stores: store it in self", 6, "state"),
     Mistake("first batch kept", "backward uses the first batch forever, expected the last one", 6, "state"),
-    Mistake("writes into x", "forward writes into the array that it is given", 6),
-    Mistake("writes into grad_y", "backward writes into the array that it is given", 6),
+    Mistake("writes into x", "forward writes into its argument", 6),
+    Mistake("writes into grad_y", "backward writes into its argument", 6),
 ]
 
 SAME = [

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ MISTAKES = [
         "no shift, infinite", "log of a sum of exp overflows: subtract each sample's largest logit first", 4, "softmax"
     ),
     Mistake(
-        "shift over the batch", "one maximum is subtracted from the whole batch: each sample has its own", 4, "softmax"
+        "shift over the batch", "one maximum is subtracted for the whole batch: each sample has its own", 4, "softmax"
     ),
     Mistake("wrong axis", "softmax runs over the samples, expected over the classes of each sample", 1, "softmax"),
     Mistake("softmax twice", "softmax is applied twice", 1, "softmax"),
@@ -33,11 +33,9 @@ MISTAKES = [
     Mistake(
         "one subtracted everywhere", "1 is subtracted from every class, expected from the label's only", 3, "gradient"
     ),
-    Mistake(
-        "gradient for p", "this is the gradient with respect to p: softmax itself has a derivative, too", 3, "gradient"
-    ),
+    Mistake("gradient for p", "this is the gradient with respect to p: softmax has a derivative, too", 3, "gradient"),
     Mistake("p_y - 1 cancels", "p - 1 rounds to 0 at the label of a confident sample: sum the others", 4, "gradient"),
-    Mistake("writes into logits", "the logits are written into: they belong to the caller", 4),
+    Mistake("writes into logits", "the function writes into the logits, which belong to the caller", 4),
     Mistake("float64", "float32 logits get a float64 gradient: compute in the type of the input", 4),
 ]
 

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import math
 
@@ -9,7 +9,7 @@ from minirobust.classroom.exercise import Mistake
 MISTAKES = [
     Mistake("vertical distance", "the distance is measured vertically, expected along the perpendicular", 1, "gap"),
     Mistake("horizontal distance", "the distance is measured horizontally, expected along the perpendicular", 1, "gap"),
-    Mistake("root missing", "the distance lacks a root: the gap is divided by √(1 + slope²)", 1, "gap"),
+    Mistake("root missing", "the distance lacks a root: divide the gap by √(1 + slope²)", 1, "gap"),
     Mistake("cosine inverted", "the gap is multiplied by √(1 + slope²), expected divided", 1, "gap"),
     Mistake("T ignored in r1", "r1 ignores the temperature", 1, "r1"),
     Mistake("r1 in units of T", "r1 is net/T, expected net", 2, "r1"),
@@ -21,26 +21,34 @@ MISTAKES = [
     Mistake("1/T inverted", "the slope is multiplied by T, expected divided", 3, "r2"),
     Mistake("r2 of the sigmoid", "this is r2 of the logistic sigmoid, expected that of tanh", 3, "r2"),
     Mistake("square missing", "the slope has cosh² in its denominator, not cosh", 3, "r2"),
-    Mistake("output for slope", "the output is delta2 away from 1 there, expected a slope of delta2", 3, "r2"),
-    Mistake("NaN for no r2", "r2 is NaN where the slope is nowhere reached, expected a ValueError", 3, "r2"),
+    Mistake("output for slope", "at this net the output is delta2 away from 1, expected a slope of delta2", 3, "r2"),
+    Mistake("NaN for no r2", "r2 is NaN if the slope is delta2 nowhere, expected a ValueError", 3, "r2"),
     Mistake("one side", "negative values count as linear: the regimes have two sides", 4, "count"),
     Mistake("saturated on one side", "only positive values count as saturated: the regimes have two sides", 4, "count"),
     Mistake("linear on one side", "only positive values count as linear: the regimes have two sides", 4, "count"),
     Mistake(
-        "nonlinear overlaps", "saturated values count as nonlinear, too: the fractions do not add to 1", 4, "count"
+        "nonlinear overlaps", "saturated values also count as nonlinear: the fractions do not add up to 1", 4, "count"
     ),
-    Mistake("linear overlaps", "all that is not saturated counts as linear: the fractions do not add to 1", 4, "count"),
     Mistake(
-        "values forgotten", "the fraction between r1 and r2 takes positive values only, so the sum is not 1", 4, "count"
+        "linear overlaps",
+        "everything that is not saturated counts as linear: the fractions do not add up to 1",
+        4,
+        "count",
     ),
-    Mistake("numbers, not fractions", "these are numbers of values, expected fractions", 4, "mean"),
+    Mistake(
+        "values forgotten",
+        "the fraction between r1 and r2 counts only positive values, so the sum is not 1",
+        4,
+        "count",
+    ),
+    Mistake("numbers, not fractions", "these are counts, expected fractions", 4, "mean"),
     Mistake("not pooled", "the fractions are those of each column, expected of all values together", 4, "mean"),
     Mistake("in percent", "the fractions are in percent", 4, "mean"),
     Mistake("order", "the order is wrong: linear, nonlinear, saturated", 4),
     Mistake("net over T", "net is divided by T before it is compared, but r1 and r2 are not", 4),
-    Mistake("r2 < r1", "r2 ≤ r1 is not refused", 4, "refuse"),
+    Mistake("r2 < r1", "r2 ≤ r1 does not raise an error, expected a ValueError", 4, "refuse"),
     Mistake("borders swapped", "if r2 ≤ r1 the borders are swapped, expected a ValueError", 4, "refuse"),
-    Mistake("zeros for r2 < r1", "if r2 ≤ r1 there is nothing to return, expected a ValueError", 4, "refuse"),
+    Mistake("zeros for r2 < r1", "if r2 ≤ r1 zeros are returned, expected a ValueError", 4, "refuse"),
 ]
 
 BORDERS = ("r2 < r1", "borders swapped", "zeros for r2 < r1")

@@ -1,4 +1,4 @@
-"""The right program, the mistakes that it can make, and what is known about them."""
+"""The right program, the mistakes that it can simulate, and what is known about them."""
 
 import numpy as np
 
@@ -7,15 +7,20 @@ from minirobust.classroom.exercise import Mistake
 MISTAKES = [
     Mistake("T missing in forward", "forward ignores the temperature: this is 1/(1 + exp(-net))", 1, "T"),
     Mistake("T inverted in forward", "forward multiplies net by T, expected net divided by T", 1, "T"),
-    Mistake("T outside", "1/T stands before the fraction, expected in the exponent", 1, "T"),
+    Mistake("T outside", "1/T is in front of the fraction, expected in the exponent", 1, "T"),
     Mistake("sign of net", "the sign in the exponent is wrong: y must rise with net", 1),
     Mistake("tanh", "this is tanh(net/T), which lies between -1 and 1; the sigmoid lies between 0 and 1", 1, "exp"),
     Mistake("overflow", "exp overflows for large |net|/T: choose a form whose exponent is never positive", 3, "exp"),
-    Mistake("overflow to NaN", "infinity divided by infinity is NaN: let no exponent be positive", 3, "exp"),
+    Mistake(
+        "overflow to NaN",
+        "infinity divided by infinity is NaN: choose a form whose exponent is never positive",
+        3,
+        "exp",
+    ),
     Mistake("float64", "a float32 array becomes float64: compute in the type of the input", 3),
     Mistake("1/T missing", "the factor 1/T is missing, the derivative of net/T", 2, "1/T"),
     Mistake("1/T inverted", "the gradient is multiplied by T, expected divided by T", 2, "1/T"),
-    Mistake("1/T doubled", "the factor 1/T is there twice", 2, "1/T"),
+    Mistake("1/T doubled", "the factor 1/T occurs twice", 2, "1/T"),
     Mistake("grad_y missing", "grad_y is not used: the chain rule multiplies by it", 2),
     Mistake("sign of the gradient", "the sign of the gradient is wrong", 2),
     Mistake("derivative of tanh", "1 - y² is the derivative of tanh, not of the sigmoid", 2, "slope"),
@@ -24,12 +29,12 @@ MISTAKES = [
     Mistake("net for y", "the derivative is written in terms of the output y, not of net", 2, "slope"),
     Mistake("sigmoid twice", "the sigmoid is applied to y again, but y is the sigmoid already", 2, "slope"),
     Mistake("false zeros", "1 - y rounds to 0 where y is nearly 1: the gradient is lost", 3, "slope"),
-    Mistake("mean", "divided by the number of samples: each sample keeps its own gradient", 2, "reduce"),
-    Mistake("sum", "summed over the samples: each sample keeps its own gradient", 2, "reduce"),
-    Mistake("shared between objects", "all objects share what forward keeps: keep it in self", 4, "state"),
+    Mistake("mean", "the gradient is divided by the number of samples: each sample has its own", 2, "reduce"),
+    Mistake("sum", "the gradient is summed over the samples: each sample has its own", 2, "reduce"),
+    Mistake("shared between objects", "all objects share what forward stores: store it in self", 4, "state"),
     Mistake("first batch kept", "backward uses the first batch forever, expected the last one", 4, "state"),
-    Mistake("writes into net", "forward writes into the array that it is given", 4),
-    Mistake("writes into grad_y", "backward writes into the array that it is given", 4),
+    Mistake("writes into net", "forward writes into its argument", 4),
+    Mistake("writes into grad_y", "backward writes into its argument", 4),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`PixelChange`: a network's predictions for images in which a few pixels were written, at little cost.
+"""`PixelChange`: cheap predictions for images in which a few pixels have been changed.
 
 The first linear layer is a sum over its inputs.  When a few of them change, its output changes by their share alone: a
 rank-few update, thousands of operations instead of hundreds of thousands.  Which pixels are written, and with which
@@ -137,7 +137,7 @@ class PixelChange:
     ) -> np.ndarray:
         """Return which candidate is the first to succeed on each image, by the shortcut; B where none does.
 
-        A candidate whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
+        A candidate that leaves its last pixel unchanged has already been tried with fewer pixels, and is skipped.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ def linear_depth(model: Model) -> int:
 
 
 def parameters_of_mlp(model: Model, depth: int) -> tuple[Array, float, Array, Array] | None:
-    """Return W₁, T, W₂ and b₂ of a network like the study's, (Flatten,) Dense, TemperatureSigmoid, Dense; else None."""
+    """Return W₁, T, W₂ and b₂ of a network (Flatten,) Dense, TemperatureSigmoid, Dense; None for any other network."""
     layers = model.layers[max(depth - 1, 0) :]
     if [type(layer) for layer in layers] != [Dense, TemperatureSigmoid, Dense]:
         return None
@@ -206,7 +206,7 @@ def parameters_of_mlp(model: Model, depth: int) -> tuple[Array, float, Array, Ar
 
 
 def pixels_and_channels(input_shape: Sequence[int]) -> tuple[int, int]:
-    """(H·W, C) of an image; a flat input has as many pixels as features, of one channel."""
+    """Return (H·W, C) for an image; each feature of a flat input is a pixel of one channel."""
     *places, channels = input_shape if len(input_shape) > 1 else (*input_shape, 1)
     return math.prod(places), channels
 

@@ -32,9 +32,9 @@ def greedy_pixel(
 
     Each step tries every pixel that is not yet written, with every combination of the ends of the input range over its
     channels, and writes the candidate of largest loss.  The loss is that of a forward pass, not an estimate from the
-    gradient.  A candidate that changes nothing is skipped.  One that fools is preferred to all that do not, whatever
-    their losses.  Of equal candidates the first is written: row by row, then in counting order.  With one pixel, the
-    attack fools an image if `brute_force_pixel` does.
+    gradient.  A candidate that changes nothing is skipped.  A candidate that succeeds is preferred to all that do not,
+    whatever their losses.  Of equal candidates, the first is written: row by row, then in counting order.  With one
+    pixel, the attack fools an image if `brute_force_pixel` does.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def greedy_pixel(
 
 
 def _one_more(change: PixelChange, writing: Writing, y: Array, loss: Loss, tried: int) -> Writing:
-    """Add to what is written into each copy the pixel that raises the loss most."""
+    """Add to each writing the pixel that raises the loss most."""
     model, copies, backend = change.model, np.arange(len(writing.images)), change.model.backend
     now, y = PixelChange(model, change.written(writing)), y[backend.asarray(writing.images)]
     places = _shortlist(now, writing.pixels, y, loss, tried)

@@ -1,4 +1,4 @@
-"""`pixel` and `brute_force_pixel`: candidates in a fixed order, the first that fools is returned."""
+"""`pixel` and `brute_force_pixel`: both try candidates in a fixed order and return the first that succeeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minirobust.attacks.pixel.search import Candidates, PixelAttack, Search, che
 from minirobust.backend import Array
 from minirobust.losses import Loss
 
-BATCH = 64  # candidates per image that are tried before images already fooled leave: bounds memory, changes no result
+BATCH = 64  # candidates that are tried on an image at a time: bounds memory, changes no result
 
 
 def pixel(
@@ -29,12 +29,13 @@ def pixel(
     target: Target = None,
     progress: bool = False,
 ) -> PixelAttack:
-    """Write the ends of the input range into the pixels of largest gradient, in every combination, until one fools.
+    """Write the ends of the input range into the pixels of largest gradient, in every combination, until one succeeds.
 
     A pixel's score is the mean over its channels of |∂L/∂x|, and among equal scores the first pixel in the image leads.
     Candidates are tried on the best pixel, then on the best two, and so on; for each number of pixels in counting
-    order, the low end for 0 and the high end for 1, the best pixel's first channel in front.  The first that fools is
-    returned.  A candidate whose last pixel keeps its own value was tried before, on fewer pixels, and is skipped.
+    order, the low end for 0 and the high end for 1, with the best pixel's first channel as the leading digit.  The
+    first that succeeds is returned.  A candidate that leaves its last pixel unchanged has already been tried with fewer
+    pixels, and is skipped.
 
     Parameters
     ----------
@@ -46,8 +47,8 @@ def pixel(
         Whose gradient ranks the pixels.
     target : ndarray of int, shape (N,), or "all", optional
         Classes to aim at: pixels are ranked by the loss towards that class, and only a candidate of that class is a
-        success.  "all" ranks them for every other class in turn, that of the largest logit first, until a candidate
-        fools.
+        success.  "all" ranks them for every other class in turn, from the largest logit down, until a candidate
+        succeeds.
     progress : bool, default False
         Whether a terminal shows a progress bar.
 
@@ -87,10 +88,11 @@ def pixel(
 
 
 def brute_force_pixel(model: Any, x: Array, y: Array, *, progress: bool = False) -> PixelAttack:
-    """Write the ends of the input range into every single pixel, one after the other, until one fools; no gradient.
+    """Write the ends of the input range into every single pixel, one after the other, until one succeeds.
 
-    Pixels are tried row by row, each with every combination of the ends over its channels in counting order, but for
-    the one that it holds already.  The first that fools is returned.  It never does worse than `pixel` with one pixel.
+    No gradient is used.  Pixels are tried row by row, each with every combination of the ends over its channels in
+    counting order, except for the value that it already has.  The first that succeeds is returned.  The attack never
+    does worse than `pixel` with one pixel.
 
     Parameters
     ----------

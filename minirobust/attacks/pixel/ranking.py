@@ -34,7 +34,7 @@ def ranking(backend: Backend, score: Array, count: int) -> np.ndarray:
     best = np.empty((len(score), count), dtype="int64")
     samples = backend.xp.arange(len(score))
     for place in range(count):
-        # Of equal scores argmax takes the first, as a stable sort would, without sorting all of them.
+        # Of equal scores, argmax takes the first, as a stable sort would, but it does not sort all of them.
         leader = score.argmax(axis=1)
         best[:, place] = backend.to_numpy(leader)
         score[samples, leader] = -1

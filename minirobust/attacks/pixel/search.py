@@ -1,4 +1,4 @@
-"""`Search`: which candidates fooled so far, and the `PixelAttack` that comes of them."""
+"""`Search`: which candidates have succeeded so far, and the `PixelAttack` that they result in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minirobust.backend import Array
 from minirobust.model import Model, most_likely
 from minirobust.validation import positive_int
 
-# For each of a chunk's M images, B candidates on n pixels: which pixels (M, B, n), and the values written (B, n, C).
+# B candidates for each of a chunk's M images: the n pixels they write, (M, B, n), and the values, (B, n, C).
 Candidates = tuple[np.ndarray, np.ndarray]
 
 
@@ -28,16 +28,16 @@ class PixelAttack(Attack):
     Attributes
     ----------
     count : ndarray of int, shape (N,)
-        On how many pixels the candidate that succeeded stands.  0 where none did, and where the network was wrong, or
-        predicted the target, before the attack: there the image returned is the one attacked.
+        How many pixels the successful candidate writes.  0 where none succeeded, and where the network was already
+        wrong, or already predicted the target; the image is then returned as it was.
     pixels : ndarray of int, shape (N, n)
         Those pixels, counted row by row (``divmod(pixel, width)`` is its row and column), best first, or in the
         order in which `greedy_pixel` wrote them; -1 beyond `count`.
     values : ndarray of float, shape (N, n, C)
-        What was written there, possibly what an earlier pixel held already; NaN beyond `count`.
+        The values written there, some of which may have been there before; NaN beyond `count`.
     fooled_at : ndarray of bool, shape (n, N)
-        Success with 1, 2, ..., n pixels: it never falls.  An image that was wrong before the attack counts in every
-        row, and the last row is `fooled`.
+        Which images are fooled with up to 1, 2, ..., n pixels.  An image that was misclassified before the attack
+        counts in every row; the last row is `fooled`.
     """
 
     count: Array
@@ -56,7 +56,7 @@ class PixelAttack(Attack):
 
 
 class Search:
-    """What was found so far: the images on the model's backend, all else on the host."""
+    """What a pixel attack has found so far.  The images are on the model's backend, everything else is on the host."""
 
     def __init__(self, model: Model, x: Array, y: Array, pixels: int, target: Target = None) -> None:
         channels = pixels_and_channels(model.input_shape)[1]
@@ -74,7 +74,7 @@ class Search:
         self.values = np.full((len(x), pixels, channels), np.nan, dtype=model.dtype)
 
     def begin(self, chunk: slice, logits: Array) -> np.ndarray:
-        """Note the predictions for the chunk's images before the attack; return those that are no success yet."""
+        """Record the predictions for a chunk before the attack; return the images on which it has not succeeded yet."""
         backend = self.model.backend
         self.clean[chunk] = self.predictions[chunk] = backend.to_numpy(most_likely(backend, logits))
         places = np.arange(len(logits))
@@ -87,9 +87,9 @@ class Search:
     def run(
         self, chunk: slice, change: PixelChange, standing: np.ndarray, candidates: Callable[[], Iterable[Candidates]]
     ) -> np.ndarray:
-        """Keep the first candidate of each image that succeeds, until either run out; return the images left.
+        """Keep each image's first candidate that succeeds, until candidates or images run out; return the images left.
 
-        The shortcut rounds in another order than a full forward pass, which decides.  One pass for all that the
+        The shortcut rounds differently from a full forward pass, which has the last word.  One pass for all that the
         shortcut found is faster than one for each batch of candidates.
         """
         goal, found, left = self.goal(chunk), [], standing
@@ -113,7 +113,7 @@ class Search:
         return standing[self.count[chunk][standing] == 0]
 
     def keep(self, chunk: slice, change: PixelChange, *found: Writing) -> np.ndarray:
-        """Keep those copies that succeed; return the images of the others."""
+        """Keep the copies that succeed; return the images of the others."""
         asarray, places = self.model.backend.asarray, np.concatenate([writing.images for writing in found])
         ends = np.cumsum([len(writing.images) for writing in found])
         pieces = [slice(end - len(writing.images), end) for end, writing in zip(ends, found, strict=True)]

@@ -1,4 +1,4 @@
-// The charts, as SVG in their own pixels, so that text keeps its size at every width.
+// The charts, as SVG with one unit per pixel, so that text keeps its size at every width.
 const SVG = "http://www.w3.org/2000/svg";
 export const LINES = [["clean", "no attack"], ["fgsm", "FGSM"], ["strongest", "strongest"], ["certificate", "certified"]];
 export const percent = share => `${Math.round(100 * share)}\u00a0%`;
@@ -37,7 +37,7 @@ export function drawCurves(root, points, ticks, now, caption, from = points.leng
 
 function drawLine(root, name, values, X, Y) {
   let path = "", band = [];
-  const close = () => { // a gap in what is known is a gap in the curve
+  const close = () => { // a missing point is a gap in the curve
     if (band.length > 1) add(root, "polygon", { class: `band ${name}`, points: [...band.map(p => p[0]), ...band.map(p => p[1]).reverse()].join(" ") });
     band = [];
   };
@@ -61,7 +61,7 @@ function labelLines(root, point, x, Y, at, bottom) {
   for (const label of labels) add(root, "text", { x: at, y: label.at + 5, class: `value ${label.name}` }, `${percent(label.share)} ${label.text}`);
 }
 
-// Net values as bars, the sigmoid and its derivative over them, and the three regimes behind.
+// Net values as bars, with the sigmoid and its derivative in front, and the three regimes behind.
 export function drawUnits(root, units) {
   const [width, height] = canvas(root, 0.42);
   const top = 10, bottom = height - 28, X = net => width * (net / units.edge + 1) / 2, Y = share => bottom - (bottom - top) * share;

@@ -1,7 +1,7 @@
-// Images on canvases, bars of probabilities, and drawings made as MNIST's digits were.
+// Images on canvases, bars for probabilities, and drawings that are processed like MNIST's digits.
 export const grey = value => [value, value, value];
 
-// Blue to orange by way of grey; zero must not be loud.
+// From blue through grey to orange; zero must not stand out.
 export const diverging = value => {
   const end = value < 0 ? [11, 98, 184] : [217, 119, 6], share = Math.abs(value) / 127;
   return end.map(colour => Math.round(232 + (colour - 232) * share));
@@ -47,7 +47,7 @@ export function asMnist(canvas) {
   const small = new Float64Array(columns * rows);
   let [mass, massX, massY] = [0, 0, 0];
   for (let v = 0; v < rows; v++) {
-    for (let u = 0; u < columns; u++) { // the mean over the area: a browser's own scaling would lose thin strokes
+    for (let u = 0; u < columns; u++) { // the mean over the area, because a browser's own scaling would lose thin strokes
       const [left, top] = [x0 + Math.floor(u * width / columns), y0 + Math.floor(v * height / rows)];
       const [right, bottom] = [x0 + Math.ceil((u + 1) * width / columns), y0 + Math.ceil((v + 1) * height / rows)];
       let sum = 0;
@@ -67,7 +67,7 @@ export function asMnist(canvas) {
   return pixels;
 }
 
-// Calls `done(pixels)` whenever a stroke ends; returns a function that begins with an empty canvas.
+// Calls `done(pixels)` whenever a stroke ends; returns a function that clears the canvas.
 export function drawOn(canvas, done) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   let last = null;

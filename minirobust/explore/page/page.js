@@ -1,4 +1,4 @@
-// The page: what the sliders say, what is asked for, and what is shown.
+// The page: its sliders, its requests, and what it shows.
 import { LINES, drawCurves, drawUnits, fillTable, percent } from "./charts.js";
 import { diverging, drawOn, grey, paint, showBars } from "./digits.js";
 import { ask, canDraw, live, state } from "./source.js";
@@ -8,9 +8,9 @@ const bytes = (text, Kind = Uint8Array) => new Kind(Uint8Array.from(atob(text), 
 const base64 = values => btoa(String.fromCharCode(...values));
 const ATTACKS = [["fgsm", "FGSM"], ["strongest", "Strongest"]];
 
-const view = { t: 0, e: 6, digit: null, pixels: null, label: null }; // what the address says, and a drawing
+const view = { t: 0, e: 6, digit: null, pixels: null, label: null }; // the state in the address, and a drawing
 let known = null; // the server's state
-let grid = new Map(); // all points that are known, for both charts
+let grid = new Map(); // all known points, for both charts
 const waits = window.waits = { digit: [], wall: [], points: [], first: [], fgsm: [] }; // milliseconds, for the tests
 
 const factor = t => t === 0 ? "T, as trained" : t < 0 ? `T/${2 ** -t}` : `${2 ** t} T`;
@@ -18,7 +18,7 @@ const spoken = t => t === 0 ? "as trained" : t < 0 ? `trained temperature divide
 const epsilon = () => known.epsilons[view.e];
 const at = (t, e) => grid.get(`${t} ${e}`);
 
-// Questions: one under way for each part of the page; a new one ends the old one
+// Questions: one at a time for each part of the page; a new one cancels the old one
 
 const running = {};
 
@@ -53,7 +53,7 @@ function askPoints(part, wanted) {
   });
 }
 
-// What is looked at is asked for first: where the slider is, the trained temperature to compare with, then the neighbours.
+// Ask first for what the reader looks at: the slider's position, then the trained temperature, then the neighbours.
 const nearest = (values, now) => [...values].sort((a, b) => Math.abs(a - now) - Math.abs(b - now));
 const askOverTemperature = () => askPoints("points", [...new Set([view.t, 0, ...nearest(known.exponents, view.t)])].map(t => [t, view.e]));
 const askOverEpsilon = () => askPoints("overEpsilon", nearest(known.epsilons.keys(), view.e).map(e => [view.t, e]));
@@ -96,14 +96,14 @@ function showClaim() {
 
 function claim(now, trained) {
   const [clean, fgsm, strongest] = ["clean", "fgsm", "strongest"].map(name => now[name][0]);
-  if (epsilon() === 0) return "At ε = 0 no pixel changes: there is no attack. Move ε to the right.";
-  if (clean < trained.clean[0] - 0.05) return `So flat a sigmoid breaks the network: without any attack it reads ${percent(clean)}.`;
+  if (epsilon() === 0) return "At ε = 0 no pixel changes, so there is no attack. Move ε to the right.";
+  if (clean < trained.clean[0] - 0.05) return `Such a flat sigmoid breaks the network: even without an attack it reads only ${percent(clean)} correctly.`;
   const [from, before] = [percent(trained.fgsm[0]), percent(trained.strongest[0])];
-  if (view.t === 0) return `FGSM leaves ${from}, the strongest attack ${before}. Turn the temperature down, and watch both figures.`;
+  if (view.t === 0) return `${from} withstand FGSM, and ${before} withstand the strongest attack. Turn the temperature down, and watch both figures.`;
   if (fgsm - strongest < 0.05) return "Here the two attacks nearly agree: the simple one tells the truth.";
   const seems = fgsm - trained.fgsm[0] > 0.03 ? `FGSM says ${from} → ${percent(fgsm)}, more robust.` : `FGSM hardly sees a change: ${from} → ${percent(fgsm)}.`;
   const truth = strongest - trained.strongest[0] < -0.03 ? `The strongest attack says less: ${before} → ${percent(strongest)}.` : "The strongest attack says: no.";
-  return `${seems} ${truth} Nothing was learned. Saturated units pass almost no gradient, and FGSM has only that.`;
+  return `${seems} ${truth} The network has learned nothing. Saturated units pass almost no gradient, and FGSM follows nothing else.`;
 }
 
 // Hidden units
@@ -114,7 +114,7 @@ function showUnits(units) {
   const names = ["linear", "nonlinear", "saturated"];
   $("shares").hidden = !units.bounds;
   $("regimes").textContent = units.bounds
-    ? `${names.map((name, i) => `${percent(units.shares[i])} ${name}`).join(", ")}: linear up to r₁ = ${units.bounds[0]}, saturated from r₂ = ${units.bounds[1]}, on both sides. Solid: the sigmoid. Dashed: its derivative, as a share of the largest, ${units.slope}.`
+    ? `${names.map((name, i) => `${percent(units.shares[i])} ${name}`).join(", ")}: linear up to r₁ = ${units.bounds[0]}, saturated from r₂ = ${units.bounds[1]}, on both sides. Solid: the sigmoid. Dashed: its derivative, as a share of its maximum, ${units.slope}.`
     : `The three regimes are undefined here. ${units.undefined}.`;
   if (!units.bounds) return;
   $("shares").replaceChildren(...names.map((name, i) => {
@@ -128,7 +128,7 @@ function showUnits(units) {
 }
 let shownUnits = null;
 
-// The wall: one tab stop, arrow keys move within it
+// The twenty digits: one tab stop, arrow keys move between them
 
 function buildWall() {
   for (const [name, title] of ATTACKS) {
@@ -248,7 +248,7 @@ function moved() {
   keep();
   if (view.pixels) askDigit().then(askWall);
   askUnits();
-  clearTimeout(pause); // the curves can wait until the slider rests
+  clearTimeout(pause); // the curves can wait until the slider stops
   pause = setTimeout(() => { askOverTemperature(); askOverEpsilon(); }, 80);
 }
 
@@ -261,7 +261,7 @@ for (const [id, name] of [["temperature", "t"], ["epsilon", "e"]]) {
   $(id).addEventListener("input", event => { stop(); view[name] = +event.target.value; moved(); });
 }
 
-// A tab that is out of sight computes no curves: browsers open only six connections to one server.
+// A hidden tab computes no curves, because browsers open only six connections to one server.
 document.addEventListener("visibilitychange", () => {
   if (!known) return;
   if (!document.hidden) return moved();
@@ -321,7 +321,7 @@ async function follow() {
 
 $("train").hidden = $("steps").hidden = !live;
 $("draw").hidden = !canDraw;
-if (!live) $("drawing-note").textContent += " This page computes it in the browser; its strongest attack is FGSM and one smoothed attack.";
+if (!live) $("drawing-note").textContent += " The browser attacks it; here the strongest attack is the union of FGSM and one smoothed attack.";
 $("train").addEventListener("click", async () => {
   await ask({ task: known.progress.epoch ? "reset" : "train" }, () => {});
   const before = known.generation;

@@ -1,4 +1,4 @@
-// Where the numbers come from: the server. `stored.js` takes this module's place in an exported page.
+// The source of the numbers: the server. In an exported page, `stored.js` takes this module's place.
 export const live = true, canDraw = true;
 
 export async function state() {

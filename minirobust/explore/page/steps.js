@@ -1,4 +1,4 @@
-// Backpropagation step by step: the server sends all steps, in order; two buttons go through them.
+// Backpropagation step by step: the server sends all steps in order, and two buttons move through them.
 const $ = id => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const PLACES = { x1: [50, 90], x2: [50, 230], net1: [190, 50], net2: [190, 160], net3: [190, 270], z1: [340, 90], z2: [340, 230], L: [450, 160] };
@@ -18,7 +18,7 @@ function line(root, from, to, weight, share) {
   if (weight !== undefined) add(root, "text", { x: x1 + (x2 - x1) * share, y: y1 + (y2 - y1) * share - 3, "text-anchor": "middle", class: "soft small" }, `${weight}`.replace("-", "−"));
 }
 
-// What has been computed so far stands in the picture; what the present step computes is marked.
+// The picture shows all numbers computed so far, and marks those of the current step.
 function draw({ network, steps }, now) {
   const root = $("picture"), known = new Map(), fresh = new Set(steps[now].numbers.map(number => number.name));
   for (const step of steps.slice(0, now + 1)) for (const number of step.numbers) known.set(number.name, number.value);

@@ -1,5 +1,5 @@
-// Where the numbers of an exported page come from: the page itself, where the library has put them.  Only what somebody
-// draws is computed here, with the network's weights.
+// The source of an exported page's numbers: the page itself, which contains them.  Only the results for a drawing are
+// computed here, with the network's weights.
 export const live = false;
 
 const STORED = JSON.parse(document.getElementById("stored").textContent);
@@ -29,7 +29,7 @@ function fromHalf(bits) {
 export const canDraw = Boolean(STORED.weights);
 export const state = async () => ANSWERS.state;
 
-// The same questions and answers as the server's.
+// Answers the same questions as the server.
 export async function ask(question, take) {
   await null; // an answer never arrives before the caller waits for it
   for (const answer of answersTo(question)) take({ ...answer, generation: ANSWERS.state.generation });
@@ -47,7 +47,7 @@ function answersTo({ task, points, t, e, digit, pixels }) {
 const inBase64 = values => btoa(String.fromCharCode(...values));
 const toGrey = x => Uint8Array.from(x, value => Math.round(255 * Math.min(1, Math.max(0, value))));
 
-// After FGSM, and after the strongest attack, whose changes are kept in whole steps.
+// The image after FGSM, and after the strongest attack, whose changes are stored as multiples of a step.
 function storedImages(digit, row, e) {
   const fgsm = new Uint8Array(784), strongest = new Uint8Array(784);
   for (let i = 0; i < 784; i++) {
@@ -83,7 +83,7 @@ function storedDigit(digit, row, e) {
   };
 }
 
-// A drawing: the network 784 - 256 - 10, forward and back, as the library's layers compute it
+// A drawing: the forward and the backward pass of the network 784 - 256 - 10, computed like the library's layers
 
 const HIDDEN = 256, CLASSES = 10, W1 = 0, B1 = 784 * HIDDEN, W2 = B1 + HIDDEN, B2 = W2 + HIDDEN * CLASSES;
 

@@ -1,6 +1,6 @@
-"""`judge`: every claim of the paper as a measured statement, and whether it survives attacks stronger than the paper's.
+"""`judge`: whether each claim of the paper holds, and whether it survives attacks stronger than the paper's.
 
-`criteria` has all claims and thresholds. What they are about is in `sources`, what is compared in `measures`.
+All claims and thresholds are in `criteria`, the quantities in `sources`, and the comparisons in `measures`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from minirobust.study.store import Study
 
 __all__ = ["CLAIMS", "FIXED", "Verdict", "judge", "write_json"]
 
-LISTED = 12  # cases: more are counted, and not listed one by one
+LISTED = 12  # cases: of more, only the count is given
 
 
 def judge(studies: Sequence[Study]) -> list[Verdict]:
-    """Judge every claim on every study that it is about; unfinished studies by what is finished.
+    """Judge every claim on every study that it is about. Unfinished studies are judged by what is finished.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def judge(studies: Sequence[Study]) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        Claim by claim. One that no study is about is there once, with "cannot tell here".
+        Claim by claim. A claim that no study is about has one verdict, "cannot tell here".
 
     Raises
     ------
     ValueError
-        If two studies have one title: their verdicts could not be told apart.
+        If two studies have the same title.
     """
     titles = [study.title for study in studies]
     if len(set(titles)) < len(titles):
@@ -60,10 +60,13 @@ def _verdicts(claim: Claim, studies: Sequence[Study]) -> Iterable[Verdict]:
 
 
 def _verdict(claim: Claim, title: str, studies: Sequence[Study]) -> Verdict:
-    """Return the verdict on a claim from its one study, or from all that it compares."""
+    """Return the verdict on a claim from its study, or from all the studies that it compares."""
     figures: dict[str, float] = {}
     found: Ruling = "cannot tell here"
-    survives: tuple[str, Survival] = "There is no finding yet to put to stronger attacks.", "cannot tell here"
+    survives: tuple[str, Survival] = (
+        "Nothing has been measured yet that stronger attacks could change.",
+        "cannot tell here",
+    )
     try:
         sweeps, note = _sweeps(claim, studies)
         dataset = paper_dataset(studies[0])
@@ -84,7 +87,7 @@ def _verdict(claim: Claim, title: str, studies: Sequence[Study]) -> Verdict:
 
 
 def _sweeps(claim: Claim, studies: Sequence[Study]) -> tuple[list[Sweep], str]:
-    """Return the networks that count; of several studies, one in which too few learned is left out and named."""
+    """Return the networks that count, and a note on the studies that are left out because too few networks learned."""
     found, note = [], ""
     for study in studies:
         try:
@@ -92,12 +95,12 @@ def _sweeps(claim: Claim, studies: Sequence[Study]) -> tuple[list[Sweep], str]:
         except CannotTellError as missing:
             note += f" {study.title} is left out. {missing}" if claim.compares else f"{missing}"
     if not found:
-        raise CannotTellError(note.strip() or "There is no study of what this is about.")
+        raise CannotTellError(note.strip() or "No study of this data set is given.")
     return found, note + "".join(one.note for one in found)
 
 
 def _measured(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
-    """Describe the cases: a single one with its interval, several by how many there are, each with its remarks."""
+    """Describe the cases in words: one case with its interval, several by how many hold."""
     known = [case.estimate for case in cases if case.estimate]
     if len(cases) == 1 and known:
         (estimate,) = known
@@ -113,7 +116,7 @@ def _measured(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
 
 
 def _figures(cases: Sequence[Case]) -> dict[str, float]:
-    """Return the cases as numbers, each with its interval if they are few."""
+    """Return the cases as numbers, with their intervals, if they are few."""
     figures = {"cases": float(len(cases))}
     for case in cases if len(cases) <= LISTED else ():
         if case.estimate:
@@ -124,7 +127,7 @@ def _figures(cases: Sequence[Case]) -> dict[str, float]:
 
 
 def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """Replace a file by all verdicts as a JSON list, or leave it as it was.
+    """Write all verdicts as a JSON list. The file is replaced as a whole or not at all.
 
     Parameters
     ----------
@@ -141,11 +144,11 @@ def write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-# Stronger attacks: the claim itself, judged once more on the images of the audits
+# Stronger attacks: the claim is judged again on the audited images
 
 
 class Round(NamedTuple):
-    """What the audits say of a claim at one ε."""
+    """What the audits say about a claim at one ε."""
 
     text: str
     weak: Ruling = "cannot tell here"  # with the paper's attack
@@ -154,25 +157,25 @@ class Round(NamedTuple):
 
 
 def survival(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None) -> tuple[str, Survival]:
-    """Return what the audits say of a claim at every ε, in a text and in a word."""
+    """Return what the audits say about a claim: a text with a line for each ε, and the outcome."""
     records = [record for one in sweeps for record in one.records if record.audited]
     if claim.audit == "never" or not records:
-        reason = "Networks are audited after the last epoch only." if records else "No network is audited."
+        reason = "Networks are audited after the last epoch only." if records else "No network has been audited."
         return reason, "cannot tell here"
     epsilons = sandwich_epsilons(records[0])
     if any(sandwich_epsilons(record) != epsilons for record in records):
-        return "The audits took different ε.", "cannot tell here"
+        return "The audits used different ε.", "cannot tell here"
     for record in records:
         fell, unproven = sandwich(record, "strong"), sandwich(record, "proven")
         if fell is not None and unproven is not None and (fell & ~unproven).any():
-            return "An attack fooled an image that is certified: one of the two is wrong.", "cannot tell here"
+            return "An attack fooled a certified image, so the attack or the certificate is wrong.", "cannot tell here"
     rows = range(len(epsilons)) if claim.audit == "every ε" else [len(epsilons) - 1]
     rounds = [_round(claim, sweeps, dataset, row, epsilons[row]) for row in rows]
-    return " ".join(one.text for one in rounds), _survival_of(rounds)
+    return "\n".join(one.text for one in rounds), _survival_of(rounds)
 
 
 def _survival_of(rounds: Sequence[Round]) -> Survival:
-    """Return the word for several ε: those count at which the paper's attack shows the claim and something is left."""
+    """Return the outcome over the ε at which the claim holds against the paper's attack and something is left."""
     if any(one.reversed for one in rounds[:-1]):
         return "reverses at small ε"
     strong = [one.strong for one in rounds if one.weak == "holds" and one.strong is not None]
@@ -204,7 +207,7 @@ def _round(claim: Claim, sweeps: Sequence[Sweep], dataset: str | None, row: int,
 
 
 def _left(sweeps: Sequence[Sweep], row: int, epsilon: float) -> tuple[str, float | None]:
-    """Return what the strongest attack leaves and what is proven, in words, and the most that it leaves."""
+    """Return what the strongest attack leaves and what is proven, in words, and the most that the attack leaves."""
     said = f"ε = {epsilon:g}"
     left, proven = (
         [estimate.value for one in sweeps for estimate in one.estimates(fgsm, Level(kind, row)).values()]
@@ -213,11 +216,11 @@ def _left(sweeps: Sequence[Sweep], row: int, epsilon: float) -> tuple[str, float
     if not left:
         return said, None
     said += f": the strongest attack leaves {min(left):.3f} to {max(left):.3f}"
-    return said + (f", proven are {min(proven):.3f} to {max(proven):.3f}" if proven else ""), max(left)
+    return said + (f" and {min(proven):.3f} to {max(proven):.3f} is proven" if proven else ""), max(left)
 
 
 def _brief(claim: Claim, cases: Sequence[Case], dataset: str | None) -> str:
-    """Return what cases say of a claim in a few words."""
+    """Return in a few words what the cases say about a claim."""
     if len(cases) == 1 and cases[0].estimate:
         return cases[0].text or f"{cases[0].estimate.value:.2f}"
     return f"{claim.rulings(cases, dataset).count('holds')} of {len(cases)} cases hold"

@@ -1,22 +1,24 @@
-"""Every criterion of the study, beside the words of the paper that it judges.
+"""Every criterion of the study, beside the sentence of the paper that it judges.
 
-The paper says what it saw, not what would have refuted it: the criteria are our choice. They were fixed on 2026-11-27,
-after a first run of one seed and before the runs of several, and results must not move them.
+The paper reports what was observed, not what would have refuted it, so the criteria are our choice. They were fixed on
+2026-11-27, after a first run with one seed and before the runs with several. Results must not change them.
 
-*Threshold.* A figure lies beyond a threshold if its whole 95 % interval does. If a part of it does, nothing can be
-told. The interval covers other test images, and other seeds where a study has several (see `statistics.over_seeds`).
+*Threshold.* A figure lies beyond a threshold if its whole 95 % interval does. If only part of the interval does, the
+case is undecided. The interval covers other test images, and other seeds where a study has several (see
+`statistics.over_seeds`).
 
-*Quantifier.* The paper's own word decides. "all", "any", "regardless", "consistently" and "implies" ask for every case,
-and so does a sentence that names its cases, such as both ends; "almost all" for 95 %, "in many cases" for a tenth,
-"even", "up to" and "exception" for one. "Most" is more than half, and so is a sentence without such a word, as in
-"networks are". Cases that are not measured yet, or not decided, are open.
+*Quantifier.* It follows the paper's wording. "all", "any", "regardless", "consistently" and "implies" require every
+case, and so does a sentence that names its cases, such as both ends. "almost all" requires 95 %, "in many cases" a
+tenth, and "even", "up to" and "exception" one case. "most" requires more than half, and so does a sentence without such
+a word, as in "networks are". Cases that are not measured yet, or are undecided, stay open.
 
 *Who counts.* Networks that learned nothing are left out, except where learning itself is the subject. So are
 comparisons in which nothing is left to compare.
 
-*Stronger attacks.* A claim about robustness is judged once more on the audited images, with the strongest attack, at
-every ε of the audit at which something is left. It survives if it holds at all of them and, for a trend, if half of
-what FGSM shows between the ends is kept. It reverses if a trend has the other sign at some ε below the main one.
+*Stronger attacks.* A claim about robustness is judged again on the audited images, with the strongest attack, at every
+ε of the audit at which some robustness is left. It survives if it holds at all of them and, for a trend, if the
+strongest attack keeps half of the difference that FGSM shows between the ends. It reverses if a trend has the opposite
+sign at some ε below the main one.
 """
 
 from __future__ import annotations
@@ -37,27 +39,27 @@ LEAST_WRONG = 10  # images, and as many right, for an area under the ROC curve
 LEAST_EPOCHS = 10  # for a correlation over training
 ENOUGH_TO_MISS = 100  # images: if none of them shows something, at most 3 % of all do (the rule of three)
 NOISE = 0.2  # of the variance over classes: above it, few images alone can make two orders differ
-# What is large enough to be spoken of
+# What is large enough to matter
 EFFECT = 0.05  # of robustness, between two networks
-LEFT = 0.05  # of robustness: where no network keeps more, there is nothing to compare
+LEFT = 0.05  # of robustness: if no network keeps more, there is nothing to compare
 KEPT = 0.5  # of what FGSM shows between the ends, under the strongest attack
-MOVED = 0.01  # of the net values: a smaller share cannot be seen in Figure 4
+MOVED = 0.01  # of the net values: a smaller share is invisible in Figure 4
 DRASTIC = 0.5  # of the net values
 STEEP = 0.5  # of the summed slope in its steepest tenth: five times that tenth's share
-RISE = 0.01  # of robustness, with ε: an attack was led astray, as in the audit
-FURTHER = 0.001  # of the images fall to one more pixel
+RISE = 0.01  # of robustness, with ε: the attack was misled, as in the audit
+FURTHER = 0.001  # of the images are fooled by one more pixel
 FEW = 0.1  # of the sum of G in a hundredth of the images: ten times their share
-ORDER = 0.7  # of Spearman's ρ over temperatures: they are in that order
-ALIKE = 0.6  # of Spearman's ρ over classes: their order is much the same
-TOGETHER = 0.5  # of Spearman's ρ over training: two series go together
+ORDER = 0.7  # of Spearman's ρ over temperatures
+ALIKE = 0.6  # of Spearman's ρ over classes
+TOGETHER = 0.5  # of Spearman's ρ over training
 STRONG = -0.5  # of Pearson's r, after Cohen (1988)
 CERTAIN, SIGNIFICANT = 0.001, 0.05  # levels of p; the first is the paper's
 # Parts of definitions
-OWN_FINAL = 0.95  # of the own final accuracy: the network has converged
+OWN_FINAL = 0.95  # of the network's own final accuracy: it has converged
 TOP = 0.01  # of the images, those of largest G
 MARGIN = 1 / 7  # of an image's side: 4 of 28 pixels, which MNIST leaves free around every digit
 CONFIDENT = 0.9
-PERIODS = 10  # of training, at which courses of training of different lengths are compared
+PERIODS = 10  # of training, so that runs of different lengths can be compared
 MANY = 0.1  # of the images: the same tenth as for cases
 
 # What the paper prints, to half of the last digit
@@ -66,10 +68,10 @@ TEST_IMAGES = {"mnist": 10_000, "fashion-mnist": 10_000, "svhn": 26_032, "cifar1
 RANGES = {"mlp": (1 / 64, 16.0), "cnn": (1 / 8, 8.0)}
 G_RANGE = {"mnist": 0.0002, "fashion-mnist": 0.2, "svhn": 0.04, "cifar10": 0.15}  # the second "SVHN" is CIFAR-10
 G_WITHIN = {"mnist": 0.00025, "fashion-mnist": 0.25, "svhn": 0.045, "cifar10": 0.155}
-G_HALF = {name: end / 2 for name, end in G_RANGE.items()}  # who prints a range uses more than half of it
+G_HALF = {name: end / 2 for name, end in G_RANGE.items()}  # a printed range is more than half used
 
 DATASETS = ("mnist", "fashion-mnist", "svhn", "cifar10")
-ALL, NOT_FASHION = (*DATASETS, None), ("mnist", "svhn", "cifar10", None)  # None: a data set that the paper lacks
+ALL, NOT_FASHION = (*DATASETS, None), ("mnist", "svhn", "cifar10", None)  # None: a data set that is not in the paper
 FGSM, PIXELS = "robustness against FGSM", "robustness against pixels"
 OPPOSITE: Mapping[Direction, Direction] = {"rises": "falls", "falls": "rises"}
 PerDataset = float | Mapping[str, float]
@@ -77,7 +79,7 @@ PerDataset = float | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper and how it is judged.
+    """A sentence of the paper, and how it is judged.
 
     Attributes
     ----------
@@ -86,7 +88,7 @@ class Claim:
     measure, quantity, other : str
         What is compared: names of `measures.MEASURES` and `sources.SOURCES`.
     direction, threshold, order, quantifier
-        When the claim holds, and for how many of the cases.
+        When a case meets the claim, and how many cases must.
     datasets : tuple of str or None
     learning, compares, denies : bool
     audit : str or None
@@ -96,18 +98,18 @@ class Claim:
     name: str
     section: str
     sentence: str  # in the paper's words
-    measure: str  # one of `measures.MEASURES`: what the cases are, and what is compared
+    measure: str  # one of `measures.MEASURES`: which cases are compared, and how
     quantity: str  # one of `sources.SOURCES`; empty if the measure takes none
     direction: Direction
     threshold: PerDataset
     quantifier: Quantifier = "all"  # how many cases must lie beyond the threshold
     order: PerDataset | None = None  # the threshold of a second condition, such as a trend's ρ: see the measure
     other: str = ""  # a second quantity
-    datasets: tuple[str | None, ...] = ALL  # which the sentence is about
-    learning: bool = False  # whether networks that learned nothing count, because learning is the subject
+    datasets: tuple[str | None, ...] = ALL  # that the sentence is about
+    learning: bool = False  # whether networks that learned nothing count, since learning is the subject
     compares: bool = False  # whether it is about several data sets at once
-    audit: Literal["every ε", "main ε", "pixels", "never"] | None = None  # "never": audits saw no such thing
-    denies: bool = False  # whether the sentence says that it is not so
+    audit: Literal["every ε", "main ε", "pixels", "never"] | None = None  # "never": audits do not measure it
+    denies: bool = False  # whether the sentence denies the comparison
 
     def rulings(self, cases: Sequence[Case], dataset: str | None) -> list[Ruling]:
         """Return which cases lie beyond the threshold and meet the second condition."""
@@ -119,13 +121,13 @@ class Claim:
         return [quantified(both, "all") for both in zip(found, orders, strict=True)]
 
     def judge(self, cases: Sequence[Case], dataset: str | None) -> Ruling:
-        """Return whether enough cases are as the claim says."""
+        """Return whether enough cases meet the claim."""
         found = quantified(self.rulings(cases, dataset), self.quantifier)
         opposite: dict[Ruling, Ruling] = {"holds": "does not hold", "does not hold": "holds"}
         return opposite.get(found, found) if self.denies else found
 
     def criterion(self, dataset: str | None) -> str:
-        """Return in words what is asked of the measurement."""
+        """Return the criterion in words."""
         what = ", ".join(filter(None, (self.measure, self.quantity, self.other)))
         how = f"{'not: ' if self.denies else ''}{self.direction}"
         if dataset is None and isinstance(self.threshold, Mapping):

@@ -1,7 +1,7 @@
-"""Which networks a claim is judged on: those that are finished and have learned, with a `Score` for each.
+"""The networks that a claim is judged on: those that are finished and have learned, with a `Score` for each.
 
-A `Level` says under which attack a network is looked at: the paper's on all test images, or, on the images of the
-audit, the paper's again (weak), the strongest of all (strong), or any whatever (proven).
+A `Level` selects the attack: the paper's on all test images, or, on the audited images, the paper's (weak), the
+strongest of all (strong), or any possible attack (proven).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from minirobust.study.store import Record, Study
 
 
 def paper_dataset(study: Study) -> str | None:
-    """Return which of the paper's data sets a study is of, or of a part of: ``cifar10-25k.h5`` is of cifar10."""
+    """Return which of the paper's data sets a study uses, in whole or in part: ``cifar10-25k.h5`` is cifar10."""
     name = Path(study.config.dataset).stem
     return next((known for known in DATASETS if name.startswith(known)), None)
 
 
 class Level(NamedTuple):
-    """Under which attack, and at which of the audit's ε."""
+    """An attack, and the index of an ε of the audit."""
 
     kind: Literal["paper", "weak", "strong", "proven"]
     row: int = 0
@@ -40,7 +40,7 @@ PAPER = Level("paper")
 
 
 class Score(NamedTuple):
-    """What a network scores: a figure; of a rate, also each class's rate and images; in an audit, which images fell."""
+    """A network's figure. A rate also has its classes' rates and images, and an audit has which images were fooled."""
 
     estimate: Estimate
     rates: np.ndarray = np.array([])
@@ -49,11 +49,11 @@ class Score(NamedTuple):
     labels: np.ndarray | None = None
 
     def minus(self, other: Score) -> Estimate:
-        """Return the difference of two networks, image by image where it is known which fell."""
+        """Return the difference of two networks, image by image if it is known which images were fooled."""
         if self.fooled is None or other.fooled is None or self.labels is None or other.labels is None:
             return minus(self.estimate, other.estimate)
         if not np.array_equal(self.labels, other.labels):
-            raise CannotTellError("The audits took different images.")
+            raise CannotTellError("The audits used different images.")
         return intervals.difference(self.fooled, other.fooled, self.labels, len(self.rates))
 
 
@@ -61,12 +61,12 @@ Source = Callable[[Record, Level], Score | None]  # None for what is not stored
 
 
 def exactly(value: float | np.floating | np.integer) -> Score:
-    """Return the score of a figure that is no sample of anything."""
+    """Return the score of a figure without sampling error."""
     return Score(exact(float(value)))
 
 
 def of_rates(rates: np.ndarray, images: np.ndarray) -> Score:
-    """Return the score of a rate of each class: its mean over the classes."""
+    """Return the score of rates by class: their mean."""
     return Score(intervals.mean_of_rates(rates, images), rates, images)
 
 
@@ -77,18 +77,18 @@ def of_fooled(fooled: np.ndarray, labels: np.ndarray, classes: int) -> Score:
 
 
 def test_images(record: Record) -> np.ndarray:
-    """Return how many test images there are of each class."""
+    """Return the number of test images of each class."""
     return np.bincount(record.final["label"], minlength=record.epochs["class_accuracy"].shape[1])
 
 
 def at(temperature: float) -> str:
-    """Return the name of a temperature's case."""
+    """Return the name of the case of one temperature."""
     return f"T = {temperature_label(temperature)}"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The networks of a study that a claim is judged on, the temperatures without any, and what was left out."""
+    """The networks that a claim is judged on, the unfinished temperatures, and a note on what is left out."""
 
     study: Study
     records: list[Record]
@@ -101,7 +101,7 @@ class Sweep:
         return sorted({record.temperature for record in self.records})
 
     def scores(self, source: Source, level: Level = PAPER) -> dict[float, dict[int, Score]]:
-        """Return what every network scores, by temperature, from low to high, and seed; without what is not stored."""
+        """Return the stored scores of the networks, by temperature, from low to high, and by seed."""
         found: dict[float, dict[int, Score]] = {}
         for record in sorted(self.records, key=lambda record: (record.temperature, record.seed)):
             if (score := source(record, level)) is not None:
@@ -114,7 +114,7 @@ class Sweep:
         return {T: over_seeds([score.estimate for score in seeds.values()]) for T, seeds in scores.items()}
 
     def range(self, source: Source, level: Level = PAPER) -> tuple[list[float], dict[int, list[Score]]]:
-        """Return the temperatures, and by seed what its networks score at them, if that is enough for a trend."""
+        """Return the temperatures, and for each seed the scores at them; raise if they are too few for a trend."""
         ends = self.study.config.temperatures[0], self.study.config.temperatures[-1]
         if waiting := [T for T in ends if T in self.unfinished]:
             raise CannotTellError(f"{at(waiting[0])}, an end of the range, is not finished.{self.note}")
@@ -129,15 +129,15 @@ class Sweep:
         return list(scores), {seed: [of[seed] for of in scores.values()] for seed in seeds}
 
     def waiting(self) -> list[Case]:
-        """Return a case without a figure for each temperature that is not finished."""
+        """Return a case without a figure for each unfinished temperature."""
         return [Case(at(T), None) for T in self.unfinished]
 
 
 def sweep(study: Study, *, learning: bool = False) -> Sweep:
-    """Return a study's networks that were attacked, which comes last, and have learned; all of them if `learning`.
+    """Return the networks of a study that are finished and have learned; with `learning`, all that are finished.
 
-    A network has learned if its accuracy, the mean over classes, is at least twice chance. At least half of the
-    temperatures must have, or may have once they are finished: else CannotTellError.
+    A network has learned if its accuracy, the mean over classes, is at least twice chance. If fewer than half of the
+    temperatures have a network that learned, or may still get one, raise CannotTellError.
     """
     several, temperatures = len(study.config.seeds) > 1, study.config.temperatures
     attacked = [record for record in study.records if record.final]

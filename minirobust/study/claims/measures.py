@@ -1,6 +1,6 @@
-"""`MEASURES`: what a claim's cases are and what is compared in each, under the name used in `criteria`.
+"""`MEASURES`: the cases of a claim, and what is compared in each, under the name used in `criteria`.
 
-Each measure takes a `Sweep`, or of a claim that compares data sets all of them, a `Level`, and the claim.
+Each measure takes a `Sweep`, or every sweep if the claim compares data sets, a `Level`, and the claim.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def trend_at_every_epsilon(sweep: Sweep, level: Level, claim: Claim) -> list[Cas
 
 
 def correlation(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return ρ of two quantities over the temperatures; open if one of them varies by no more than chance."""
+    """Return ρ of two quantities over the temperatures; undecided if one of them varies no more than by chance."""
     one, other = (sweep.range(SOURCES[name], level)[1] for name in (claim.quantity, claim.other))
     rho = over_seeds([exact(spearman(values(one[seed]), values(other[seed]))) for seed in one if seed in other])
     for scores in (next(iter(one.values())), next(iter(other.values()))):
@@ -67,7 +67,7 @@ def each(sweep: Sweep, level: Level, claim: Claim, only: float | None = None) ->
 
 
 def best(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return the best network's figure, on the paper's test images; of a part of the data, or not all, it is open."""
+    """Return the figure of the best network; undecided if test images or temperatures are missing."""
     scores = sweep.scores(SOURCES[claim.quantity])
     T, value = max(((T, s.estimate.value) for T, of in scores.items() for s in of.values()), key=lambda pair: pair[1])
     whole, images = criteria.TEST_IMAGES[str(paper_dataset(sweep.study))], test_images(sweep.records[0]).sum()
@@ -77,10 +77,10 @@ def best(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
 
 
 def over_epsilon(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return how robustness falls from the least ε to the greatest, and as order the least fall on the way."""
+    """Return the fall of robustness from the least ε to the greatest, and as order the least fall between two."""
     rows = range(len(sweep.study.config.epsilons))
     if len(rows) < 2:
-        raise CannotTellError("Robustness was measured at a single ε.")
+        raise CannotTellError("Robustness was measured at only one ε.")
     curves = [sweep.estimates(partial(fgsm, row=row)) for row in rows]
     steps = {T: [curves[row][T].value - curves[row + 1][T].value for row in rows[:-1]] for T in sweep.temperatures}
     falls = [Case(at(T), minus(curves[0][T], curves[-1][T]), exact(min(steps[T]))) for T in steps]
@@ -91,7 +91,7 @@ def ends(sweep: Sweep, level: Level, claim: Claim, which: Sequence[int], middle:
     """Return the ends' figures, minus the median of the temperatures between if `middle`."""
     T, seeds = sweep.range(SOURCES[claim.quantity], level)
     if claim.quantity.startswith("epochs") and not any(any(values(scores)) for scores in seeds.values()):
-        raise CannotTellError("Every network leaves chance within the first epoch, in which nothing is measured.")
+        raise CannotTellError("Every network learns within the first epoch, during which nothing is measured.")
     found = []
     for end in which:
         at_end = [scores[end].estimate for scores in seeds.values()]
@@ -103,7 +103,7 @@ def ends(sweep: Sweep, level: Level, claim: Claim, which: Sequence[int], middle:
 
 
 def outside(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return by how much temperatures beyond the paper's range exceed the worst within it."""
+    """Return the differences between temperatures beyond the paper's range and the worst within it."""
     low, high = criteria.RANGES[sweep.study.config.model]
     found = sweep.estimates(SOURCES[claim.quantity])
     within = [estimate for T, estimate in found.items() if low <= T <= high]
@@ -117,9 +117,10 @@ def outside(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
 
 
 def class_order(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return the mean of ρ of the classes' robustness over all pairs of temperatures at which the classes differ.
+    """Return the mean ρ of the classes' robustness over all pairs of temperatures at which the classes differ.
 
-    Where few images make up much of the variance over classes, they alone may keep it low: its upper end is then 1.
+    If chance, from few images, explains much of the variance over classes, it may be what keeps ρ low. The upper end of
+    the interval is then 1.
     """
     found = []
     for scores in sweep.range(SOURCES[claim.quantity], level)[1].values():
@@ -135,7 +136,7 @@ def class_order(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
 
 
 def significance(sweep: Sweep, level: Level, claim: Claim, only: int | None = None) -> list[Case]:
-    """Return p of the correlation of G and confidence, 1 for a positive one, for each class with enough images."""
+    """Return p of the correlation of G and confidence for each class with enough images; 1 if it is positive."""
     images = test_images(sweep.records[0])
     classes = [c for c in np.flatnonzero(images >= criteria.LEAST_IMAGES) if only in (None, c)]
     if not classes:
@@ -152,7 +153,7 @@ def significance(sweep: Sweep, level: Level, claim: Claim, only: int | None = No
 
 
 def largest_median(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return the largest median of G of all classes and networks, which is also the order."""
+    """Return the largest median of G over all classes and networks, which is also the order."""
     if sweep.unfinished:
         raise CannotTellError(f"The largest of all takes all temperatures.{sweep.note}")
     largest = exact(np.nanmax([record.final["gradient_median"] for record in sweep.records]))
@@ -160,7 +161,7 @@ def largest_median(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
 
 
 def classes_over_temperatures(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return how much more the medians of G vary over classes than over temperatures: standard deviations of means."""
+    """Return the standard deviation of the medians of G over classes, minus that over temperatures."""
     seeds = sweep.range(SOURCES["median of G"])[1].values()
     tables = [np.array([score.rates for score in scores]) for scores in seeds]
     gaps = [exact(np.nanstd(np.nanmean(one, axis=0)) - np.nanstd(np.nanmean(one, axis=1))) for one in tables]
@@ -173,7 +174,7 @@ def by_eye(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
 
 
 def examples(sweep: Sweep, level: Level, claim: Claim) -> list[Case]:
-    """Return how many images are examples; that there is none can be said of many images, at all temperatures."""
+    """Return the number of images that are examples. That there is none takes many images and all temperatures."""
     records = [record.final for record in sweep.records if "two/after" in record.final]
     if not records:
         raise CannotTellError(f"No image fell to exactly two pixels.{sweep.note}")
@@ -200,7 +201,7 @@ def by_dataset(sweeps: Sequence[Sweep]) -> dict[str, Sweep]:
 
 
 def in_pairs(sweeps: Sequence[Sweep], level: Level, claim: Claim) -> list[Case]:
-    """Return for each pair of data sets ρ of their profiles over what both have."""
+    """Return, for each pair of data sets, ρ of their profiles over what both have."""
     profiles = {name: PROFILES[claim.quantity](sweep) for name, sweep in by_dataset(sweeps).items()}
     found = []
     for pair in combinations([name for name in claim.datasets if name], 2):
@@ -213,7 +214,7 @@ def in_pairs(sweeps: Sequence[Sweep], level: Level, claim: Claim) -> list[Case]:
 
 
 def course(sweep: Sweep, names: Sequence[str]) -> dict[Any, float]:
-    """Return series of all temperatures at ten times of training, however many epochs it takes."""
+    """Return the series at all temperatures, at ten points of training whatever its length."""
     found: dict[Any, float] = {}
     for T in sweep.temperatures:
         for name in names:

@@ -1,4 +1,4 @@
-"""`SOURCES`: what one network scores, for every quantity that a claim is about, under the name used in `criteria`."""
+"""`SOURCES`: the score of one network for every quantity of the claims, under the name used in `criteria`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minirobust.study.store import Record
 
 
 def accuracy(record: Record, level: Level) -> Score | None:
-    """Return the accuracy on the images that the level looks at."""
+    """Return the accuracy on the images of the level."""
     if level == PAPER:
         return of_rates(record.epochs["class_accuracy"][-1], test_images(record))
     attacked = fgsm(record, level)
@@ -26,7 +26,7 @@ def accuracy(record: Record, level: Level) -> Score | None:
 
 
 def fgsm(record: Record, level: Level, row: int | None = None) -> Score | None:
-    """Return robustness against FGSM at an ε of the study, else the main one, or what the level says."""
+    """Return robustness against FGSM at an ε of the study, by default the main one, or robustness at another level."""
     if level == PAPER:
         row = record.config.main if row is None else row
         return of_rates(record.epochs["robustness"][-1, row], test_images(record))
@@ -37,12 +37,12 @@ def fgsm(record: Record, level: Level, row: int | None = None) -> Score | None:
 
 
 def sandwich_epsilons(record: Record) -> tuple[float, ...]:
-    """Return every ε of a network's audit; of an older one, the main ε alone."""
+    """Return every ε of a network's audit. An older audit has only the main ε."""
     return tuple(float(epsilon) for epsilon in record.audited.get("sandwich/epsilon", [record.config.epsilon]))
 
 
 def sandwich(record: Record, kind: str) -> np.ndarray | None:
-    """Return which audited images fell at each ε, (ε, images); of "proven", which are not proven robust."""
+    """Return which audited images were fooled at each ε, (ε, images); for "proven", which are not proven robust."""
     if kind == "proven":
         certified = record.audited.get("sandwich/certified")
         return None if certified is None else ~certified
@@ -52,7 +52,7 @@ def sandwich(record: Record, kind: str) -> np.ndarray | None:
 
 
 def pixels(record: Record, level: Level) -> Score | None:
-    """Return robustness against the pixel attack with the most pixels; the strong one is greedy with as many."""
+    """Return robustness against the attack on the most pixels; the strong level's is greedy, with as many pixels."""
     final, audited = record.final, record.audited
     if level == PAPER:
         return of_rates(1 - final["pixel_success"][-1], test_images(record))
@@ -65,7 +65,7 @@ def pixels(record: Record, level: Level) -> Score | None:
 
 
 def equal_classes(record: Record, level: Level, attack: Source) -> Score | None:
-    """Return the p-value that all classes are equally robust; what few images do not refute is open."""
+    """Return the p-value that all classes are equally robust; with few images, a large p-value is undecided."""
     if (score := attack(record, level)) is None:
         return None
     p = p_of_difference(score.rates, score.images)
@@ -74,7 +74,7 @@ def equal_classes(record: Record, level: Level, attack: Source) -> Score | None:
 
 
 def spread_of_classes(record: Record, level: Level) -> Score | None:
-    """Return how robustness against pixels spreads over the classes, without the part that is chance."""
+    """Return the spread over classes of robustness against pixels, corrected for chance."""
     score = pixels(record, level)
     if score is None or score.images[score.images > 0].min() < criteria.LEAST_IMAGES:
         return None
@@ -82,30 +82,30 @@ def spread_of_classes(record: Record, level: Level) -> Score | None:
 
 
 def awake(record: Record) -> np.ndarray:
-    """Return in which epochs a network had learned."""
+    """Return, for each epoch, whether the network had learned."""
     accuracy = record.epochs["class_accuracy"]
     return np.nanmean(accuracy, axis=1) >= criteria.LEARNED / accuracy.shape[1]
 
 
 def plateau(record: Record, level: Level) -> Score:
-    """Return how many epochs a network ends before it has learned; all of them if it never does."""
+    """Return the number of epochs before the network has learned, or of all epochs if it never does."""
     learned = awake(record)
     return exactly(learned.argmax() if learned.any() else len(learned))
 
 
 def epochs_to_learn(record: Record, level: Level) -> Score:
-    """Return the first epoch with 95 % of the network's own final accuracy: its speed, however accurate it is."""
+    """Return the first epoch with 95 % of the network's own final accuracy, which measures speed alone."""
     series = record.epochs["test_accuracy"]
     return exactly((series >= criteria.OWN_FINAL * series[-1]).argmax() + 1)
 
 
 def change(record: Record, level: Level, names: Sequence[str]) -> Score:
-    """Return how a series changes from the first epoch to the last; of several, the largest change."""
+    """Return the change of a series from the first epoch to the last; of several series, the largest change."""
     return exactly(max(record.epochs[name][-1] - record.epochs[name][0] for name in names))
 
 
 def follows_saturation(record: Record, level: Level) -> Score | None:
-    """Return ρ of robustness and saturated share over the epochs; None where there is no change to follow."""
+    """Return ρ of robustness and saturated share over the epochs, or None if the share hardly changes."""
     learned, main = awake(record), record.config.main
     share = record.epochs["saturated"][learned]
     if len(share) < criteria.LEAST_EPOCHS or np.ptp(share) <= criteria.MOVED:
@@ -114,14 +114,14 @@ def follows_saturation(record: Record, level: Level) -> Score | None:
 
 
 def share_of_largest(record: Record, level: Level) -> Score | None:
-    """Return what the 1 % of images of largest G has of the sum of G; None if 1 % is no image."""
+    """Return the share of the sum of G in the 1 % of images of largest G; None if 1 % is less than an image."""
     gradient = record.final["gradient"]
     few = round(criteria.TOP * len(gradient))
     return exactly(np.sort(gradient)[-few:].sum() / max(gradient.sum(), 1e-300)) if few else None
 
 
 def predicts_errors(record: Record, level: Level) -> Score | None:
-    """Return how often a misclassified image has the larger G of two; None if too few are wrong, or right."""
+    """Return the AUROC of G as a predictor of errors, or None if too few images are wrong, or too few right."""
     wrong = record.final["prediction"] != record.final["label"]
     enough = criteria.LEAST_WRONG <= wrong.sum() <= len(wrong) - criteria.LEAST_WRONG
     return Score(auroc(record.final["gradient"], wrong)) if enough else None

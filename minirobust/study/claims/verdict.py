@@ -1,6 +1,7 @@
-"""What is found of a claim, and the two rules that every claim is judged by: one for thresholds, one for quantifiers.
+"""The verdict on a claim, and the two rules that every claim is judged by: one for thresholds, one for quantifiers.
 
-Both rules have three outcomes: what an interval does not decide, or is not measured yet, neither holds nor fails.
+Both rules have three outcomes. A case that its interval does not decide, or that is not measured yet, neither holds nor
+fails.
 """
 
 from __future__ import annotations
@@ -31,28 +32,28 @@ class Verdict:
     Attributes
     ----------
     name : str
-        Short, for people who refer to it and programs that look it up.
+        A short name, to refer to the claim and to look it up.
     claim, section : str
-        The paper's own words, and where they stand.
+        The paper's words, and their section.
     criterion, dataset : str
-        What was asked of the measurement, and on which data set; "all" for a claim that compares data sets.
+        The criterion in words, and the data set; "all" for a claim that compares data sets.
     verdict : str
     measured : str
-        The figures in words.
+        The result in words.
     figures : mapping of str to float or None
     survives, survives_verdict : str or None
-        What stronger attacks say.
+        The outcome under stronger attacks, in words with a line for each ε, and in short.
     """
 
-    name: str  # short, for people who refer to it and programs that look it up
-    claim: str  # the paper's own words
+    name: str
+    claim: str
     section: str  # of the paper
-    criterion: str  # what was asked of the measurement
+    criterion: str
     dataset: str  # `Study.title`, or "all" for a claim that compares data sets
     verdict: Ruling
-    measured: str  # the figures in words; of "cannot tell here", also what is missing
-    figures: Mapping[str, float | None]  # the same for programs; None where there is no number
-    survives: str | None  # what stronger attacks say; None if they have no say
+    measured: str  # for "cannot tell here", also what is missing
+    figures: Mapping[str, float | None]  # the result in numbers; None for NaN and infinity
+    survives: str | None  # None if stronger attacks do not matter to the claim
     survives_verdict: Survival | None  # None as well if the claim does not hold against the paper's attack
 
 
@@ -62,7 +63,7 @@ class CannotTellError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One of the things that a claim is about: a temperature, an end of their range, an ε, a pair of data sets."""
+    """One instance of a claim: a temperature, an end of their range, an ε, a pair of data sets."""
 
     name: str
     estimate: Estimate | None  # compared with the claim's threshold; None if it is not measured yet
@@ -72,7 +73,7 @@ class Case:
 
 
 def beyond(estimate: Estimate | None, threshold: float, direction: Direction) -> Ruling:
-    """Whether an estimate lies beyond a threshold: with its whole interval, with no part of it, or in part.
+    """Return whether an estimate lies beyond a threshold with all of its interval, with none of it, or with part.
 
     A difference "rises" if it exceeds the threshold and "falls" if its negative does; a value is "above" or "below".
     """
@@ -87,13 +88,13 @@ def beyond(estimate: Estimate | None, threshold: float, direction: Direction) ->
 
 
 def needed(quantifier: Quantifier, n: int) -> int:
-    """Return how many of n cases a quantifier asks for."""
+    """Return how many of n cases a quantifier requires."""
     almost, many = math.ceil(0.95 * n - 1e-9), math.ceil(0.1 * n - 1e-9)
     return {"all": n, "almost all": almost, "most": n // 2 + 1, "many": many, "some": 1}[quantifier]
 
 
 def quantified(rulings: Sequence[Ruling], quantifier: Quantifier) -> Ruling:
-    """Whether enough cases hold: they do, could not even if all open ones did, or it depends on the open ones."""
+    """Return whether enough cases hold, if that is certain however the undecided cases turn out."""
     held, undecided = rulings.count("holds"), rulings.count("cannot tell here")
     enough = needed(quantifier, len(rulings))
     return "holds" if held >= enough else "does not hold" if held + undecided < enough else "cannot tell here"

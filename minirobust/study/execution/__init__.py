@@ -1,1 +1,1 @@
-"""A study's tasks: what one does, which there are, who computes them, and how far they are."""
+"""A study's tasks: what each one does, which ones there are, which processes run them, and their progress."""

@@ -1,4 +1,4 @@
-"""`state` and `Progress`: how far each task is, according to its file, and how a terminal shows that."""
+"""`state` and `Progress`: the progress of each task, according to its file, and its display on a terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from minirobust.tables import table
 if TYPE_CHECKING:
     from rich.live import Live
 
-TENTHS = 10  # plain lines: how many a training gets
+TENTHS = 10  # number of lines for each training without a terminal
 
 
 @dataclass(frozen=True)
 class State:
-    """How far one task is.
+    """The progress of one task.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class State:
     accuracy, robustness : float
         On the test set after the last epoch, and against FGSM at the main ε. NaN before the first epoch.
     seconds_left : float
-        Of training and measuring, at the pace of the last epochs. NaN before the first epoch.
+        Time for the rest of training and measuring, at the pace of the last epochs. NaN before the first epoch.
     """
 
     temperature: float
@@ -61,7 +61,7 @@ class State:
 
     @property
     def time_left(self) -> str:
-        """The time that is left, in words; empty if it is not known, or nothing is left."""
+        """The remaining time in words; empty if it is unknown or zero."""
         return "" if np.isnan(self.seconds_left) or not self.seconds_left else _time(self.seconds_left)
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def states_table(states: Iterable[State]) -> str:
 
 
 def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
-    """Return how far a task of a study is.
+    """Return the progress of a task.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def state(config: StudyConfig, folder: Path, T: float, seed: int) -> State:
     Raises
     ------
     StudyError, CheckpointError
-        If its file is damaged, or not a study's.
+        If its file is damaged, or does not belong to a study.
     """
     path = store.task_path(folder, T, seed)
     if not path.exists():
@@ -129,9 +129,9 @@ def _time(seconds: float) -> str:
 
 
 class Progress:
-    """Show the tasks' states: on a terminal a table of them all, elsewhere a line per tenth of a task's epochs.
+    """Show the states of all tasks: a table on a terminal, elsewhere one line per tenth of a task's epochs.
 
-    It is a context manager, at the end of which the table stays.
+    This is a context manager; the table remains visible at the end.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class Progress:
             from rich.console import Console
             from rich.live import Live
 
-            # No thread that draws, and no redirection of what is printed: see `minirobust.progress`.
+            # No drawing thread, and no redirection of output: see `minirobust.progress`.
             console = Console(file=self.stream, highlight=False, markup=False)
             self.live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
             self.live.start()

@@ -1,4 +1,4 @@
-"""`sharpen`: what becomes of a trained network whose temperature is changed without training."""
+"""`sharpen`: attack a trained network after changing its temperature without further training."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def sharpen(network: Network, x: Any, y: Any, config: StudyConfig, seed: int) ->
     Parameters
     ----------
     network : Network
-        Trained; it is not changed.
+        A trained network, which is not changed.
     x, y : ndarray
         Images and labels.
     config : StudyConfig
-        Of which the ratios, every ε and the budget of the audit are used.
+        Its ratios, and the ε and the budget of its audit, are used.
     seed : int
-        Of the attacks.
+        Seed of the attacks.
     """
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     for ratio in config.sharpen_ratios:
@@ -40,7 +40,7 @@ def sharpen(network: Network, x: Any, y: Any, config: StudyConfig, seed: int) ->
 
 
 def stacked(within: Sequence[Sandwich]) -> Arrays:
-    """Return what the sandwiches of every ε say of each image; no `certified` where there is no certificate."""
+    """Return the sandwiches of all ε as arrays, image by image; without `certified` if there is no certificate."""
     rows = {"fgsm": [each.fgsm for each in within], "fooled": [each.fooled for each in within]}
     certified = [each.certified for each in within if each.certified is not None]
     return {name: np.array(of_all) for name, of_all in (rows | {"certified": certified}).items() if of_all}

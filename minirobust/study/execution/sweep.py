@@ -1,6 +1,6 @@
 """`run_study`: train and audit every task of a study, on this machine's cores or on a cluster.
 
-`run` defines what a task does, `store` where it is kept, and `workers` who computes it.
+`task` defines what a task does, `store` where its results are kept, and `workers` which process runs it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOOK = 1.0  # seconds between two looks at the tasks' files
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed. Its file keeps what was finished before.
+    """A task that failed. Its file keeps the epochs completed before.
 
     Attributes
     ----------
@@ -59,12 +59,12 @@ def run_study(
     scheduler: str | None = None,
     quiet: bool = False,
 ) -> list[Failure]:
-    """Run all tasks of a study, or what remains of them.
+    """Run all tasks of a study that are not finished yet.
 
-    A finished task is left as it is, and an interrupted one continues after its last whole epoch. A network is audited
-    as soon as all networks of its seed are trained. A task that fails is reported at the end, and the others go on; if
-    a training fails, no network of its seed is audited. Two calls with the same folder share the work: each task is
-    done by one of them, and the other waits for it.
+    An interrupted task continues after its last complete epoch. A network is audited as soon as all networks of its
+    seed are trained. If a task fails, the others continue, and the failure is reported at the end; if a training fails,
+    no network of its seed is audited. Two calls with the same folder share the work: each task is run by one of them
+    while the other waits for it.
 
     Parameters
     ----------
@@ -74,22 +74,22 @@ def run_study(
     workers : int, optional
         Number of local processes. By default, one for each core, or for each CUDA device if the backend is CuPy.
     scheduler : str, optional
-        The address of a Dask scheduler, such as ``tcp://host:8786``, whose workers then run the tasks. Which devices
-        they see is up to them: with GPUs there should be one worker for each.
+        The address of a Dask scheduler, such as ``tcp://host:8786``, whose workers then run the tasks. Each worker
+        uses the devices that it sees: with GPUs, there should be one worker for each.
     quiet : bool, default False
         Whether to show no progress.
 
     Returns
     -------
     list of Failure
-        In the order of `StudyConfig.tasks`. Empty if all went well.
+        In the order of `StudyConfig.tasks`. Empty if all tasks succeeded.
 
     Raises
     ------
     StudyError, ValueError
         If the folder holds another study, or the network does not fit the data.
     DataNotFoundError
-        If the data set is not here and cannot be downloaded.
+        If the data set is not found and cannot be downloaded.
     OSError
         If the folder cannot be written, or no scheduler answers.
     """
@@ -97,7 +97,7 @@ def run_study(
     folder = Path(folder).resolve()
     store.open_folder(folder, config)
     for task in config.tasks():
-        state(config, folder, *task)  # reads the file: a damaged one is refused before anything runs
+        state(config, folder, *task)  # reads the file, so that a damaged one raises an error before anything runs
     with Progress(config, folder, quiet) as progress, _executor(config, workers, scheduler) as executor:
         failures = _run_tasks(executor, config, folder, progress)
     return [failures[task] for task in config.tasks() if task in failures]
@@ -148,8 +148,8 @@ def _run_tasks(executor: Executor, config: StudyConfig, folder: Path, progress: 
 def _needs(config: StudyConfig) -> dict[Call, set[Call]]:
     """Return every call of a study in the order of submission, and the calls that must have succeeded before it.
 
-    Trainings come first, since audits need them. The longest trainings, at the lowest temperatures, begin a seed: at
-    the end, a long one would keep one worker busy while the others have nothing to do.
+    Trainings come first, since audits need them. Within a seed, the longest trainings, at the lowest temperatures, come
+    first: at the end, a long one would keep one worker busy while the others are idle.
     """
     needs: dict[Call, set[Call]] = {(run.train, task): set() for task in config.tasks()}
     for T, seed in config.tasks():
@@ -182,5 +182,5 @@ def _cuda_devices() -> tuple[str, ...]:
     import cupy
 
     count = cupy.cuda.runtime.getDeviceCount()
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")  # CUDA numbers them anew, from 0; a worker needs their old names
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")  # CUDA renumbers them from 0; a worker needs their original names
     return tuple(allowed.split(",")[:count] if allowed else map(str, range(count)))

@@ -1,13 +1,15 @@
-"""One task of a study: trains a network at one temperature, measures it after every epoch, attacks it at the end.
+"""One task of a study: train a network at one temperature, measure it after every epoch, and attack it at the end.
 
-Which tasks there are, and where they run, is not here.
+`sweep` determines which tasks there are and where they run.
 """
 
 from __future__ import annotations
 
 import platform
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -34,13 +36,13 @@ from minirobust.training import epochs
 
 UGLY = 10  # images of Fig. 7
 SHOWN = 8  # images of Fig. 10
-STEP = 1_000  # test images that are attacked at a time: bounds memory, changes no result
+STEP = 1_000  # test images attacked at a time, which limits memory and does not change the results
 
 
 def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> None:
-    """Train, measure and attack one network, from where its file ends; the file is replaced after every epoch.
+    """Train, measure and attack one network, and replace its file after every epoch.
 
-    Wait while another process works on the same task.
+    Training continues after the last epoch in the file. If another process works on the same task, wait for it.
 
     Parameters
     ----------
@@ -48,16 +50,16 @@ def train(config: StudyConfig, temperature: float, seed: int, folder: Path) -> N
     temperature : float
     seed : int
     folder : Path
-        The study's.
+        The study's folder.
 
     Raises
     ------
     StudyError
         If the task's file belongs to another configuration or other data, or was begun on another backend.
     DataNotFoundError
-        If the data set is not here and cannot be downloaded.
+        If the data set is not found and cannot be downloaded.
     OSError
-        If the file cannot be written. It is then as it was.
+        If the file cannot be written. It is then unchanged.
     """
     data = load(config.dataset)
     path = store.task_path(folder, temperature, seed)
@@ -124,7 +126,7 @@ def _sources(config: StudyConfig, temperature: float, seed: int, folder: Path) -
 
 
 def new_network(config: StudyConfig, temperature: float, seed: int, data: Dataset) -> Network:
-    """A task's network before training; raises ValueError if it does not fit the data."""
+    """Return a task's network before training; raise ValueError if it does not fit the data."""
     return MODELS[config.model](
         temperature,
         data.train.images.shape[1:],
@@ -138,7 +140,7 @@ def new_network(config: StudyConfig, temperature: float, seed: int, data: Datase
 def _begin(
     config: StudyConfig, temperature: float, seed: int, path: Path, data: Dataset
 ) -> tuple[Record, Network, Any]:
-    """The task as its file left it, or a new one."""
+    """Return the task as it is stored in its file, or a new one."""
     checksum = data.checksum()
     if not path.exists():
         network = new_network(config, temperature, seed, data)
@@ -147,41 +149,57 @@ def _begin(
     record, (network, optimizer, _) = store.read_with_network(path, config.backend)
     store.check_same(path, record.config, config)
     if record.environment["data"] != checksum:
-        raise store.StudyError(f"study: {path} was made with other data than {config.dataset} is now")
+        raise store.StudyError(f"study: {path} was made with data that differ from {config.dataset}")
     if not record.final:
         store.check_backend(path, record, network.backend)
     return record, network, optimizer
 
 
 def _environment(network: Network) -> dict[str, str]:
+    """Return the date, the versions of the code and the machine with which a task begins."""
     libraries = {name: version(name) for name in ("minirobust", "numpy", "scipy", "h5py")}
-    return libraries | {
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        **_commit(Path(__file__).parents[3]),
+        **libraries,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "backend": repr(network.backend),
     }
 
 
+def _commit(root: Path) -> dict[str, str]:
+    """Return the commit of a checkout, with "-dirty" if it has been changed; nothing for an installed package."""
+    if not (root / ".git").exists():  # git would search the parent folders, and might report another project's commit
+        return {}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout that it does not trust
+        return {}
+    return {"commit": found}
+
+
 # After every epoch
 
 
 def measure(network: Network, config: StudyConfig, temperature: float, data: Dataset) -> dict[str, Any]:
-    """One row of every series below ``epochs/`` but the loss.
+    """Return one row of every series below ``epochs/`` except for the loss.
 
     Parameters
     ----------
     network : Network
     config : StudyConfig
-        Of which ε, the regimes' thresholds and `train_samples` are used.
+        Its ε, the thresholds of the regimes, and `train_samples` are used.
     temperature : float
-        The network's.
+        Temperature of the network.
     data : Dataset
-        Attacked and measured on its test images; its first training images give the accuracy on them.
+        The network is attacked and measured on the test images; the first training images give its training accuracy.
 
     Returns
     -------
     dict
-        What `store` describes, each without the axis of epochs, on the host.
+        The arrays that `store` describes, without the axis of epochs, on the host.
     """
     y = data.test.labels
     classes = len(data.class_names)
@@ -227,7 +245,7 @@ def _accuracy(model: Evaluation, split: Split) -> np.floating:
 
 @dataclass
 class _Answers:
-    """The predictions for each image, on the host: its class, the probability of the true class, and G(x)."""
+    """The results for each image, on the host: the predicted class, the probability of the true class, and G(x)."""
 
     prediction: np.ndarray
     confidence: np.ndarray
@@ -241,7 +259,7 @@ class _Answers:
     def take(self, model: Evaluation, rows: slice, x: Any, labels: Any) -> tuple[Any, Any]:
         """Fill in the rows of one chunk; return the net values of the last hidden layer and the input gradient.
 
-        All of it comes from one forward and one backward pass.
+        All of this takes one forward and one backward pass.
         """
         to_numpy, last = model.backend.to_numpy, model.network.last_activation.index
         net = model.run(x, stop=last)
@@ -263,19 +281,19 @@ def _by_class(statistic: Any, values: np.ndarray, y: np.ndarray, classes: int) -
 
 
 def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
-    """All datasets below ``final/``.
+    """Return all datasets below ``final/``.
 
     Parameters
     ----------
     network : Network
     config : StudyConfig
-        Of which `pixels` and `epsilons` are used.
+        Its `pixels` and `epsilons` are used.
     test : Split
 
     Returns
     -------
     dict of str to ndarray
-        What `store` describes, on the host; without ``two/...`` if no image falls to exactly two pixels.
+        The arrays that `store` describes, on the host; without ``two/...`` if no image needs exactly two pixels.
     """
     y, classes = test.labels, network.output_shape[0]
     answers = _Answers.to(test)
@@ -303,7 +321,7 @@ def attack(network: Network, config: StudyConfig, test: Split) -> Arrays:
 
 
 def _pixel_attack(network: Network, config: StudyConfig, test: Split, correct: np.ndarray) -> Arrays:
-    """How many images fall to 1, 2, ..., n pixels, and a close look at those that fall to exactly two."""
+    """Return how many images are fooled with 1, 2, ..., n pixels, and details of those that need exactly two."""
     y, classes = test.labels, network.output_shape[0]
     to_numpy = network.backend.to_numpy
     count = np.empty(len(y), "int64")
@@ -337,12 +355,12 @@ def _pixel_attack(network: Network, config: StudyConfig, test: Split, correct: n
 
 
 def _confidence(network: Network, images: np.ndarray) -> np.ndarray:
-    """The probability of the class that the network takes the images for."""
+    """Return the probability of the class that the network predicts for each image."""
     return network.backend.to_numpy(network.predict_proba(images)).max(axis=1)
 
 
 def _closer(pairs: list[Arrays], test: Split) -> Arrays:
-    """The two-pixel adversarials of all stretches in one piece, with pictures of those of most confidence."""
+    """Join the two-pixel adversarials of all chunks, and add pictures of the most confident ones."""
     if not pairs:
         return {}
     two = {f"two/{name}": np.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}

@@ -1,8 +1,8 @@
-"""`Processes`: an executor of local processes, each of which may die without taking the others along.
+"""`Processes`: an executor of local processes, which continues if one of them dies.
 
-`concurrent.futures.ProcessPoolExecutor` gives up all its work when one of its processes is killed. Here only the call
-that the process was busy with is affected, and it is tried again in a new process. `dask_executor` returns a cluster's
-executor, which has the same interface.
+`concurrent.futures.ProcessPoolExecutor` abandons all its work when one of its processes is killed. Here, only the call
+that the process was running is affected, and it is tried again in a new process. `dask_executor` returns the executor
+of a cluster, which has the same interface.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from multiprocessing.context import SpawnProcess
 from queue import LifoQueue
 from typing import Any
 
-TRIES = 3  # attempts at a call that end with the death of its process, before the call is given up
-# One thread per process: as many processes as cores are faster than one process after another on many threads.
+TRIES = 3  # number of times that the process of a call may die before the call fails
+# One thread per process: one process per core is faster than one process at a time with many threads.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 _log = logging.getLogger("minirobust")
@@ -33,34 +33,34 @@ class WorkerDiedError(RuntimeError):
 
 
 class Processes(Executor):
-    """Run calls in local processes, a number of them at a time.
+    """Run calls in local processes, several at a time.
 
-    A process is started when it is first needed, and answers one call after another: starting it and importing the
-    libraries takes about a second.
+    A process is started when it is first needed, and then reused, because starting it and importing the libraries takes
+    about a second.
 
     Parameters
     ----------
     workers : int
-        How many calls run at a time.
+        Number of calls that run at the same time.
     devices : sequence of str, optional
-        CUDA devices, as many as workers. Each process sees one of them.
+        CUDA devices, one for each worker. Each process sees one of them.
     """
 
     def __init__(self, workers: int, devices: Sequence[str] = ()) -> None:
         self.lanes = ThreadPoolExecutor(workers)
         self.workers = [_Worker(device) for device in devices] or [_Worker() for _ in range(workers)]
-        self.idle: LifoQueue[_Worker] = LifoQueue()  # the last one in has its libraries loaded
+        self.idle: LifoQueue[_Worker] = LifoQueue()  # the last one in has already loaded its libraries
         for worker in self.workers:
             self.idle.put(worker)
         self.lock = threading.Lock()
         self.closed = False
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:  # type: ignore[override]
-        """Run ``function(*args)`` in a process. All of it must be picklable, and it must return, not raise."""
+        """Run ``function(*args)`` in a process. Function and arguments must be picklable, and it must not raise."""
         return self.lanes.submit(self._run, function, args)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the executor: after the last call, or, without waiting, by terminating every process now."""
+        """Shut down after the last call or, without waiting, by terminating every process immediately."""
         if not wait:
             with self.lock:
                 self.closed = True
@@ -115,7 +115,7 @@ class _Worker:
         return self.pipe.recv()
 
     def end(self) -> int | None:
-        """Wait until the process has ended, which it does when the pipe is closed, and return its exit code."""
+        """Close the pipe, which makes the process end, wait for it, and return its exit code."""
         if self.process is None:
             return None
         self.pipe.close()
@@ -123,14 +123,14 @@ class _Worker:
         return self.process.exitcode
 
     def terminate(self) -> None:
-        """End the process now, whatever it does."""
+        """Terminate the process immediately."""
         if self.process is not None:
             self.process.terminate()
 
 
 def _answer_calls(pipe: Connection) -> None:
     """Run in a process: answer calls until the pipe is closed."""
-    # Ctrl-C in a terminal reaches every process of its group: the parent decides what becomes of the others.
+    # Ctrl-C in a terminal reaches every process of its group, but only the parent should handle it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while True:
@@ -142,7 +142,7 @@ def _answer_calls(pipe: Connection) -> None:
 
 
 def _die_with_parent() -> None:
-    """End this process when its parent is killed: it must not keep writing files."""
+    """End this process when its parent is killed, so that it does not keep writing files."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -151,7 +151,7 @@ def _die_with_parent() -> None:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for a process to inherit: libraries read them when they are loaded."""
+    """Set environment variables for a process to inherit, because libraries read them when they are loaded."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -173,7 +173,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
     RuntimeError
         If Dask is not installed.
     OSError
-        If nothing answers at the address, or the scheduler is lost on the way.
+        If nothing answers at the address, or the connection to the scheduler is lost.
     """
     try:
         from distributed import Client
@@ -181,13 +181,13 @@ def dask_executor(address: str) -> Iterator[Executor]:
         raise RuntimeError('a cluster needs Dask: pip install "minirobust[cluster]"') from None
     log = logging.getLogger("distributed.client")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # it would show two tracebacks beside our sentence
+    log.setLevel(logging.CRITICAL)  # it would print two tracebacks in addition to our message
     try:
         with Client(address) as client:
             yield client.get_executor(pure=False)
-    except CancelledError:  # which is all that a waiting call learns of the loss
+    except CancelledError:  # all that a waiting call learns about the loss
         raise ConnectionError(
-            f"lost the Dask scheduler at {address}: start it again and resume the study, which kept every whole epoch"
+            f"lost the Dask scheduler at {address}: start it again and resume the study, which kept every full epoch"
         ) from None
     finally:
         log.setLevel(level)

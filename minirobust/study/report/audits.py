@@ -1,4 +1,4 @@
-"""The report's audits: rates with intervals, checks of the gradient, and what the flags mean."""
+"""The report's audits: robustness with intervals, checks of the gradient, and what the flags mean."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Any
 
 from minirobust.measures.regimes import temperature_label
 from minirobust.study.report.markup import Html, element, entries, table
+from minirobust.study.report.selection import learned
 from minirobust.study.store import Record, Study
 
 ATTACKS = ("clean", "noise", "FGSM", "PGD", "transfer", "Square", "worst case", "brute-force pixel")
 
 
 def audits_of(studies: Sequence[Study]) -> list[Html]:
-    """Return rates, checks and verdicts of all audits, with what they mean."""
+    """Return the rates, checks and verdicts of all audits, with explanations."""
     introduction = element(
         "p",
-        "A network looks robust when it is, and also when an attack cannot see: when its gradient is zero, wrong or "
-        "leads nowhere. Each network was therefore attacked in several ways, with a gradient and without, and checked "
-        "for signs of that. The worst case, per image the worst of all attacks within ε, is the figure to go by.",
+        "A network can look robust only because its gradient misleads the attack: it is zero, wrong, or points nowhere "
+        "useful. This is gradient masking. Each network was therefore attacked in several ways, with its gradient and "
+        "without, and checked for signs of masking. The worst case, per image the worst of all attacks within ε, is "
+        "the best upper bound of its robustness.",
     )
     return [introduction, *(part for study in studies for part in _audit(study))]
 
 
 def _audit(study: Study) -> list[Html]:
-    """The rates, checks and verdicts of one study's audits."""
-    audited = [(record, record.audit) for record in study.records if record.audit]
+    """Return the rates, checks and verdicts of one study's audits; networks that learned nothing are left out."""
+    audited = [(record, record.audit) for record in learned(study).records if record.audit]
     heading = element("h3", study.title)
     if not audited:
-        return [heading, element("p", "No network of this data set is audited yet.")]
+        return [heading, element("p", "No network of this data set has been audited yet.")]
     attacks = [name for name in ATTACKS if any(name in audit["robustness"] for _, audit in audited)]
     rates = [
         [task_name(study, record), *(_rate(audit["robustness"].get(name)) for name in attacks)]
@@ -82,7 +84,7 @@ def _sentence(text: str) -> str:
 
 
 def _meanings(study: Study, audited: Sequence[tuple[Record, Mapping[str, Any]]]) -> list[Html]:
-    """What every check that was flagged somewhere means, and at which temperatures it was."""
+    """Return what each flagged check means, and which networks it flagged."""
     flagged: dict[int, list[tuple[Record, Mapping[str, Any]]]] = {}
     for record, audit in audited:
         for check in audit["checks"]:

@@ -1,4 +1,4 @@
-"""Figures 7 to 10: input gradients and pixel attacks, image by image and class by class, after the last epoch."""
+"""Figures 7 to 10: input gradients and pixel attacks after the last epoch, by class and image by image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minirobust.plots.palette import BLUE, ORANGE
 from minirobust.study.claims.criteria import CERTAIN, G_RANGE
 from minirobust.study.claims.evidence import paper_dataset
 from minirobust.study.report.panels import BLACK, cut_corners, draw_images, draw_map, image_parts, map_grid
-from minirobust.study.report.selection import attacked, class_names, learned, nearest_to_one
+from minirobust.study.report.selection import attacked, by_seed, class_names, learned, low_median_high, nearest_to_one
 from minirobust.study.store import Study
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ PAIRS = 5  # images of Fig. 10
 
 
 def ugly_images(studies: Sequence[Study]) -> Figure:
-    """Fig. 7: the ten test images of largest input gradient G, the largest first, at the temperature nearest to 1.
+    """Fig. 7: the ten test images of largest input gradient G, largest first, at the temperature nearest to 1.
 
-    Each with its true class and the one that the network takes it for.
+    Each image has its true class and the class that the network predicts.
     """
-    title = "test images of largest input gradient, true class → the network's"
+    title = "test images of largest input gradient, true class → prediction"
     figure, parts = image_parts(title, nearest_to_one(studies, "ugly/image"), 1.25 * UGLY_ROWS + 0.45)
     for part, study, record in parts:
         final = record.final
@@ -44,19 +44,19 @@ def ugly_images(studies: Sequence[Study]) -> Figure:
 def gradients_by_class(studies: Sequence[Study]) -> Figure:
     """Fig. 8: medians of the input gradient's magnitude G, and G's correlation with the true class's confidence.
 
-    Two maps for each study, class by temperature. Medians are coloured over the range that the publication prints,
-    correlations from -1 to 1, so that their sign shows. A cut corner marks those that are not significant, p ≥ .001,
-    for any of the seeds.
+    Each study has two maps, class by temperature. Medians are coloured over the range that the paper prints, and
+    correlations from -1 to 1, so that the colour shows the sign. A cut corner marks correlations that are not
+    significant, p ≥ .001, for any of the seeds. With several seeds, numbers are their medians.
     """
     shown = attacked(studies)
     figure, grid = map_grid("input gradients and confidence", shown, 2)
     for (left, right), study in zip(grid, shown, strict=True):
         results, end = learned(study), G_RANGE.get(str(paper_dataset(study)))
         limits = None if end is None else (0.0, end)
-        draw_map(left, study, results.final("gradient_median").T, "median of G", form="z.0e", limits=limits)
+        draw_map(left, study, _final(results, "gradient_median").T, "median of G", form="z.0e", limits=limits)
         if end is not None:
             left.set_title(f"{left.get_title()}\n(colours over the paper's range, 0 to {end:g})", fontsize=9)
-        correlation = results.final("correlation").T
+        correlation = _final(results, "correlation").T
         draw_map(right, study, correlation, "correlation of G and confidence", limits=(-1, 1), signed=True)
         right.set_title(f"{right.get_title()}\n(cut corner: p ≥ .001, not significant)", fontsize=9)
         cut_corners(right, _not_significant(results))
@@ -64,15 +64,16 @@ def gradients_by_class(studies: Sequence[Study]) -> Figure:
 
 
 def pixel_attack_success(studies: Sequence[Study]) -> Figure:
-    """Fig. 9: which share of each class's images the pixel attack fools with up to n pixels, in percent.
+    """Fig. 9: the percentage of each class's images that the pixel attack fools with up to n pixels.
 
-    A map for each study and n, class by temperature.  Images that were wrong before the attack count as fooled.
+    There is a map for each study and n, class by temperature. Images that were wrong before the attack count as fooled.
+    With several seeds, numbers are their medians.
     """
     shown = attacked(studies)
     count = max(study.config.pixels for study in shown)
     figure, grid = map_grid("success of the pixel attack", shown, count)
     for row, study in zip(grid, shown, strict=True):
-        success = 100 * learned(study).final("pixel_success")
+        success = 100 * _final(learned(study), "pixel_success")
         limits = (0.0, float(np.nanmax(success, initial=0)) or 1.0)
         maps, surplus = row[: study.config.pixels], row[study.config.pixels :]
         for pixels, axes in enumerate(maps, start=1):
@@ -93,8 +94,8 @@ def pixel_attack_success(studies: Sequence[Study]) -> Figure:
 def two_pixel_adversarials(studies: Sequence[Study]) -> Figure:
     """Fig. 10: images that two pixels fool, before and after, at the temperature nearest to 1.
 
-    Of each study the five whose adversarials the network is most confident about, with its class and confidence.  The
-    two pixels are circled.
+    Each study shows the five adversarials of highest confidence, with prediction and confidence. The two pixels are
+    circled.
     """
     title = "two pixels, one wrong class"
     figure, parts = image_parts(title, nearest_to_one(studies, "two/image"), 2.9)
@@ -116,13 +117,18 @@ def two_pixel_adversarials(studies: Sequence[Study]) -> Figure:
     return figure
 
 
+def _final(study: Study, name: str) -> np.ndarray:
+    """Return the median over seeds of ``final/name``, (temperatures, ...)."""
+    return low_median_high(by_seed(study, lambda one: one.final(name)))[1]
+
+
 def _gap(names: Sequence[str]) -> str:
-    """Return what parts a caption: two names of clothes or animals do not fit on one line."""
+    """Return the separator in a caption: a line break for long names, two of which do not fit on a line."""
     return "\n" if max(map(len, names)) > 2 else " "
 
 
 def _not_significant(study: Study) -> np.ndarray:
-    """Whether p ≥ .001 for any seed: (classes, temperatures)."""
+    """Return whether p ≥ .001 for any seed, (classes, temperatures)."""
     found = np.zeros_like(study.final("p_value"), dtype=bool)
     for record in study.records:
         if record.final:

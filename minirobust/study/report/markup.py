@@ -1,4 +1,4 @@
-"""HTML as text: elements whose content is escaped, and the two shapes that the report is made of, tables and lists."""
+"""HTML as text: elements with escaped content, and the tables and lists that the report is made of."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from minirobust.tables import printable
 
 
 class Html(str):
-    """Text that is markup already; any other text is escaped, and so are control characters in it."""
+    """Text that is already markup. Any other text is escaped, control characters included."""
 
 
-VOID = ("img", "meta", "br")
+VOID = ("img", "meta", "br", "input")
+INLINE = ("a", "cite", "code")  # a line break behind one would be a space before the full stop
 
 
 def element(tag: str, *content: str, **attributes: str) -> Html:
-    """An HTML element; what it contains is escaped unless it is `Html`, and so are all attributes.
+    """Return an HTML element. Its content is escaped unless it is `Html`; its attributes always are.
 
-    Of an attribute's name, a trailing underscore falls away and others become hyphens: ``class_``, ``aria_label``.
+    In the name of an attribute a trailing underscore is dropped, and others become hyphens: ``class_``, ``aria_label``.
     """
     pairs = (
         f' {name.rstrip("_").replace("_", "-")}="{html.escape(printable(value))}"' for name, value in attributes.items()
@@ -27,21 +28,26 @@ def element(tag: str, *content: str, **attributes: str) -> Html:
     if tag in VOID:
         return Html(start)
     inside = "".join(part if isinstance(part, Html) else html.escape(printable(part), quote=False) for part in content)
-    return Html(f"{start}{inside}</{tag}>\n")
+    return Html(f"{start}{inside}</{tag}>{'' if tag in INLINE else chr(10)}")
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
-    """A table in a box that scrolls if it must; the first cell of each row is its heading."""
+    """Return a table in a box that scrolls if need be; the first cell of each row is its heading."""
     top = element("tr", *(element("th", name, scope="col") for name in head))
     body = [
         element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in others))
         for first, *others in rows
     ]
+    return scrolling_table(caption, top, body)
+
+
+def scrolling_table(caption: str, top: Html, body: Iterable[Html]) -> Html:
+    """Return a table of finished rows, in a box that scrolls if need be."""
     title = element("caption", element("span", caption))
     grid = element("table", title, element("thead", top), element("tbody", *body))
     return element("div", grid, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
 def entries(texts: Mapping[str, str]) -> Html:
-    """Names, and below each what is to be said of it."""
+    """Return names with a text below each."""
     return element("dl", *(part for name, text in texts.items() for part in (element("dt", name), element("dd", text))))

@@ -1,4 +1,4 @@
-"""How figures of studies are laid out: panels, grids of maps, rows of images, legends, colours of what is ordered."""
+"""The parts that figures are made of: panels, grids of maps, rows of images, curves over seeds, legends, colours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from minirobust import plots
 from minirobust.plots.palette import GREY
-from minirobust.study.report.selection import class_names, dull_columns, temperature_labels
+from minirobust.study.report.selection import class_names, dull_columns, low_median_high, temperature_labels, with_seeds
 from minirobust.study.store import Record, Study
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLACK = "#000000"
-LETTERS = 11  # of a title, in an inch
+LETTERS = 11  # of a title, per inch
 
 
 def blank(width: float, height: float, title: str) -> Figure:
@@ -32,12 +32,12 @@ def blank(width: float, height: float, title: str) -> Figure:
 
 
 def titled(title: str, studies: Sequence[Study]) -> str:
-    """Return a figure's title with the data sets that it shows."""
+    """Return a figure's title, with the data sets before it."""
     return f"{', '.join(dict.fromkeys(study.title for study in studies))}: {title}"
 
 
 def panel_grid(title: str, studies: Sequence[Study], height: float = 3.4) -> tuple[Figure, list[tuple[Axes, Study]]]:
-    """A panel for each study, two of them side by side at most."""
+    """Return a figure with a panel for each study, at most two of them side by side."""
     columns = min(len(studies), 2)
     rows = math.ceil(len(studies) / columns)
     figure = blank(5.2 * columns, height * rows + 0.6, titled(title, studies))
@@ -46,12 +46,20 @@ def panel_grid(title: str, studies: Sequence[Study], height: float = 3.4) -> tup
         axes.remove()
     panels = list(zip(grid, studies, strict=False))
     for axes, study in panels:
-        axes.set_title(study.title, fontsize=10)
+        axes.set_title(with_seeds(study), fontsize=10)
     return figure, panels
 
 
+def draw_seeds(axes: Axes, x: Any, values: np.ndarray, **style: Any) -> None:
+    """Draw a curve for values of shape (seeds, x): the median over seeds, with bars from the lowest to the highest."""
+    low, median, high = low_median_high(values)
+    (line,) = axes.plot(x, median, **style)
+    if len(values) > 1:
+        axes.vlines(x, low, high, color=line.get_color(), linewidth=1)
+
+
 def mark_dull(axes: Axes, study: Study) -> None:
-    """Hatch the columns of temperatures at which nothing was learned; the temperatures are 0, 1, 2, ... on x."""
+    """Hatch the columns of the temperatures at which nothing was learned; the columns are 0, 1, 2, ... on x."""
     for column in dull_columns(study):
         axes.axvspan(column - 0.5, column + 0.5, facecolor="white", edgecolor=GREY, hatch="////", linewidth=0, zorder=3)
         text = axes.text(column, 0.5, "learned nothing", rotation=90, fontsize=8, ha="center", va="center", zorder=4)
@@ -72,7 +80,7 @@ def legend_below(axes: Axes, columns: int = 5) -> None:
 
 
 def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, np.ndarray]:
-    """Axes of shape (studies, count); the maps of a single study stand below each other, where a phone shows them."""
+    """Return axes of shape (studies, count); the maps of a single study are one below the other, to fit on a phone."""
     classes = max(len(record.final["p_value"]) for study in studies for record in study.records if record.final)
     letters = max(len(name) for study in studies for name in class_names(study, classes))
     width = max(4.8, *(1.6 + 0.36 * len(study.config.temperatures) + 0.07 * letters for study in studies))
@@ -83,13 +91,13 @@ def map_grid(title: str, studies: Sequence[Study], count: int) -> tuple[Figure, 
 
 
 def draw_map(axes: Axes, study: Study, values: np.ndarray, quantity: str, **options: Any) -> None:
-    """`plots.class_temperature_map` of a study's values (classes, temperatures), classes by name."""
+    """Draw `plots.class_temperature_map` of a study's values, (classes, temperatures), with the classes' names."""
     plots.class_temperature_map(
         axes,
         values,
         study.config.temperatures,
         class_names(study, len(values)),
-        title=f"{study.title}: {quantity}",
+        title=f"{with_seeds(study, 'median')}: {quantity}",
         **options,
     )
     axes.set_xticklabels(temperature_labels(study))
@@ -98,7 +106,7 @@ def draw_map(axes: Axes, study: Study, values: np.ndarray, quantity: str, **opti
 
 
 def cut_corners(axes: Axes, cells: np.ndarray) -> None:
-    """Cuts the upper right corner off each of a map's cells that is True."""
+    """Cut the upper right corner off each of a map's cells that is True."""
     from matplotlib.collections import PolyCollection
 
     corner = np.array([(0.5, -0.5), (0.12, -0.5), (0.5, -0.12)])
@@ -109,7 +117,7 @@ def cut_corners(axes: Axes, cells: np.ndarray) -> None:
 def image_parts(
     title: str, shown: Sequence[tuple[Study, Record]], height: float
 ) -> tuple[Figure, list[tuple[Any, Study, Record]]]:
-    """A part of a figure for each study, two side by side at most."""
+    """Return a figure with a part for each study, at most two of them side by side."""
     columns = min(len(shown), 2)
     rows = math.ceil(len(shown) / columns)
     figure = blank(5.2 * columns, height * rows + 0.4, titled(title, [study for study, _ in shown]))
@@ -118,7 +126,7 @@ def image_parts(
 
 
 def draw_images(axes: Sequence[Axes], images: np.ndarray, captions: Sequence[str], colour: str) -> None:
-    """`plots.image_row` of stored images, uint8; axes that are left over go."""
+    """Draw `plots.image_row` of stored images, uint8, and remove the axes that are left over."""
     plots.image_row(axes[: len(images)], images / 255, captions, colour)
     for axis in axes[: len(images)]:
         axis.title.set_fontsize(8)
@@ -127,7 +135,7 @@ def draw_images(axes: Sequence[Axes], images: np.ndarray, captions: Sequence[str
 
 
 def shades(count: int) -> np.ndarray:
-    """Colours of an ordered quantity, from dark to bright, even in lightness: (count, 4)."""
+    """Return colours for an ordered quantity, (count, 4), from dark to bright in even steps of lightness."""
     import matplotlib
 
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))

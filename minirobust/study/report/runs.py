@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from minirobust.study.config import StudyConfig, words
@@ -10,9 +12,55 @@ from minirobust.study.report.audits import task_name
 from minirobust.study.report.markup import Html, element, entries, table
 from minirobust.study.store import Record, Study
 
+# By the name of an entry of `Record.environment`: its name in plain words.
+ENVIRONMENT = {
+    "date": "training began on",
+    "commit": "commit",
+    "minirobust": "minirobust",
+    "python": "Python",
+    "numpy": "NumPy",
+    "scipy": "SciPy",
+    "h5py": "h5py",
+    "machine": "processor",
+    "backend": "backend",
+    "data": "SHA-256 of the data set's images and labels",
+}
+
+
+def provenance(studies: Sequence[Study], written: date) -> str:
+    """Return when the report was written and when the networks were trained, by which versions of the code."""
+    text = f"Written on {_in_words(written.isoformat())} by minirobust {version('minirobust')}."
+    found = _environment(record for study in studies for record in study.records)
+    if not found:
+        return text
+    days = [_in_words(day) for day in sorted(found.get("date", []))]
+    between = f", begun between {days[0]} and {days[-1]}" if len(days) > 1 else f", begun on {days[0]}" if days else ""
+    commit = f"commit {' and '.join(found['commit'])}" if "commit" in found else "commit not recorded"
+    libraries = [f"{ENVIRONMENT[name]} {' and '.join(found[name])}" for name in ("python", "numpy") if name in found]
+    made = " and ".join(found.get("minirobust", ["of an unknown version"]))
+    return f"{text} The networks were trained by minirobust {made} ({commit}) with {' and '.join(libraries)}{between}."
+
+
+def _in_words(day: str) -> str:
+    """Return an ISO date in words; a file may hold any other text, which stays as it is."""
+    try:
+        parsed = date.fromisoformat(day)
+    except ValueError:
+        return day
+    return f"{parsed.day} {parsed:%B %Y}"
+
+
+def _environment(records: Iterable[Record]) -> dict[str, list[str]]:
+    """Return every value of each entry of the records' environments, in plain words."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, value in record.environment.items():
+            found.setdefault(name, {})[value.removeprefix("<backend ").removesuffix(">")] = None
+    return {name: list(values) for name, values in found.items()}
+
 
 def runs_of(studies: Sequence[Study]) -> list[Html]:
-    """Return how far every network is, on what it was made and with which configuration."""
+    """Return how far each network is, with its environment and configuration."""
     return [part for study in studies for part in _run(study)]
 
 
@@ -21,11 +69,8 @@ def _run(study: Study) -> list[Html]:
     done = sum(record.epoch == study.config.epochs for record in study.records)
     audited = sum(record.audit is not None for record in study.records)
     state = f"{done} of {len(tasks)} networks are trained to the end, {audited} are audited."
-    environment: dict[str, dict[str, None]] = {}
-    for record in study.records:
-        for name, value in record.environment.items():
-            environment.setdefault(name, {})[value] = None
-    names = {"data": "SHA-256 of images and labels"}
+    environment = _environment(study.records)
+    names = [name for name in {**ENVIRONMENT, **environment} if name in environment]
     return [
         element("h3", study.title),
         element("p", state),
@@ -34,7 +79,7 @@ def _run(study: Study) -> list[Html]:
             ["network", "epochs", "test accuracy", "training", "evaluation", "final attacks", "audit"],
             [_progress(study, record) for record in study.records],
         ),
-        entries({names.get(name, name): ", ".join(values) for name, values in environment.items()}),
+        entries({ENVIRONMENT.get(name, name): ", ".join(environment[name]) for name in names}),
         element("h4", f"{study.title}: configuration"),
         element("pre", _portable(study.config).to_toml().strip()),
     ]
@@ -55,7 +100,7 @@ def _progress(study: Study, record: Record) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return seconds as text: ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -72,16 +117,16 @@ def commands_of(studies: Sequence[Study]) -> list[Html]:
     every = " ".join(folders)
     text = "\n".join([*runs, f"minirobust study figures {every}", f"minirobust report {every}"])
     return [
-        element("p", "The first commands train, measure, attack and audit; one that was stopped goes on where it was."),
+        element("p", "The first commands train, measure, attack and audit. A command that was stopped continues."),
         element("pre", element("code", text)),
     ]
 
 
 def _portable(config: StudyConfig) -> StudyConfig:
-    """With a data set's file by its name alone: where it lies on this machine is nobody's business."""
+    """Return a configuration with the data set's file name alone: a published page does not show private paths."""
     return config.but(dataset=Path(config.dataset).name)
 
 
 def _slug(study: Study) -> str:
-    """A name for a study's folder."""
+    """Return a name for a study's folder."""
     return "".join(c if c.isalnum() else "-" for c in Path(study.config.dataset).stem)

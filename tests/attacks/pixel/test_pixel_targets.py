@@ -102,7 +102,7 @@ def test_without_a_target_nothing_is_reached(net, samples):
     assert mr.attacks.pixel(net, x, y).reached is None
 
 
-def test_a_target_that_is_the_label_is_refused(net, samples):
+def test_target_equal_to_the_label_raises(net, samples):
     x, y, _ = samples
     with pytest.raises(ValueError, match="attack: expected targets other than the labels, got 40 that are the same"):
         mr.attacks.pixel(net, x, y, target=y)

@@ -1,4 +1,4 @@
-"""Every claim about one data set, on studies made so that it just holds, just fails, and cannot be decided."""
+"""Every claim about one data set, on studies on which it just holds, just fails, or cannot be decided."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def in_time(values):
 
 
 def follows(epochs):
-    """Robustness goes along with the saturated share over so many epochs."""
+    """Robustness correlates with the saturated share over this many epochs."""
     rising = np.tile(np.linspace(0.2, 0.6, epochs), (7, 1))
     robustness = np.broadcast_to(rising[:, :, None, None], (7, epochs, 3, 10))
     return {"epochs": epochs, "series": {"saturated": rising, "robustness": robustness}}
@@ -333,7 +333,7 @@ def test_every_claim_names_measures_and_quantities_that_exist():
     assert {claim.measure for claim in CLAIMS} == set(MEASURES)
 
 
-def test_a_criterion_is_said_in_words(make, judged):
+def test_criterion_is_described_in_words(make, judged):
     assert judged("robustness-falls", make()).criterion == (
         "trend over T, robustness against FGSM: falls by more than 0.05, in order beyond 0.7; all"
     )

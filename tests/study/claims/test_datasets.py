@@ -1,4 +1,4 @@
-"""Claims that compare data sets, and with them fully connected and convolutional networks."""
+"""Claims that compare data sets, or fully connected and convolutional networks."""
 
 import numpy as np
 import pytest

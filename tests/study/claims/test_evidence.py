@@ -1,4 +1,4 @@
-"""Which networks count."""
+"""Which networks count as evidence for a claim."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_temperatures_count_from_low_to_high_whatever_order_they_were_given_in(m
     np.testing.assert_allclose([e.value for e in swept.estimates(fgsm).values()], [0.3, 0.31, 0.5, 0.4, 0.8])
 
 
-def test_what_is_not_finished_does_not_count(make):
+def test_unfinished_tasks_do_not_count(make):
     some = (0.125, 0.5, 1.0, 2.0, 8.0)
     swept = sweep(make(done=some, begun=(0.25,)))
     assert (swept.temperatures, swept.unfinished) == (list(some), [0.25, 4])
@@ -77,5 +77,5 @@ def test_the_accuracy_is_that_of_the_last_epoch(make):
         ("colour-digits", None),
     ],
 )
-def test_a_part_of_a_data_set_is_told_by_its_name(make, dataset, expected):
+def test_part_of_a_data_set_is_recognized_by_its_name(make, dataset, expected):
     assert paper_dataset(make(dataset=dataset)) == expected

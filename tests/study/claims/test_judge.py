@@ -1,4 +1,4 @@
-"""`claims.judge` as a whole: what it covers, what it says of unfinished studies, and how that is written down."""
+"""`claims.judge` as a whole: the claims it covers, its verdicts on unfinished studies, and its JSON."""
 
 import dataclasses
 import json
@@ -27,10 +27,10 @@ def test_a_data_set_that_the_paper_does_not_have_is_judged_where_no_figure_of_it
     assert "best-accuracy" not in names
 
 
-def test_a_claim_about_a_data_set_that_is_not_there_cannot_be_told(make):
+def test_claim_about_a_missing_data_set_is_undecided(make):
     (found,) = [one for one in claims.judge([make()]) if one.name == "gradient-by-class"]
     assert (found.dataset, found.verdict) == ("all", "cannot tell here")
-    assert found.measured == "There is no study of what this is about."
+    assert found.measured == "No study of this data set is given."
 
 
 @pytest.mark.parametrize("done", [(), (0.125,), (0.125, 8.0), (0.125, 0.25, 0.5, 1.0, 8.0)])
@@ -39,15 +39,15 @@ def test_an_unfinished_study_is_judged_without_a_failure(make, done):
         assert one.measured
 
 
-def test_with_nothing_finished_nothing_is_said(make):
+def test_without_finished_tasks_every_claim_is_undecided(make):
     assert {one.verdict for one in claims.judge([make(done=())])} == {"cannot tell here"}
 
 
-def test_without_a_study_nothing_is_said():
+def test_without_a_study_every_claim_is_undecided():
     assert {one.verdict for one in claims.judge([])} == {"cannot tell here"}
 
 
-def test_networks_that_all_stayed_at_chance_say_nothing_of_robustness(make):
+def test_networks_at_chance_do_not_count_for_robustness(make):
     for one in claims.judge([make(accuracy=0.1, robustness=0.1, audits={"FGSM": 0.1, "worst case": 0.1})]):
         if one.survives is not None:
             assert one.verdict == "cannot tell here"
@@ -97,7 +97,7 @@ def test_two_studies_of_one_title_are_refused(make):
         claims.judge([make(), make()])
 
 
-def test_json_holds_every_field_and_null_for_what_is_no_number(make, tmp_path):
+def test_json_has_every_field_and_null_for_nan(make, tmp_path):
     found = claims.judge([make()])
     odd = dataclasses.replace(found[0], figures={"missing": None, "there": 0.5})
     claims.write_json(tmp_path / "claims.json", [odd, *found[1:]])
@@ -106,7 +106,7 @@ def test_json_holds_every_field_and_null_for_what_is_no_number(make, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["claims.json"]
 
 
-def test_a_real_study_is_judged_by_what_its_files_hold():
+def test_real_study_is_judged_from_its_files():
     """One temperature of an older version, whose network learned nothing: that is said and no more."""
     found = {
         one.name: one for one in claims.judge([store.read_study(Path(__file__).parents[2] / "saved" / "study-0.1")])

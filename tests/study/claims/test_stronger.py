@@ -1,4 +1,4 @@
-"""What stronger attacks leave of a claim, on audits made so that each of the five answers is right."""
+"""Whether claims survive stronger attacks, on made-up audits for each of the five answers."""
 
 import numpy as np
 import pytest
@@ -64,12 +64,12 @@ def test_an_older_audit_at_the_main_epsilon_alone_is_read(make, judged):
     )
 
 
-def test_what_every_epsilon_says_is_told_with_what_is_proven(make, judged):
+def test_verdict_at_every_epsilon_is_reported_with_the_certificate(make, judged):
     sandwich = {0.02: (DOWN, UP, UP / 2), 0.1: (DOWN, DOWN * 0.9, DOWN * 0)}
     assert judged("robustness-falls", make(robustness=DOWN, sandwich=sandwich)).survives == (
-        "ε = 0.02: the strongest attack leaves 0.200 to 0.800, proven are 0.100 to 0.400. With the paper's attack 0.8 "
-        "at T = 1/8 and 0.2 at T = 8, ρ = -1.00, with the strongest 0.2 at T = 1/8 and 0.8 at T = 8, ρ = 1.00: "
-        "reversed. ε = 0.1: the strongest attack leaves 0.180 to 0.720, proven are 0.000 to 0.000. With the paper's "
+        "ε = 0.02: the strongest attack leaves 0.200 to 0.800 and 0.100 to 0.400 is proven. With the paper's attack "
+        "0.8 at T = 1/8 and 0.2 at T = 8, ρ = -1.00, with the strongest 0.2 at T = 1/8 and 0.8 at T = 8, ρ = 1.00: "
+        "reversed.\nε = 0.1: the strongest attack leaves 0.180 to 0.720 and 0.000 to 0.000 is proven. With the paper's "
         "attack 0.8 at T = 1/8 and 0.2 at T = 8, ρ = -1.00, with the strongest 0.72 at T = 1/8 and 0.18 at T = 8, "
         "ρ = -1.00."
     )
@@ -80,7 +80,7 @@ def test_an_image_cannot_be_certified_and_fooled(make, judged):
     contradiction = {0.1: (DOWN, DOWN, DOWN + 0.01)}
     verdict = judged("robustness-falls", make(robustness=DOWN, sandwich=contradiction))
     assert verdict.survives_verdict == OPEN
-    assert verdict.survives == "An attack fooled an image that is certified: one of the two is wrong."
+    assert verdict.survives == "An attack fooled a certified image, so the attack or the certificate is wrong."
     assert (
         judged("robustness-falls", make(robustness=DOWN, sandwich={0.1: (DOWN, DOWN, DOWN)})).survives_verdict
         == SURVIVES
@@ -90,7 +90,7 @@ def test_an_image_cannot_be_certified_and_fooled(make, judged):
 def test_audits_at_different_epsilons_are_not_compared(make, judged):
     study = make(robustness=DOWN, sandwich={0.1: (DOWN, DOWN)})
     study.records[0].audited["sandwich/epsilon"] = np.array([0.2])
-    assert judged("robustness-falls", study).survives == "The audits took different ε."
+    assert judged("robustness-falls", study).survives == "The audits used different ε."
 
 
 def test_an_audit_that_lacks_a_temperature_cannot_tell(make, judged):
@@ -100,10 +100,10 @@ def test_an_audit_that_lacks_a_temperature_cannot_tell(make, judged):
     assert (verdict.survives_verdict, verdict.survives.endswith("6 of 7 temperatures are audited.")) == (OPEN, True)
     for record in study.records:
         record.audited = {}
-    assert judged("robustness-falls", study).survives == "No network is audited."
+    assert judged("robustness-falls", study).survives == "No network has been audited."
 
 
-def test_what_does_not_hold_has_nothing_to_survive(make, judged):
+def test_claim_that_does_not_hold_has_no_survival(make, judged):
     verdict = judged("robustness-falls", make(robustness=UP, audits={"FGSM": UP, "worst case": DOWN}))
     assert (verdict.verdict, verdict.survives_verdict) == ("does not hold", None)
 
@@ -133,7 +133,7 @@ def test_what_is_true_of_every_attack_by_definition_is_not_said_to_survive(make,
     assert (verdict.verdict, verdict.survives, verdict.survives_verdict) == ("holds", None, None)
 
 
-def test_over_training_the_audit_cannot_tell(make, judged):
+def test_audit_does_not_decide_claims_about_training(make, judged):
     rising = np.tile(np.linspace(0.2, 0.6, 12), (7, 1))
     series = {"saturated": rising, "robustness": np.broadcast_to(rising[:, :, None, None], (7, 12, 3, 10))}
     verdict = judged("robustness-follows-saturation", make(series=series, audits={"FGSM": DOWN, "worst case": DOWN}))

@@ -1,4 +1,4 @@
-"""The two rules that every claim is judged by."""
+"""The two rules by which every claim is judged."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_an_estimate_is_beyond_a_threshold_with_its_whole_interval(low, high, di
     assert beyond(Estimate((low + high) / 2, low, high), 0.5, direction) == expected
 
 
-def test_what_is_not_measured_is_open():
+def test_unmeasured_case_is_open():
     assert beyond(None, 0, "above") == OPEN
     assert beyond(Estimate(math.nan, math.nan, math.nan), 0, "above") == OPEN
 
@@ -41,7 +41,7 @@ def test_what_is_not_measured_is_open():
     ("quantifier", "of_11", "of_20", "of_1"),
     [("all", 11, 20, 1), ("almost all", 11, 19, 1), ("most", 6, 11, 1), ("many", 2, 2, 1), ("some", 1, 1, 1)],
 )
-def test_how_many_cases_a_quantifier_asks_for(quantifier, of_11, of_20, of_1):
+def test_quantifier_determines_the_number_of_cases(quantifier, of_11, of_20, of_1):
     assert [needed(quantifier, n) for n in (11, 20, 1)] == [of_11, of_20, of_1]
 
 

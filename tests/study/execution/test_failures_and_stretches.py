@@ -1,4 +1,4 @@
-"""A failed audit is reported, and images that are attacked in stretches keep their numbers."""
+"""A failed audit is reported, and images that are attacked in several runs keep their indices."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace

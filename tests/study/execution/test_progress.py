@@ -1,4 +1,4 @@
-"""How far each task is, according to its file."""
+"""The progress of each task, according to its file."""
 
 import io
 import re
@@ -40,7 +40,7 @@ def write(tmp_path):
     return write
 
 
-def test_each_task_says_how_far_it_is(write, tmp_path):
+def test_state_shows_the_progress_of_each_task(write, tmp_path):
     write(1 / 64, 5)
     write(2.0, 20)
     first, second, third = (state(CONFIG, tmp_path, T, 0) for T in CONFIG.temperatures)
@@ -58,11 +58,11 @@ def test_each_task_says_how_far_it_is(write, tmp_path):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(99, "99 s left"), (100, "2 min left"), (5400, "90 min left"), (9000, "2.5 h left")]
 )
-def test_time_left_is_told_in_seconds_minutes_or_hours(seconds, text):
+def test_remaining_time_is_shown_in_seconds_minutes_or_hours(seconds, text):
     assert str(State(1.0, 0, 1, 2, False, False, 0.5, 0.5, seconds)).endswith(f"  {text}")
 
 
-def test_plain_lines_come_when_a_task_is_a_tenth_further(write, tmp_path):
+def test_plain_lines_appear_at_every_tenth_of_a_task(write, tmp_path):
     stream = io.StringIO()
     progress = Progress(CONFIG, tmp_path, stream=stream)
     progress.show()
@@ -88,7 +88,7 @@ def test_a_terminal_shows_a_table_in_place_of_the_last(write, tmp_path, terminal
     assert terminal.getvalue().endswith("\x1b[?25h")  # the cursor is back, and the table stays
 
 
-def test_quiet_says_nothing(write, tmp_path):
+def test_quiet_prints_nothing(write, tmp_path):
     write(2.0, 20)
     stream = io.StringIO()
     Progress(CONFIG, tmp_path, quiet=True, stream=stream).show()

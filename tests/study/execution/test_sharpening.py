@@ -1,4 +1,4 @@
-"""Networks whose temperature is changed after training: what is stored is what the library's functions find."""
+"""Networks whose temperature is changed after training: the stored results equal those of the library's functions."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def network(digits):
     return network
 
 
-def test_each_ratio_has_what_is_found_at_its_temperature(network, digits):
+def test_each_ratio_has_the_results_at_its_temperature(network, digits, tiny_audits):
     x, y = digits.test[:12].pixels(), digits.test[:12].labels
     config = StudyConfig(
         "digits", "mlp", (1.0,), 1, audit_epsilons=(0.02, 0.1), audit_budget="quick", sharpen_ratios=(1 / 16, 1)

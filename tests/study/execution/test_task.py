@@ -1,10 +1,13 @@
-"""One task: its numbers against the library's own attacks and measures, and its end whatever interrupts it."""
+"""One task: its numbers against the library's attacks and measures, and the same result after any interruption."""
 
 import os
 import random
 import re
-import signal
+import shutil
+import subprocess
+import sys
 import time
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -14,20 +17,22 @@ from data_loaders import load_hdf5
 from minirobust import backend as backends
 from minirobust.study import store
 from minirobust.study.execution import task as run
+from minirobust.study.execution.workers import ONE_THREAD
 from minirobust.study.store import task_path
 
 
-@pytest.fixture
-def trained(config, tmp_path):
+@pytest.fixture(scope="module")
+def trained(config, tmp_path_factory):
     """A task that is done, its network, and its test images."""
-    store.open_folder(tmp_path, config)
-    run.train(config, 0.25, 0, tmp_path)
-    path = task_path(tmp_path, 0.25, 0)
+    folder = tmp_path_factory.mktemp("trained")
+    store.open_folder(folder, config)
+    run.train(config, 0.25, 0, folder)
+    path = task_path(folder, 0.25, 0)
     test = load_hdf5(config.dataset).test
     return store.read(path), mr.load(path).network, test.pixels(), test.labels
 
 
-def test_the_last_epochs_row_is_what_the_librarys_functions_say_of_the_network(trained, config):
+def test_last_row_of_epochs_equals_the_librarys_functions(trained, config):
     record, net, x, y = trained
     last = {name: series[-1] for name, series in record.epochs.items()}
     assert record.epoch == config.epochs
@@ -52,7 +57,7 @@ def test_the_last_epochs_row_is_what_the_librarys_functions_say_of_the_network(t
     np.testing.assert_allclose(last["slope_share"], slope[: len(slope) // 10].sum() / slope.sum(), rtol=1e-5)
 
 
-def test_times_are_those_that_were_taken(config, tmp_path):
+def test_times_are_measured(config, tmp_path):
     config = config.but(epochs=1, audit_samples=10, audit_epsilons=(0.1,), sharpen_ratios=(0.25,))
     store.open_folder(tmp_path, config)
     began = time.perf_counter()
@@ -73,7 +78,7 @@ def test_the_loss_is_that_of_training(trained, config):
     np.testing.assert_array_equal(record.epochs["loss"], losses)
 
 
-def test_final_results_are_what_the_librarys_functions_say(trained, config):
+def test_final_results_equal_the_librarys_functions(trained, config):
     record, net, x, y = trained
     final = record.final
     G, p = mr.saliency.magnitude(net, x, y), net.predict_proba(x)[np.arange(len(y)), y]
@@ -95,7 +100,7 @@ def test_final_results_are_what_the_librarys_functions_say(trained, config):
         np.testing.assert_array_equal(final["pixel_success_of_correct"][n], 1 - of_correct)
 
 
-def test_two_pixel_adversarials_are_kept_with_what_the_network_says_to_them(trained):
+def test_two_pixel_adversarials_are_stored_with_their_predictions(trained):
     record, net, x, y = trained
     final = {name.removeprefix("two/"): a for name, a in record.final.items() if name.startswith("two/")}
     index = final["index"]
@@ -155,6 +160,37 @@ def test_a_file_of_another_configuration_is_refused_and_left_alone(config, tmp_p
     assert path.read_bytes() == before
 
 
+def test_the_stored_environment_has_the_date(trained):
+    record, *_ = trained
+    today = datetime.now(UTC).date()
+    assert date.fromisoformat(record.environment["date"]) in (today, today - timedelta(days=1))
+
+
+def git(folder, *words):
+    subprocess.run(["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_that_of_the_checkout_and_of_no_folder_above(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "code.py").write_text("1")
+    git(tmp_path, "add", "code.py")
+    git(tmp_path, "commit", "--quiet", "--message", "one")
+    clean = run._commit(tmp_path)["commit"]
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    (tmp_path / "code.py").write_text("2")
+    assert run._commit(tmp_path) == {"commit": f"{clean}-dirty"}
+    (tmp_path / "site-packages").mkdir()
+    assert run._commit(tmp_path / "site-packages") == {}
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    (tmp_path / ".git").mkdir()
+    assert run._commit(tmp_path) == {}  # an empty folder is no repository
+    monkeypatch.setenv("PATH", "")
+    assert run._commit(tmp_path) == {}
+
+
 def test_the_stored_environment_describes_the_backend(trained):
     record, net, _, _ = trained
     assert record.environment["backend"] == repr(net.backend) == repr(backends.get("numpy"))
@@ -190,11 +226,11 @@ def test_a_task_is_not_continued_on_another_backend(begun, step):
     before, began_on = path.read_bytes(), store.read(path).environment["backend"]
     with pytest.raises(store.StudyError) as error:
         step(config, 2.0, 0, path.parent)
-    assert f"{path} was begun on {began_on}, and auto takes {OtherBackend()} here" in str(error.value)
+    assert f"{path} was begun on {began_on}, but auto takes {OtherBackend()} here" in str(error.value)
     assert path.read_bytes() == before
 
 
-def test_a_trained_task_is_left_alone_where_auto_takes_another_backend(begun):
+def test_trained_task_is_kept_if_auto_takes_another_backend(begun):
     config, path = begun
     before = path.read_bytes()
     run.train(config, 2.0, 0, path.parent)
@@ -227,10 +263,22 @@ def test_the_sources_of_an_audit_are_all_trained_networks_of_the_folder(config, 
         run.audit_trained(config.but(epochs=1, temperatures=(0.5,)), 0.5, 0, tmp_path)
 
 
+ONE_TASK = """
+import sys
+from pathlib import Path
+from minirobust.study import store
+from minirobust.study.execution import task
+
+folder = Path(sys.argv[1])
+config = store.read_config(folder)
+print("begun", flush=True)
+for step in (task.train, task.audit_trained):
+    step(config, 0.25, 0, folder)
+"""
+
+
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(
-    kills, config, begin_alone, run_alone, assert_same_results, tmp_path
-):
+def test_task_killed_at_random_moments_gives_the_same_results(kills, config, run_alone, assert_same_results, tmp_path):
     config = config.but(temperatures=(0.25,), audit_samples=10, audit_epsilons=(0.1,), sharpen_ratios=(0.25,))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -241,13 +289,17 @@ def test_killed_at_random_moments_a_task_ends_as_if_it_never_had_been(
 
     moments = random.Random(kills)
     for _ in range(kills):
-        process = begin_alone(killed)
-        time.sleep(moments.uniform(0.2, 1) * took)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        command = [sys.executable, "-c", ONE_TASK, str(killed)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | ONE_THREAD)
+        process.stdout.readline()  # once it has imported what it needs
+        time.sleep(moments.uniform(0.2, 1.2) * took)
+        process.kill()
+        process.communicate()
         for path in killed.glob("*.h5"):  # at any moment whole
             assert store.read(path).epoch >= 1
-        if process.returncode == 0 or moments.random() < 0.3:  # done: begin anew, so that each kill hits something
+        if (
+            process.returncode == 0 or moments.random() < 0.3
+        ):  # done: start again, so that each kill hits a running task
             for path in killed.glob("*.h5"):
                 path.unlink()
     run_alone(killed)

@@ -1,4 +1,4 @@
-"""`Processes`: a process answers many calls, one that dies is replaced, and the others do not notice."""
+"""`Processes`: a process answers many calls, and a process that dies is replaced without affecting the others."""
 
 import logging
 import os
@@ -96,34 +96,31 @@ def test_calls_run_in_other_processes_on_one_thread_each(calls, monkeypatch):
     assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
-def test_a_process_answers_one_call_after_another(calls):
+def test_a_process_answers_one_call_after_another_and_is_replaced_when_it_was_killed(calls):
     with Processes(1) as executor:
-        assert len({executor.submit(calls.where).result()[0] for _ in range(3)}) == 1
-
-
-def test_a_process_that_was_killed_between_two_calls_is_replaced(calls):
-    with Processes(1) as executor:
-        first, *_ = executor.submit(calls.where).result()
+        ((first, *_),) = {executor.submit(calls.where).result() for _ in range(3)}
         os.kill(first, signal.SIGKILL)
         second, *_ = executor.submit(calls.where).result()
     assert second != first
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_shutdown_ends_idle_processes(calls, wait):
+def test_shutdown_ends_idle_processes_and_takes_no_more_calls(calls, wait):
     executor = Processes(1)
     pid, *_ = executor.submit(calls.where).result()
     executor.shutdown(wait=wait)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(calls.where)
     assert gone(pid)
 
 
-def test_each_worker_gets_a_device_of_its_own_and_hands_it_back(calls):
+def test_each_worker_gets_its_own_device_and_returns_it(calls):
     with Processes(2, devices=["4", "7"]) as executor:
         devices = [future.result()[2] for future in [executor.submit(calls.where) for _ in range(5)]]
     assert set(devices) <= {"4", "7"}
 
 
-def test_a_call_whose_process_was_killed_is_begun_anew_and_others_go_on(calls, tmp_path, caplog):
+def test_call_of_a_killed_process_restarts_and_others_continue(calls, tmp_path, caplog):
     with caplog.at_level(logging.WARNING), Processes(2) as executor:
         other = executor.submit(calls.wait, 1.0, "untouched")
         assert executor.submit(calls.die_once, str(tmp_path / "mark")).result() == "survived"
@@ -131,12 +128,12 @@ def test_a_call_whose_process_was_killed_is_begun_anew_and_others_go_on(calls, t
     assert "a worker died (exit code -9) in attempt 1 of 3" in caplog.text
 
 
-def test_half_an_answer_is_none(calls, tmp_path):
+def test_incomplete_answer_is_ignored(calls, tmp_path):
     with Processes(1) as executor:
         assert executor.submit(calls.die_once_in_the_midst_of_the_answer, str(tmp_path / "mark")).result() == "survived"
 
 
-def test_a_call_that_always_kills_its_process_is_given_up(calls):
+def test_call_that_always_kills_its_process_fails(calls):
     with Processes(1) as executor:
         dying, next_in_line = executor.submit(calls.die), executor.submit(calls.wait, 0, "done")
         with pytest.raises(WorkerDiedError, match="its process died 3 times"):
@@ -144,7 +141,7 @@ def test_a_call_that_always_kills_its_process_is_given_up(calls):
         assert next_in_line.result() == "done"
 
 
-def test_ending_without_waiting_ends_every_process_and_begins_no_other(calls, tmp_path):
+def test_shutdown_without_waiting_ends_every_process_and_starts_none(calls, tmp_path):
     executor = Processes(1)
     running = executor.submit(calls.announce_and_wait, str(tmp_path / "first"))
     waiting = executor.submit(calls.announce_and_wait, str(tmp_path / "second"))
@@ -207,15 +204,6 @@ def test_scheduler_that_is_lost_is_one_sentence(caplog):
 
 
 # After the end
-
-
-@pytest.mark.parametrize("wait", [True, False])
-def test_executor_that_was_shut_down_takes_no_calls(calls, wait):
-    executor = Processes(1)
-    executor.submit(calls.where).result()
-    executor.shutdown(wait=wait)
-    with pytest.raises(RuntimeError, match="after shutdown"):
-        executor.submit(calls.where)
 
 
 def test_workers_are_not_started_after_shutdown(calls, tmp_path):

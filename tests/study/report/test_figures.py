@@ -1,4 +1,7 @@
-"""The study's figures: that they show the stored numbers, in their places, of every study that has some."""
+"""The study's figures show the stored numbers of every study that has any, in the right places."""
+
+import io
+import re
 
 import numpy as np
 import pytest
@@ -126,7 +129,7 @@ def test_every_epsilon_has_a_line_in_every_column(done):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ε = 0.1", "ε = 0.2"]
 
 
-def test_epochs_to_come_are_left_empty():
+def test_missing_epochs_are_left_empty():
     begun = study(config(), epochs=1, temperatures=(1.0,), attacked=False, audited=False)
     (axes,) = training_figures.robustness_during_training([begun]).axes
     np.testing.assert_allclose(axes.patches[2].get_data().values, [0.21, np.nan])
@@ -145,7 +148,7 @@ def test_several_epsilons_are_shown_of_fashion_mnist_alone_where_it_is_there(don
     ]
 
 
-def test_ugly_images_say_what_they_are_and_what_they_are_taken_for(done):
+def test_ugly_images_show_label_and_prediction(done):
     (part,) = class_figures.ugly_images([done]).subfigs
     assert part.get_suptitle() == "MNIST, T = 1"
     assert len(part.axes) == 10
@@ -356,7 +359,7 @@ def test_the_sandwich_lies_between_proof_and_strongest_attack(done):
     np.testing.assert_allclose(weak.get_ydata(), [5 / 6, 4 / 6])
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         *("T = 1/4", "T = 1", "T = 4"),
-        *("proven", "FGSM leaves"),
+        *("proven", "left by FGSM"),
     ]
     corners = {tuple(corner) for corner in axes.collections[0].get_paths()[0].vertices.round(9)}
     assert {(0.05, round(2 / 3, 9)), (0.05, round(1 / 3, 9)), (0.1, round(1 / 3, 9)), (0.1, 0)} <= corners
@@ -374,21 +377,66 @@ def test_temperature_at_test_time_is_drawn_at_the_least_and_the_main_epsilon(don
     figure = audit_figures.temperature_at_test_time([done])
     upper, lower = figure.axes[:3], figure.axes[3:]
     assert [axes.get_title() for axes in (upper[0], lower[2])] == [
-        "MNIST, trained at T = 1/4, ε = 0.05",
-        "MNIST, trained at T = 4, ε = 0.1",
+        "MNIST, ε = 0.05\ntrained at T = 1/4",
+        "MNIST, ε = 0.1\ntrained at T = 4",
     ]
     drawn = {line.get_label(): line.get_ydata() for line in lower[1].lines}
     np.testing.assert_allclose(drawn["accuracy"], [5 / 6] * 3)
-    np.testing.assert_allclose(drawn["FGSM leaves"], [1, 4 / 6, 4 / 6])
-    np.testing.assert_allclose(drawn["the strongest attack leaves"], [2 / 6] * 3)
+    np.testing.assert_allclose(drawn["left by FGSM"], [1, 4 / 6, 4 / 6])
+    np.testing.assert_allclose(drawn["left by the strongest attack"], [2 / 6] * 3)
     np.testing.assert_allclose(drawn["proven"], [0] * 3)
     assert lower[1].get_xscale() == "log"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_title_names_the_data_set(done, name):
-    figure = FIGURES[name]([done])
-    assert figure.get_suptitle().startswith("MNIST: ")
+@pytest.fixture
+def three():
+    """Three seeds at T = 1, with quantities of 0.2, 0.8 and 0.3 where a figure shows the median and the range."""
+    made = study(config(seeds=(0, 1, 2), temperatures=(1.0,)))
+    for one, value in zip(made.records, (0.2, 0.8, 0.3), strict=True):
+        one.epochs["test_accuracy"][:] = one.epochs["robustness"][:] = value
+        one.final["correlation"][:] = one.final["pixel_success"][:] = value
+        one.audit["robustness"]["PGD"]["value"] = value
+        one.sharpened["correct"][:] = np.arange(6) < 6 * value - 0.5  # one, five and two of six images
+    return made
+
+
+def test_several_seeds_are_a_median_with_their_range(three):
+    (axes,) = training_figures.learning_curves([three]).axes
+    assert axes.get_title() == "MNIST, median and range of 3 seeds"
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.3, 0.3])
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.2, 0.8)
+
+    area, band = training_figures.robustness_during_training([three]).axes[0].patches[:2]
+    np.testing.assert_allclose(area.get_data().values, [0.3, 0.3])
+    np.testing.assert_allclose(band.get_data().values, [0.8, 0.8])
+    np.testing.assert_allclose(band.get_data().baseline, [0.2, 0.2])
+
+    np.testing.assert_allclose(audit_figures.audited_robustness(three, "PGD"), [[0.3, 0.2, 0.8]])
+
+    panel = audit_figures.temperature_at_test_time([three]).axes[0]
+    np.testing.assert_allclose(panel.lines[0].get_ydata(), [2 / 6] * 3)
+    ends = np.array([segment[:, 1] for segment in panel.collections[0].get_segments()])
+    np.testing.assert_allclose(ends, [[1 / 6, 5 / 6]] * 3)
+
+
+def test_maps_have_the_median_of_several_seeds(three):
+    for name in ("figure-08-gradients", "figure-09-pixel-attack"):
+        maps = [axes for axes in FIGURES[name]([three]).axes if axes.images]
+        assert maps[-1].get_title().startswith("MNIST, median of 3 seeds: ")
+        scale = 100 if name == "figure-09-pixel-attack" else 1
+        np.testing.assert_allclose(maps[-1].images[0].get_array(), np.full((3, 1), 0.3 * scale))
+
+
+def test_a_study_in_which_little_was_learned_is_not_drawn(done):
+    dull = study(config(dataset="svhn"))
+    for one in dull.records[:2]:
+        one.epochs["class_accuracy"][-1] = 1 / 3
+    for name in NAMES[1:]:
+        with pytest.raises(NothingStored, match="there is none in SVHN, where too few networks learned"):
+            FIGURES[name]([dull])
+        assert FIGURES[name]([done, dull]).get_suptitle().startswith("MNIST: ")
+    assert FIGURES[NAMES[0]]([dull])  # the sigmoids are no result
 
 
 def test_pictures_have_200_dots_per_inch(done):
@@ -400,12 +448,12 @@ def test_pictures_have_200_dots_per_inch(done):
 
 @pytest.mark.parametrize("name", NAMES[1:])
 @pytest.mark.parametrize("studies", [[], [study(config(), temperatures=())]])
-def test_what_nothing_is_stored_of_is_not_drawn(name, studies):
+def test_figures_without_results_are_not_drawn(name, studies):
     with pytest.raises(NothingStored, match="it needs .* there is none in (MNIST|nothing)"):
         FIGURES[name](studies)
 
 
-def test_what_can_be_drawn_is_written_and_the_rest_explained(tmp_path, monkeypatch):
+def test_drawable_figures_are_written_and_the_others_explained(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "render", lambda figure, form: form.encode())
     told = []
     begun = study(config(), epochs=1, attacked=False, audited=False)
@@ -423,12 +471,15 @@ def test_what_can_be_drawn_is_written_and_the_rest_explained(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_figure_of_unlike_studies_is_drawn(name):
+def test_every_figure_of_unlike_studies_is_drawn_and_fetches_nothing(name):
     several = [
         study(config(dataset="somewhere/own & <data>.h5", pixels=1, temperatures=(2.0,), epochs=1), epochs=1),
         study(config(dataset="svhn", seeds=(0, 1)), audited=False),
     ]
-    assert len(figures.render(figures.drawn(name, several), "svg")) < 300_000
+    svg = figures.render(figures.drawn(name, several), "svg").decode()
+    assert len(svg) < 300_000
+    assert not re.search(r'(href|src)="(?!#|data:)', svg)
+    assert "<script" not in svg
 
 
 @pytest.mark.parametrize(("name", "form"), [("figure-03-learning-curves", "png"), ("figure-08-gradients", "svg")])
@@ -454,6 +505,36 @@ def test_a_figure_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, done
     assert not list(tmp_path.glob(".*"))
 
 
+def test_an_svg_is_made_smaller_without_moving_anything():
+    svg = b"""<svg>
+      <path d="M 1.234567 -20.5
+L 0.005 3 C 1.999999 2.125 7 7 7 7"/>
+      <text x="1.234567" transform="rotate(-0 1.234567 2)">0.12345</text>
+      <text transform="rotate(-90 1.234567 2)">r</text>
+"""
+    assert (
+        figures._compact(svg)
+        == b"""<svg>
+<path d="M 1.23 -20.5
+L 0.00 3 C 1.99 2.12 7 7 7 7"/>
+<text x="1.234567">0.12345</text>
+<text transform="rotate(-90 1.234567 2)">r</text>
+"""
+    )
+
+
+def test_a_png_with_a_palette_has_the_colours_of_the_figure(done):
+    from matplotlib.image import imread
+
+    figure = training_figures.robustness_during_training([done])
+    exact = io.BytesIO()
+    figure.savefig(exact, format="png", dpi=figures.DOTS)
+    exact.seek(0)
+    found, expected = imread(io.BytesIO(figures.render(figure, "png"))), imread(exact)
+    assert np.abs(found[..., :3] - expected[..., :3]).max() < 0.06
+    assert len(figures.render(figure, "png")) < len(exact.getvalue())
+
+
 def test_text_of_an_svg_is_text(done):
     svg = figures.render(training_figures.learning_curves([done]), "svg").decode()
     assert svg.startswith("<?xml")
@@ -461,13 +542,13 @@ def test_text_of_an_svg_is_text(done):
     assert ">T = 1/4<" in svg
 
 
-def test_one_record_alone_is_enough_for_every_figure():
+def test_one_record_alone_is_enough_for_every_figure_and_its_title_names_the_data_set():
     single = config(temperatures=(1.0,), epochs=1)
     lonely = Study(single, [record(single, 1.0, 0, epochs=1)])
     for draw in FIGURES.values():
-        assert draw([lonely]).get_suptitle()
+        assert draw([lonely]).get_suptitle().startswith("MNIST: ")
 
 
-def test_a_dollar_sign_in_a_name_begins_no_formula():
+def test_dollar_sign_in_a_name_does_not_start_a_formula():
     dollars = study(config(dataset=r"$\frac$.h5"))
     assert rb"$\frac$" in figures.render(figures.drawn("figure-03-learning-curves", [dollars]), "svg")

@@ -16,7 +16,7 @@ def margin(z, y):
     return np.eye(10)[others.argmax(axis=1)] - np.eye(10)[y]
 
 
-def pgd(network, x, y, epsilon, loss, steps=400):
+def pgd(network, x, y, epsilon, loss, steps=160):
     adv = x.copy()
     for _ in range(steps):
         g = network.gradient(adv, loss(network.logits(adv), y))

@@ -1,4 +1,4 @@
-"""The tests that students see. They ask; the right answers are numbers in visible.json."""
+"""The tests that students see. The right answers are in visible.json."""
 
 import numpy as np
 

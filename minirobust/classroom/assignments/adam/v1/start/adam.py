@@ -26,9 +26,9 @@ def train(model, value, x, y, orders, batch_size, learning_rate, decay):
 
     `value` holds the model's parameters, and `model.loss_and_gradient(value, x, y)` returns the mean loss over a batch
     and its gradient. `x` holds the samples and `y` their labels. Each row of `orders` is one epoch: it lists the
-    numbers of all samples in the order in which they are used. Batches have `batch_size` samples; the last one of an
-    epoch has what remains.
+    indices of all samples in the order in which they are used. Batches have `batch_size` samples; the last one of an
+    epoch may be smaller.
 
-    The losses are an array with one number for each epoch: the mean over its samples, as they were met in training.
+    The losses are an array with one number for each epoch: the mean of the losses that training computed in it.
     """
     raise NotImplementedError
