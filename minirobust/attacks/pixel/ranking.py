@@ -10,9 +10,12 @@ from minirobust.backend import Array, Backend
 
 
 def scores(gradient: Array) -> Array:
-    """Per pixel the mean over channels of |∂L/∂x|: (M, H, W, C) → (M, H·W), or (M, features) as they are."""
+    """Return the mean over channels of |∂L/∂x| for each pixel, and overwrite `gradient` with its absolute values.
+
+    (M, H, W, C) → (M, H·W); a flat input (M, features) keeps its shape.
+    """
     pixels, channels = pixels_and_channels(gradient.shape[1:])
-    size = abs(gradient).reshape(len(gradient), pixels, channels)
+    size = backend.of(gradient).xp.abs(gradient, out=gradient).reshape(len(gradient), pixels, channels)
     return size.mean(axis=2) if channels > 1 else size[:, :, 0]  # of one number the mean would be a slow copy
 
 
