@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -150,3 +151,28 @@ def real_data():
     if not folder:
         pytest.skip("MINIROBUST_DATA is not set: no full-size data here")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread():
+    """PyTorch's threads and NumPy's wait for each other in busy loops: on a loaded machine that takes minutes."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, Playwright's own or the system's."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: there is no browser")
+    with sync_api.sync_playwright() as driver:
+        own = Path(driver.chromium.executable_path)
+        others = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        found = own if own.exists() else next(filter(None, others), None)
+        if found is None:
+            pytest.skip("no Chromium here: playwright install --with-deps chromium, or apt-get install chromium")
+        started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -250,19 +250,6 @@ FAINT = """() => {
 
 
 @pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: there is no browser")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        except sync_api.Error:
-            pytest.skip("no browser starts here: apt install chromium")
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="session")
 def address(site):
     """The address of a server of the site on this machine."""
 

@@ -73,12 +73,13 @@ class NumbaBackend(NumpyBackend):
     ) -> Array:
         """Return clip(x + size · sign(gradient), low, high), with sign(0) = sign(NaN) = 0."""
         x, number = np.ascontiguousarray(x), x.dtype.type
-        stepped = out if out is not None and out.flags.c_contiguous else np.empty_like(x)
+        if out is None:
+            out = np.empty_like(x)
+        if not out.flags.c_contiguous:
+            return super().sign_step(x, gradient, size, low, high, out)
         bounds = (b.reshape(-1) if isinstance(b, np.ndarray) else number(b) for b in (size, low, high))
-        self.kernels.sign_step(x.reshape(-1), gradient.reshape(-1), *bounds, stepped.reshape(-1))
-        if out is not None and stepped is not out:
-            out[...] = stepped
-        return stepped
+        self.kernels.sign_step(x.reshape(-1), gradient.reshape(-1), *bounds, out.reshape(-1))
+        return out
 
     def unscaled(self, gradient: Array, scale: float, out: Array | None = None) -> tuple[Array, bool]:
         """Return gradient / scale, in `out` if given, and whether the gradient was finite, or the scale is 1."""

@@ -119,6 +119,7 @@ def check_attack(
         raise Wrong("pixels leave the range from 0 to 1", "outside the range")
     if np.array_equal(images, x):
         raise Wrong("the images are unchanged: there is no gradient to follow", "unchanged")
+    # Not the model's own evaluation, which holds the activations of the images that the program has just asked about.
     judging = Evaluation(_trained(*model.training))
     before, after = (judging.evaluate(batch.astype("float32")) for batch in (x, images))
     share = float((after.argmax(axis=1) == y).mean())

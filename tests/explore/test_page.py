@@ -2,11 +2,9 @@
 
 import base64
 import json
-import shutil
 import statistics
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,21 +13,7 @@ from explore_command import command
 from minirobust.explore import shipped
 from minirobust.explore.laboratory import EPSILONS, Laboratory
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with Playwright, which is missing")
-
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Playwright leaves pipes open
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        installed = Path(driver.chromium.executable_path)
-        found = str(installed) if installed.exists() else shutil.which("chromium") or shutil.which("google-chrome")
-        if found is None:
-            pytest.skip("no Chromium here: playwright install --with-deps chromium, or apt-get install chromium")
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

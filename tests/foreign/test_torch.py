@@ -14,14 +14,7 @@ from torch.nn import functional  # noqa: E402
 SHAPE, CLASSES = (7, 5, 3), 4
 MEAN, STD = (0.4, 0.5, 0.3), (0.2, 0.25, 0.5)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """PyTorch's threads and NumPy's wait for each other in busy loops: on a loaded machine that takes minutes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,7 @@ nn = torch.nn
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """PyTorch's threads and NumPy's would wait for each other in busy loops."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def channels_first(array):

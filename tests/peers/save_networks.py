@@ -1,6 +1,6 @@
-"""Save the weights of three networks of MNIST, from which tests/peers recomputes published numbers.
+"""Save the weights of the networks from which `test_published_numbers.py` recomputes published numbers.
 
-python docs/study/save_networks.py results/mnist
+python tests/peers/save_networks.py results/mnist
 """
 
 import sys

@@ -17,14 +17,7 @@ from torch.nn import functional  # noqa: E402
 
 SAMPLES = 300
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """PyTorch's threads and NumPy's wait for each other in busy loops: on a loaded machine that takes minutes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 class InTorch(torch.nn.Module):

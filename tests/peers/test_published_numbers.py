@@ -24,16 +24,10 @@ EPSILON, EPOCHS, CLASSES, AUDITED = 0.1, 100, 10, 1_000
 # What DEFINITIONS prints: r1 and r2.
 BOUNDS = {1 / 64: (0.080999, 0.183746), 1.0: (1.439931, 7.599902)}
 
-pytestmark = pytest.mark.skipif(not NETWORKS.exists(), reason="no published networks here")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Use one thread: PyTorch's threads and NumPy's would wait for each other in busy loops."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.skipif(not NETWORKS.exists(), reason="no published networks here"),
+]
 
 
 @pytest.fixture(scope="module")

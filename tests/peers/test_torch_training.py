@@ -14,14 +14,7 @@ from data_loaders import load_colour_digits
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """PyTorch's threads and NumPy's wait for each other in busy loops: on a loaded machine that takes minutes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def exact_sigmoid(x):

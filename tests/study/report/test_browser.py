@@ -1,8 +1,6 @@
 """The report in a browser without JavaScript: it fits a phone, the navigation stays visible, and the filter works."""
 
-import shutil
 from datetime import date
-from pathlib import Path
 
 import pytest
 from synthetic_study import config, study
@@ -10,8 +8,6 @@ from synthetic_study import config, study
 from minirobust.study.claims import CLAIMS, Verdict
 from minirobust.study.report import figures
 from minirobust.study.report import page as report
-
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 # Foreground and background colours in the style sheet, as the browser resolves them, and their contrast after WCAG.
 LEAST_CONTRAST = """() => {
@@ -27,18 +23,6 @@ LEAST_CONTRAST = """() => {
     const papers = ["--paper", "--card"].map(luminance);
     return Math.min(...inks.flatMap(ink => papers.map(paper => contrast(ink, paper))));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        installed = Path(driver.chromium.executable_path)
-        found = str(installed) if installed.exists() else shutil.which("chromium") or shutil.which("google-chrome")
-        if found is None:
-            pytest.skip("no Chromium here: playwright install --with-deps chromium, or apt-get install chromium")
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def verdicts():
