@@ -18,7 +18,7 @@ import numpy as np
 from strict_backend import DeviceArray, StrictModule
 
 from minirobust.backend import NumpyBackend
-from minirobust.backend.cupy_backend import ELEMENTWISE, KERNELS, CupyBackend, kernel_source
+from minirobust.backend.cupy_backend import ELEMENTWISE, KERNELS, SHARED_MEMORY, CupyBackend, kernel_source
 
 KINDS = ("float", "double")
 DTYPES = {"float": "float32", "double": "float64", "int": "int32", "long long": "int64"}
@@ -33,11 +33,20 @@ FUNCTIONS = ("ascontiguousarray", "empty_like")
 
 HOST = """
 #include <math.h>
+#include <pthread.h>
+#include <string.h>
 #include <algorithm>
+#include <thread>
+#include <vector>
 using std::min;
 #define __global__ static
+#define __shared__
+#define __align__(bytes) __attribute__((aligned(bytes)))
+#define __syncthreads() pthread_barrier_wait(&barrier)
 struct Index { unsigned int x; };
 static thread_local Index blockIdx, blockDim, threadIdx;
+static pthread_barrier_t barrier;
+alignas(32) static unsigned char shared[48 << 10];
 """
 
 
@@ -121,14 +130,40 @@ def instantiations(text):
     return "\n".join(lines)
 
 
+def waiting(text):
+    """The names of the kernels whose threads wait for each other."""
+    bodies = re.split(r"template <typename T>\s*__global__ void ", text)[1:]
+    return {body[: body.index("(")] for body in bodies if "__syncthreads" in body}
+
+
 def launchers(text):
     """For every kernel and kind a C function that runs all threads of all blocks."""
     lines = []
     for (name, arguments), kind in product(kernels(text).items(), KINDS):
         declared = ", ".join(argument.declared(kind) for argument in arguments)
         passed = ", ".join(argument.name for argument in arguments)
+        head = f'extern "C" void {name}_{kind}(unsigned int blocks, unsigned int threads, {declared})'
+        if name in waiting(text):
+            lines.append(f"""
+{head} {{
+    pthread_barrier_init(&barrier, nullptr, threads);
+    std::vector<std::thread> running;
+    for (unsigned int thread = 0; thread < threads; ++thread)
+        running.emplace_back([=] {{
+            blockDim.x = threads, threadIdx.x = thread;
+            for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {{
+                if (thread == 0) memset(shared, 255, sizeof(shared));  // NaN: what nobody has written shows
+                __syncthreads();
+                {name}<{kind}>({passed});
+                __syncthreads();
+            }}
+        }});
+    for (std::thread &each : running) each.join();
+    pthread_barrier_destroy(&barrier);
+}}""")
+            continue
         lines.append(f"""
-extern "C" void {name}_{kind}(unsigned int blocks, unsigned int threads, {declared}) {{
+{head} {{
     blockDim.x = threads;
     for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
         for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) {name}<{kind}>({passed});
@@ -154,8 +189,10 @@ class Library:
         self.functions = ctypes.CDLL(str(library))
         self.arguments = kernels(text)
 
-    def launch(self, name, kind, grid, block, values):
-        """Runs ``name<kind>`` on `grid` blocks of `block` threads."""
+    def launch(self, name, kind, grid, block, values, shared_mem=0):
+        """Runs ``name<kind>`` on `grid` blocks of `block` threads, which share as many bytes."""
+        if shared_mem > SHARED_MEMORY:
+            raise ValueError(f"{name}: expected at most {SHARED_MEMORY} shared bytes, got {shared_mem}")
         arguments = self.arguments[name]
         if len(values) != len(arguments):
             raise TypeError(f"{name}: expected {len(arguments)} arguments, got {len(values)}")

@@ -69,8 +69,13 @@ ELEMENTWISE = {
     ),
 }
 
-KERNELS = ("softmax_cross_entropy", "im2col", "col2im", "max_pool", "max_pool_gradient")
+KERNELS = ("softmax_cross_entropy", "im2col", "col2im", "conv2d", "max_pool", "max_pool_gradient")
 THREADS = 256  # per block
+SHARED_MEMORY = 48 << 10  # bytes that every device gives a block
+ROWS, CHUNK = 4, 8  # of `conv2d` in kernels.cu
+# Up to this many channels times filters, computing each product where its pixels lie is faster than writing the patches
+# to memory and leaving the rest to cuBLAS (measured on an H200).
+DIRECT = 1024
 
 
 def kernel_source() -> str:
@@ -78,6 +83,34 @@ def kernel_source() -> str:
     from importlib import resources  # slow to import, and needed on a GPU only
 
     return resources.files("minirobust.backend").joinpath("kernels.cu").read_text(encoding="utf-8")
+
+
+def conv2d_block(weight: Sequence[int], out: Sequence[int], itemsize: int) -> tuple[int, int, int] | None:
+    """Return how many rows of outputs, threads and bytes of shared memory a block of `conv2d` in kernels.cu gets.
+
+    None if unrolling is faster, or if not even ROWS rows fit.
+
+    Parameters
+    ----------
+    weight : (int, int, int, int)
+        Height and width of the kernel, channels, filters.
+    out : (int, int)
+        Rows and columns of the result.
+    itemsize : int
+        Bytes of a number.
+    """
+    height, width, channels, filters = weight
+    threads = math.ceil(filters / 4) * out[1]  # for ROWS rows
+    if channels * filters > DIRECT:
+        return None
+    for strips in range(min(THREADS // threads, math.ceil(out[0] / ROWS)), 0, -1):
+        rows = strips * ROWS
+        plane = math.ceil((rows + height - 1) * (out[1] + width - 1) / 32) * 32 + 4
+        weights = height * width * 4 * math.ceil(filters / 4)
+        memory = min(channels, CHUNK) * (plane + weights) * itemsize
+        if memory <= SHARED_MEMORY:
+            return rows, strips * threads, memory
+    return None
 
 
 class CupyBackend(NumpyBackend):
@@ -142,12 +175,15 @@ class CupyBackend(NumpyBackend):
         names = [f"{name}<{kind}>" for name in KERNELS for kind in ("float", "double")]
         return self.xp.RawModule(code=kernel_source(), options=("-std=c++17",), name_expressions=names)
 
+    def _kernel(self, name: str, dtype: Any) -> Any:
+        """Return a kernel of ``kernels.cu`` for this dtype."""
+        kind = {"f": "float", "d": "double"}[np.dtype(dtype).char]
+        return self._module.get_function(f"{name}<{kind}>")
+
     def _launch(self, name: str, dtype: Any, size: int, *arguments: Any, blocks: int = 0) -> None:
         """Runs a kernel of ``kernels.cu`` with one thread for each of `size` elements, or with that many blocks."""
-        kind = {"f": "float", "d": "double"}[np.dtype(dtype).char]
         blocks = blocks or max(1, math.ceil(size / THREADS))
-        kernel = self._module.get_function(f"{name}<{kind}>")
-        kernel((blocks,), (THREADS,), (np.int64(size), *arguments))
+        self._kernel(name, dtype)((blocks,), (THREADS,), (np.int64(size), *arguments))
 
     # The kernels: see `NumpyBackend` for what each of them computes.
 
@@ -175,6 +211,41 @@ class CupyBackend(NumpyBackend):
             *(np.int32(classes), logits, y, loss, gradient),
         )
         return loss, gradient
+
+    def conv2d(self, x: Array, weight: Array, bias: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
+        """Return what `NumpyBackend.conv2d` does, without unrolling x where that is faster."""
+        (top, bottom), (left, right) = padding
+        out = output_size((x.shape[1] + top + bottom, x.shape[2] + left + right), kernel, stride)
+        if stride != (1, 1) or (block := conv2d_block(weight.shape, out, x.itemsize)) is None:
+            return super().conv2d(x, weight, bias, kernel, stride, padding)
+        return self._conv2d(x, weight, bias, (top, left), out, block)
+
+    def conv2d_input_gradient(
+        self, grad_y: Array, weight: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Padding
+    ) -> Array:
+        """Return ∂L/∂x, of `shape`, without unrolling where that is faster.
+
+        With stride 1 it is a convolution too: of the gradient, with the kernel turned by 180° and its filters and
+        channels exchanged.
+        """
+        (top, _), (left, _) = padding
+        turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
+        if stride != (1, 1) or (block := conv2d_block(turned.shape, shape[1:3], grad_y.itemsize)) is None:
+            return super().conv2d_input_gradient(grad_y, weight, shape, kernel, stride, padding)
+        no_bias = self.xp.zeros(shape[3], dtype=grad_y.dtype)
+        return self._conv2d(grad_y, turned, no_bias, (kernel[0] - 1 - top, kernel[1] - 1 - left), shape[1:3], block)
+
+    def _conv2d(
+        self, x: Array, weight: Array, bias: Array, start: Pair, out: Sequence[int], block: tuple[int, int, int]
+    ) -> Array:
+        """Launches `conv2d` of kernels.cu."""
+        rows, threads, memory = block
+        y = self.xp.empty((len(x), *out, weight.shape[3]), dtype=x.dtype)
+        geometry = map(np.int32, (rows, *x.shape[1:], *y.shape[1:], *weight.shape[:2], *start))
+        arrays = self.xp.ascontiguousarray(x), self.xp.ascontiguousarray(weight), bias, y
+        blocks = len(x) * math.ceil(out[0] / rows)
+        self._kernel("conv2d", x.dtype)((blocks,), (threads,), (*geometry, *arrays), shared_mem=memory)
+        return y
 
     def im2col(self, x: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
         """Return every patch under the kernel as a row."""

@@ -1,7 +1,7 @@
 // The kernels that a chain of array expressions would make slow.  `NumpyBackend` is the reference for each of them.
 //
 // One thread computes whole elements of the result, and reads whatever it needs for them: nothing is written by two
-// threads, so no atomic addition makes the sums depend on chance.  Sums run in the reference's order.
+// threads, so no atomic addition makes the sums depend on chance.  Except in `conv2d`, sums run in the reference's order.
 // Images are (samples, height, width, channels), contiguous.  Windows stand at (row, column) = (oh, ow) * stride - (top, left).
 
 template <typename T>
@@ -78,6 +78,76 @@ __global__ void col2im(long long size, int height, int width, int channels, int 
             sum += sample[(((oh * out_width + ow) * kernel_height + i) * kernel_width + j) * channels + c];
         }
     x[k] = sum;
+}
+
+// Four neighbouring filters: a GPU reads 16 bytes as fast as 4.
+template <typename T>
+struct alignas(4 * sizeof(T)) Four {
+    T at[4];
+};
+
+constexpr int ROWS = 4;   // outputs of one column that a thread computes: they share the weights, and most of the pixels
+constexpr int CHUNK = 8;  // channels that a block holds at a time
+
+// A convolution of stride 1 that does not write the patches to memory.  A block computes some rows of outputs of one
+// sample: it copies the pixels below them and the weights into shared memory, CHUNK channels at a time, and each of its
+// threads computes ROWS outputs, one below the other, of four filters.  See `conv2d_block` in cupy_backend.py.
+template <typename T>
+__global__ void conv2d(int rows, int height, int width, int channels, int out_height, int out_width, int filters,
+                       int kernel_height, int kernel_width, int top, int left, const T *x, const T *weight,
+                       const T *bias, T *y) {
+    extern __shared__ __align__(32) unsigned char shared[];
+    int blocks = (out_height + rows - 1) / rows, first = (int)(blockIdx.x % blocks) * rows;
+    long long n = blockIdx.x / blocks;
+    int fours = (filters + 3) / 4, places = kernel_height * kernel_width;
+    int tile_height = rows + kernel_height - 1, tile_width = out_width + kernel_width - 1;
+    int plane = (tile_height * tile_width + 31) / 32 * 32 + 4;  // channels begin in different banks of the memory
+    Four<T> *weights = (Four<T> *)shared;                       // (channel, place, four)
+    T *tile = (T *)(weights + min(channels, CHUNK) * places * fours);  // (channel, row, column)
+
+    int threads_of_four = out_width * (rows / ROWS);
+    int four = threadIdx.x / threads_of_four, inside = threadIdx.x - four * threads_of_four;
+    int row = inside / out_width * ROWS, column = inside % out_width;
+    Four<T> sum[ROWS] = {};
+    for (int before = 0; before < channels; before += CHUNK) {
+        int chunk = min(CHUNK, channels - before);
+        __syncthreads();  // the last chunk has been read
+        for (int k = threadIdx.x; k < places * 4 * fours; k += blockDim.x) {
+            int place = k / (4 * fours), f = k - place * 4 * fours;
+            for (int c = 0; c < chunk; ++c)
+                weights[(c * places + place) * fours + f / 4].at[f % 4] =
+                    f < filters ? weight[(place * channels + before + c) * filters + f] : T(0);
+        }
+        for (int k = threadIdx.x; k < tile_width * CHUNK; k += blockDim.x) {
+            int c = k % CHUNK, across = k / CHUNK - left;
+            if (c >= chunk) continue;
+            for (int r = 0; r < tile_height; ++r) {
+                int down = first - top + r;
+                bool visible = down >= 0 && down < height && across >= 0 && across < width;
+                tile[c * plane + r * tile_width + k / CHUNK] =
+                    visible ? x[((n * height + down) * width + across) * channels + before + c] : T(0);
+            }
+        }
+        __syncthreads();  // all of this chunk is there
+        for (int c = 0; c < chunk; ++c)
+            for (int j = 0; j < kernel_width; ++j) {
+                const T *pixels = tile + c * plane + row * tile_width + column + j;
+                T seen[ROWS];  // what each output sees at (i, j): one step down, each sees what its neighbour saw
+                for (int r = 1; r < ROWS; ++r) seen[r] = pixels[(r - 1) * tile_width];
+                for (int i = 0; i < kernel_height; ++i) {
+                    for (int r = 1; r < ROWS; ++r) seen[r - 1] = seen[r];
+                    seen[ROWS - 1] = pixels[(i + ROWS - 1) * tile_width];
+                    Four<T> w = weights[(c * places + i * kernel_width + j) * fours + four];
+                    for (int r = 0; r < ROWS; ++r)
+                        for (int f = 0; f < 4; ++f) sum[r].at[f] += seen[r] * w.at[f];
+                }
+            }
+    }
+    for (int r = 0; r < ROWS; ++r)
+        for (int f = 0; f < 4; ++f)
+            if (first + row + r < out_height && 4 * four + f < filters)
+                y[((n * out_height + first + row + r) * out_width + column) * filters + 4 * four + f] =
+                    sum[r].at[f] + bias[4 * four + f];
 }
 
 template <typename T>

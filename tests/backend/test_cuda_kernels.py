@@ -18,7 +18,7 @@ from windows import small_examples, windows
 
 import minirobust as mr
 from minirobust.backend import NumpyBackend
-from minirobust.backend.cupy_backend import ELEMENTWISE, KERNELS, THREADS
+from minirobust.backend.cupy_backend import DIRECT, ELEMENTWISE, KERNELS, SHARED_MEMORY, THREADS, conv2d_block
 from minirobust.optimizers import adam_rates, adam_step
 
 DTYPES = ("float32", "float64")
@@ -144,7 +144,7 @@ LAUNCHES = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 7, THREADS])
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", LAUNCHES)
 def test_a_kernel_stays_inside_its_arrays_however_many_threads_there_are(library, name, dtype, threads, rng):
     size, inputs, results = LAUNCHES[name](dtype, rng)
     sources = [guarded_input(value) if isinstance(value, np.ndarray) else value for value in inputs]
@@ -158,6 +158,33 @@ def test_a_kernel_stays_inside_its_arrays_however_many_threads_there_are(library
     for value in sources:
         if isinstance(value, Guarded):
             value.assert_untouched()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_conv2d_stays_inside_its_arrays_and_reads_no_shared_memory_that_nobody_wrote(library, dtype, rng):
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((2, 10, 6, 11), (3, 2, 11, 5), 5))
+    padding = (1, 0), (2, 1)
+    expected = reference.conv2d(x, weight, bias, (3, 2), (1, 1), padding)
+    rows, threads, memory = conv2d_block(weight.shape, expected.shape[1:3], x.itemsize)
+    sources, target = [*map(guarded_input, (x, weight, bias))], Guarded(np.zeros_like(expected), margin=-77)
+    geometry = map(np.int32, (rows, *x.shape[1:], *expected.shape[1:], 3, 2, 1, 2))
+    blocks = len(x) * -(-expected.shape[1] // rows)
+    arrays = [each.array for each in (*sources, target)]
+    library.launch("conv2d", KIND[dtype], (blocks,), (threads,), [*geometry, *arrays], shared_mem=memory)
+    assert_close_sums(target.array._host, expected)
+    target.assert_untouched_around()
+    for source in sources:
+        source.assert_untouched()
+
+
+def test_every_kernel_is_run_between_guards():
+    assert {*LAUNCHES, "conv2d"} == set(KERNELS)
+
+
+def assert_close_sums(got, expected):
+    """Equal but for the order in which at most some hundred numbers of size 1 were added."""
+    assert got.dtype == expected.dtype
+    np.testing.assert_allclose(got, expected, rtol=0, atol=300 * np.finfo(expected.dtype).eps)
 
 
 def guarded_input(values):
@@ -287,6 +314,60 @@ def test_col2im_equals_the_reference_bit_for_bit(cuda, dtype, at):
     columns = np.random.default_rng(1).standard_normal(shape).astype(dtype)
     got = cuda.col2im(cuda.asarray(columns), at.shape, *at.arguments)
     assert_same(cuda.to_numpy(got), reference.col2im(columns, at.shape, *at.arguments))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(at=windows(), filters=st.integers(1, 6))
+@small_examples
+def test_convolution_and_its_input_gradient_equal_the_reference(cuda, dtype, at, filters):
+    rng = np.random.default_rng(3)
+    x, weight = (rng.standard_normal(shape).astype(dtype) for shape in (at.shape, (*at.window, at.shape[3], filters)))
+    bias = rng.standard_normal(filters).astype(dtype)
+    expected = reference.conv2d(x, weight, bias, *at.arguments)
+    got = cuda.conv2d(*map(cuda.asarray, (x, weight, bias)), *at.arguments)
+    assert_close_sums(cuda.to_numpy(got), expected)
+    grad_y = rng.standard_normal(expected.shape).astype(dtype)
+    grad_x = cuda.conv2d_input_gradient(*map(cuda.asarray, (grad_y, weight)), at.shape, *at.arguments)
+    assert_close_sums(cuda.to_numpy(grad_x), reference.conv2d_input_gradient(grad_y, weight, at.shape, *at.arguments))
+
+
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((2, 2), (2, 2)), ((5, 3), (0, 6))], ids=str)
+@pytest.mark.parametrize("size", [(12, 14, 3, 16), (9, 30, 17, 4), (30, 9, 8, 9)], ids=str)
+def test_convolution_without_unrolling_equals_the_reference_in_layers_of_usual_size(cuda, size, padding, rng):
+    height, width, channels, filters = (
+        size  # several blocks of a sample, chunks of channels, filters past a multiple of 4
+    )
+    shapes = (2, height, width, channels), (5, 4, channels, filters), filters
+    x, weight, bias = (rng.standard_normal(shape) for shape in shapes)
+    arguments = (5, 4), (1, 1), padding
+    expected = reference.conv2d(x, weight, bias, *arguments)
+    assert conv2d_block(weight.shape, expected.shape[1:3], 8) is not None
+    got = cuda.conv2d(*map(cuda.asarray, (x, weight, bias)), *arguments)
+    np.testing.assert_allclose(cuda.to_numpy(got), expected, rtol=0, atol=1e-11)
+    grad_y = rng.standard_normal(expected.shape)
+    grad_x = cuda.conv2d_input_gradient(*map(cuda.asarray, (grad_y, weight)), x.shape, *arguments)
+    exact = reference.conv2d_input_gradient(grad_y, weight, x.shape, *arguments)
+    np.testing.assert_allclose(cuda.to_numpy(grad_x), exact, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("out", [(1, 1), (28, 28), (9, 64)], ids=str)
+@pytest.mark.parametrize("weight", [(5, 5, 3, 16), (5, 5, 16, 3), (3, 3, 1, 1)], ids=str)
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_a_block_of_conv2d_fits_every_device(itemsize, weight, out):
+    rows, threads, memory = conv2d_block(weight, out, itemsize)
+    assert rows % 4 == 0
+    assert 0 < threads <= THREADS
+    assert memory <= SHARED_MEMORY
+
+
+@pytest.mark.parametrize(("weight", "out"), [((3, 3, 1, 1), (8, 300)), ((31, 31, 8, 8), (8, 8))], ids=str)
+def test_layers_whose_tiles_fit_no_block_are_unrolled(weight, out):
+    assert conv2d_block(weight, out, 8) is None
+
+
+def test_layers_of_many_filters_are_unrolled():
+    assert conv2d_block((3, 3, DIRECT, 1), (8, 8), 4) is not None
+    assert conv2d_block((3, 3, DIRECT + 1, 1), (8, 8), 4) is None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
