@@ -16,7 +16,7 @@ from minirobust.floating_point import ERROR_MODE, IGNORE
 from minirobust.layers import Layer
 from minirobust.losses import Loss, evaluate
 from minirobust.model import Effort, Model
-from minirobust.validation import unlike_promise
+from minirobust.validation import wrong_output
 
 if TYPE_CHECKING:
     from minirobust.network import Network
@@ -40,7 +40,7 @@ class Stack:
                 if not layer.training:
                     layer.draws = draws  # so that repeated evaluations give the same result
                 if getattr(x, "shape", None) != (samples, *layer.output_shape) or x.dtype != self.dtype:
-                    raise unlike_promise(layer, x, layer.output_shape, self.dtype)
+                    raise wrong_output(layer, x, layer.output_shape, self.dtype)
         finally:
             ERROR_MODE.reset(mode)
         self.passed = x.shape if start == 0 and stop is None else None

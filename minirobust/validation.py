@@ -260,7 +260,7 @@ def check_per_sample(loss: object, result: Any, shape: tuple[int, ...]) -> tuple
     return result
 
 
-def unlike_promise(owner: object, y: Any, shape: tuple[int, ...], dtype: str) -> Exception:
+def wrong_output(owner: object, y: Any, shape: tuple[int, ...], dtype: str) -> Exception:
     """Return the error for a layer's output whose shape is not the one that `build` returned, or not in `dtype`."""
     expected = f"({', '.join(map(str, ('N', *shape)))}) in {dtype}"
     if not hasattr(y, "shape"):

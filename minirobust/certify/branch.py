@@ -23,7 +23,7 @@ from minirobust.backend import Array
 from minirobust.certify.ascent import ascend
 from minirobust.certify.backward import Bound, Line, Relaxation, Rows, backward
 from minirobust.certify.boxes import ELEMENTARY, U64, Box, Twin, magnitude, output_box
-from minirobust.certify.certificate import alpha_crown, at_the_door, margins
+from minirobust.certify.certificate import alpha_crown, checked_arguments, margins
 from minirobust.certify.lines import best_slope
 from minirobust.layers import ReLU
 from minirobust.losses import Margin
@@ -87,7 +87,7 @@ def decide(network: Network, x: Array, y: Array, epsilon: Epsilon, *, seconds: f
     """
     seconds = number("certify", "seconds", seconds, low=0)
     certificate = alpha_crown(network, x, y, epsilon)
-    model, x, y, epsilon = at_the_door(network, x, y, epsilon)
+    model, x, y, epsilon = checked_arguments(network, x, y, epsilon)
     images, fooled = attacked(network, x, y, epsilon)
     certified = certificate.certified & ~fooled
     with np.errstate(all="ignore"):

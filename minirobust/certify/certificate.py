@@ -70,7 +70,7 @@ def ibp(network: Network, x: Array, y: Array, epsilon: Epsilon) -> Certificate:
     ValueError, TypeError
         If an argument is wrong or a layer has no bounds; the message says what was expected.
     """
-    model, x, y, epsilon = at_the_door(network, x, y, epsilon)
+    model, x, y, epsilon = checked_arguments(network, x, y, epsilon)
     margin = model.xp.empty(len(x))
     with np.errstate(all="ignore"):
         for chunk in chunks(model, len(x)):
@@ -128,7 +128,7 @@ def alpha_crown(network: Network, x: Array, y: Array, epsilon: Epsilon, *, steps
     ValueError, TypeError
         If an argument is wrong; the message says what was expected.
     """
-    model, x, y, epsilon = at_the_door(network, x, y, epsilon)
+    model, x, y, epsilon = checked_arguments(network, x, y, epsilon)
     expect_lines(model)
     steps = positive_int("certify", "steps", steps)
     margin = model.xp.empty(len(x))
@@ -140,7 +140,7 @@ def alpha_crown(network: Network, x: Array, y: Array, epsilon: Epsilon, *, steps
     return Certificate(margin > 0, margin, epsilon)
 
 
-def at_the_door(network: Network, x: Array, y: Array, epsilon: Epsilon) -> tuple[Twin, Array, Array, Epsilon]:
+def checked_arguments(network: Network, x: Array, y: Array, epsilon: Epsilon) -> tuple[Twin, Array, Array, Epsilon]:
     """Validate the arguments of a certificate; return the network's twin, and the other arguments on its backend."""
     if not isinstance(network, Network):
         raise TypeError(f"certify: expected a Network, because a proof needs the weights, got {type(network).__name__}")

@@ -361,8 +361,12 @@ class Study:
 
     @property
     def title(self) -> str:
-        """The data set's name for display; for a file, its name without the suffix."""
-        return TITLES.get(self.config.dataset, printable(Path(self.config.dataset).stem, keep=""))
+        """The data set's name for display, such as "CIFAR-10", or "CIFAR-10 (50k)" for the file ``cifar10-50k.h5``."""
+        if self.config.dataset in TITLES:
+            return TITLES[self.config.dataset]
+        name = Path(self.config.dataset).stem
+        known, _, part = name.rpartition("-")
+        return f"{TITLES[known]} ({printable(part, keep='')})" if known in TITLES else printable(name, keep="")
 
     def series(self, name: str) -> np.ndarray:
         """Return ``epochs/name`` of every temperature, (temperatures, epochs, ...); NaN for epochs not done yet."""

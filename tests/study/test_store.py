@@ -15,6 +15,7 @@ from complete_records import ENVIRONMENT, complete
 import minirobust as mr
 from minirobust.saving.sealed import CheckpointError
 from minirobust.study import StudyConfig, store
+from minirobust.study.config import PRESETS
 from minirobust.study.execution import task as run
 from minirobust.study.store import StudyError, task_path
 
@@ -194,6 +195,20 @@ def test_lock_on_a_file_is_exclusive_until_the_block_ends(tmp_path):
     assert entered.wait(30)
     waiting.join()
     holder.communicate()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "title"),
+    [
+        ("cifar10", "CIFAR-10"),
+        ("/data/cifar10-50k.h5", "CIFAR-10 (50k)"),
+        ("fashion-mnist-small.h5", "Fashion-MNIST (small)"),
+        ("my-own.h5", "my-own"),
+        ("mnist.h5", "mnist"),
+    ],
+)
+def test_title_of_a_file_names_the_data_set_that_it_is_part_of(dataset, title):
+    assert store.Study(PRESETS["quick"].but(dataset=dataset), []).title == title
 
 
 def test_a_data_set_given_by_a_path_may_move(tmp_path):
