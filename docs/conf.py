@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -99,6 +100,17 @@ def edit_what_is_written(app, pagename, templatename, context, doctree):
         context["theme_use_edit_page_button"] = False
 
 
+def link_to_results(app, docname, source):
+    """Turn links to the study's report and tables into plain ones, since Sphinx would copy each file on its own."""
+    source[0] = re.sub(r"\[([^]]*)\]\((\.\./results/[^)]+\.(?:html|json|csv))\)", r'<a href="\2">\1</a>', source[0])
+
+
+def copy_results(app, exception):
+    """Copy the study's results, in which the report links to the tables beside it."""
+    if exception is None:
+        shutil.copytree(Path(app.srcdir) / "results", Path(app.outdir) / "results", dirs_exist_ok=True)
+
+
 def write_the_page_with_the_slider(app):
     """Write the page of `minirobust explore` for the front page, unless it exists; this takes a minute."""
     path = Path(app.srcdir) / "_static" / "explore.html"
@@ -111,4 +123,6 @@ def setup(app):
     app.connect("autodoc-process-docstring", keep_formulas, priority=400)
     app.connect("autodoc-skip-member", leave_out_inherited)
     app.connect("source-read", gallery_pages.link_to_gallery)
+    app.connect("source-read", link_to_results)
     app.connect("html-page-context", edit_what_is_written)
+    app.connect("build-finished", copy_results)

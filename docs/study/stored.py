@@ -5,7 +5,7 @@ import gzip
 import json
 from functools import cache
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -42,13 +42,32 @@ def values(table, column, **where):
     return [float(row[column]) for row in rows]
 
 
+def mean_over_classes(table, column, over_seeds=median, **where):
+    """Return the mean over the rows of each seed, and of several seeds a statistic; see `value`."""
+    rows = _selected(table, where)
+    if not rows:
+        raise LookupError(f"{table}.csv: expected a row of each class, got none for {where}")
+    return over_seeds(
+        mean(float(row[column]) for row in rows if row["seed"] == seed) for seed in {row["seed"] for row in rows}
+    )
+
+
+def adversarial(temperature, attack, epsilon):
+    """Return what an attack leaves of a network that adversarial training made, from adversarial-training.csv."""
+    path = RESULTS / "adversarial-training.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        wanted = {"temperature": temperature, "attack": attack, "epsilon": epsilon}
+        (row,) = [row for row in csv.DictReader(file) if all(_is(row[name], each) for name, each in wanted.items())]
+    return float(row["robustness"])
+
+
 def claim(name, dataset, figure):
     """Return a figure of a claim, such as ``claim("robustness-falls", "MNIST", "ρ")``."""
     (found,) = (each for each in _claims() if (each["name"], each["dataset"]) == (name, dataset))
     return found["figures"][figure]
 
 
-def count(dataset, verdict, field="verdict"):
+def verdicts(dataset, verdict, field="verdict"):
     """Return how many claims have a verdict on a data set; `field` may be "survives_verdict"."""
     return sum(each["dataset"] == dataset and each[field] == verdict for each in _claims())
 

@@ -126,8 +126,8 @@ def test_a_result_is_one_row_of_each_seed(stored):
 
 def test_figures_and_verdicts_of_claims(stored):
     assert stored.claim("a", "MNIST", "ρ") == -1
-    assert stored.count("MNIST", "holds") == 1
-    assert stored.count("SVHN", "holds") == 0
+    assert stored.verdicts("MNIST", "holds") == 1
+    assert stored.verdicts("SVHN", "holds") == 0
 
 
 @pytest.mark.skipif(not (FOLDER.parent / "results" / "tables").exists(), reason="no tables in docs/results")
