@@ -6,7 +6,7 @@ Copies and checkpoints rebuild a layer from its arguments, so every argument is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -135,6 +135,13 @@ def shown(value: Any) -> str:
     return repr(value)
 
 
+def _parameters(kind: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a class's constructor, by name."""
+    if kind.__init__ is object.__init__ and kind.__new__ is object.__new__:
+        return {}  # at once: `inspect` would parse the text of the signature of `object`
+    return inspect.signature(kind).parameters
+
+
 def constructor_arguments(owner: object) -> dict[str, Any]:
     """Return the arguments that build an equal object.
 
@@ -144,7 +151,7 @@ def constructor_arguments(owner: object) -> dict[str, Any]:
         If the constructor takes ``*args`` or ``**kwargs``, or an argument is not stored under its own name.
     """
     kind = type(owner).__name__
-    parameters = inspect.signature(type(owner)).parameters
+    parameters = _parameters(type(owner))
     for name, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
@@ -161,7 +168,7 @@ def constructor_arguments(owner: object) -> dict[str, Any]:
 
 def constructor_call(owner: object) -> str:
     """Return the call that builds an equal object, without arguments that have their default values."""
-    parameters = inspect.signature(type(owner)).parameters
+    parameters = _parameters(type(owner))
     texts = [
         shown(value) if parameters[name].default is inspect.Parameter.empty else f"{name}={shown(value)}"
         for name, value in constructor_arguments(owner).items()

@@ -20,9 +20,10 @@ import pytest
 import strict_backend  # registers the backend "strict"  # noqa: F401
 
 import minirobust as mr
-from data_loaders import hdf5, load_mnist
+from data_loaders import hdf5, load_colour_digits, load_mnist
 from minirobust import masking, progress
 from minirobust.backend import BackendError
+from minirobust.masking import evidence
 from minirobust.stack import Evaluation
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -126,6 +127,12 @@ def digits():
     return load_mnist(mini=True)
 
 
+@pytest.fixture(scope="session")
+def colour_digits():
+    """The same digits in colour, which take a quarter of a second to paint."""
+    return load_colour_digits()
+
+
 @pytest.fixture
 def trusted_files(monkeypatch):
     """Read HDF5 files without a rehearsal in a child process: the tests that ask for this wrote them themselves."""
@@ -140,8 +147,9 @@ def tiny():
 
 @pytest.fixture
 def tiny_audits(tiny, monkeypatch):
-    """Give every audit of the budget "quick" the budget `tiny`."""
+    """Give every audit of the budget "quick" the budget `tiny`, even if gradients are zero."""
     monkeypatch.setitem(masking.BUDGETS, "quick", tiny)
+    monkeypatch.setattr(evidence, "LEAST_QUERIES", tiny.queries)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ def data(rng):
     return rng.random((40, 6, 6, 1)).astype("float32"), rng.integers(0, 4, 40)
 
 
+pytestmark = pytest.mark.usefixtures("tiny_audits")
+
 ATTACKS = {
     "apgd": lambda *a: mr.attacks.apgd(*a, steps=8),
     "fgsm": mr.attacks.fgsm,
@@ -228,7 +230,7 @@ def test_candidate_with_nan_logits_fools_the_network(name, backend):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_audit_counts_samples_without_a_class(backend, tiny_audits):
+def test_audit_counts_samples_without_a_class(backend):
     net, x, y = broken(backend)
     report = mr.audit(net, x, y, 0.1, budget="quick")
     assert report.checks[0].flagged

@@ -103,14 +103,13 @@ def test_cifar10_cnn_without_cifar_trains_on_coloured_digits(nowhere, tmp_path, 
     assert is_png(tmp_path / "cifar10_cnn.png")
 
 
-def test_cifar10_cnn_on_a_custom_file(tmp_path, run, trusted_files):
-    from data_loaders import Dataset, load_colour_digits, save_hdf5
+def test_cifar10_cnn_on_a_custom_file(tmp_path, run, trusted_files, colour_digits):
+    from data_loaders import Dataset, save_hdf5
 
-    digits = load_colour_digits()
-    few = Dataset("few", digits.train[:100], digits.test[:50], digits.class_names)
+    few = Dataset("few", colour_digits.train[:50], colour_digits.test[:20], colour_digits.class_names)
     save_hdf5(tmp_path / "few.h5", few)
     output = run("cifar10_cnn.py", "--data", tmp_path / "few.h5", "--epochs", "1", "--output", tmp_path)
-    assert output.startswith("few: 100 training images, evaluated on 50 test images")
+    assert output.startswith("few: 50 training images, evaluated on 20 test images")
     assert is_png(tmp_path / "cifar10_cnn.png")
     assert mr.load(tmp_path / "cifar10_cnn.h5").epoch == 1
 
@@ -135,7 +134,7 @@ def test_false_zeros_shows_that_the_stable_gradient_is_the_true_one(run):
 
 def test_fgsm_epsilon_prints_and_draws_how_robustness_falls(tmp_path, run):
     output = run(
-        *("fgsm_epsilon.py", "--temperatures", "1/4", "1", "--epochs", "3", "--samples", "300", "--output", tmp_path)
+        *("fgsm_epsilon.py", "--temperatures", "1/4", "1", "--epochs", "2", "--samples", "300", "--output", tmp_path)
     )
     rows = re.findall(r"^T = (\S+) +([\d. ]+)$", output, re.MULTILINE)
     assert [temperature for temperature, _ in rows] == ["1/4", "1"]
@@ -280,14 +279,14 @@ def test_ctrl_c_names_the_files_that_were_written(tmp_path):
     command = [sys.executable, ROOT / "examples/mnist_mlp.py", "--mini", "--epochs", "100000", "--output", tmp_path]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("epoch   2"):
+        if line.startswith("epoch   1"):
             break
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.startswith("auto takes <backend")
     assert error.splitlines()[-1] == f"interrupted; written so far: {tmp_path / 'mnist_mlp.h5'}"
-    assert mr.load(tmp_path / "mnist_mlp.h5").epoch >= 2
+    assert mr.load(tmp_path / "mnist_mlp.h5").epoch >= 1
 
 
 def test_a_mistake_in_an_example_shows_where_it_is(tmp_path):

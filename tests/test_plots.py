@@ -242,10 +242,10 @@ def test_on_a_logarithmic_scale_zero_takes_the_colour_of_the_lower_end(axes):
 @pytest.mark.filterwarnings("error", "default::DeprecationWarning")  # those of pyparsing are matplotlib's affair
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("value", [0.0, 0.5, np.nan])
-def test_a_map_of_one_value_or_none_is_drawn(value, log, tmp_path):
-    figure = Figure()
+def test_a_map_of_one_value_or_none_is_drawn(value, log):
+    figure = Figure(figsize=(3, 3))
     mr.plots.class_temperature_map(figure.subplots(), np.full((2, 2), value), [1, 2], ["a", "b"], log=log)
-    figure.savefig(tmp_path / "map.png")
+    figure.canvas.draw()
 
 
 @pytest.mark.parametrize(
@@ -289,15 +289,14 @@ def test_nothing_of_three_maps_of_eleven_temperatures_overlaps(rng):
     )
     figure.draw_without_rendering()
     width, height = figure.canvas.get_width_height()
-    for axes in figure.axes:
-        box = axes.get_tightbbox()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    for axes, box in zip(figure.axes, boxes, strict=True):
         assert 0 <= box.x0 <= box.x1 <= width
         assert 0 <= box.y0 <= box.y1 <= height
         cell = axes.bbox.width / 11
         assert all(text.get_window_extent().width < 0.95 * cell for text in axes.texts)
         ticks = [tick.get_window_extent() for tick in axes.get_xticklabels() if tick.get_text()]
         assert all(one.x1 < other.x0 for one, other in pairwise(ticks))
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
     assert all(one.x1 <= other.x0 for one, other in pairwise(boxes))
 
 
@@ -378,12 +377,12 @@ def test_circles_lie_on_their_pixels_whole_at_the_border_and_leave_out_none(axes
 
 
 @pytest.mark.parametrize("shown", [1, 8])
-def test_the_story_of_a_run_fits_one_page(tmp_path, rng, shown):
+def test_the_story_of_a_run_fits_one_page(rng, shown):
     epoch = {"loss": 1, "accuracy": 0.5, "robustness": 0.2, "linear": 0.2, "nonlinear": 0.5, "saturated": 0.3}
     images = rng.random((shown, 28, 28, 1))
     figure = Figure(figsize=(11, 9))
     mr.plots.training_story(figure, [epoch, epoch], images, images, ["7"] * shown, ["1"] * shown, "title")
-    figure.savefig(tmp_path / "story.png")
+    figure.draw_without_rendering()  # warns, which is an error here, if there is no room
     assert len(figure.get_axes()) == 3 + 3 * shown
     assert figure.get_suptitle() == "title"
 
@@ -424,9 +423,9 @@ class Twice(mr.Layer):
         ([mr.Dense(width // 2) for width in range(60, 4, -1)], (31,)),
     ],
 )
-def test_any_network_is_drawn_and_nothing_overlaps_or_leaves_the_figure(layers, input_shape, tmp_path):
+def test_any_network_is_drawn_and_nothing_overlaps_or_leaves_the_figure(layers, input_shape):
     figure = mr.plots.architecture(mr.Network(layers, input_shape))
-    figure.savefig(tmp_path / "network.png")
+    figure.draw_without_rendering()
     (axes,) = figure.axes
     width, height = figure.canvas.get_width_height()
     boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]

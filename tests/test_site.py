@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import minirobust as mr
+from minirobust.study.store import held
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -150,12 +151,23 @@ def test_entry_points_have_an_example():
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The built site; the sources stay where they are, so that the gallery runs only what has changed."""
+    """The built site, which takes minutes and is therefore shared by the processes of pytest-xdist."""
     for package in ("sphinx", "sphinx_gallery", "pydata_sphinx_theme", "sphinx_design", "sphinx_copybutton", "sklearn"):
         if not find_spec(package):
             pytest.skip(f'{package} is not installed: python -m pip install -e ".[docs,interop]"')
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all processes
+    pages = folder / "site"
+    with held(pages):
+        if not pages.exists():
+            build(folder / "building").rename(pages)
+    return pages
+
+
+def build(pages):
+    """Build the site; the sources stay where they are, so that the gallery runs only what has changed."""
     shutil.rmtree(REFERENCE / "generated", ignore_errors=True)  # with pages of objects that are gone
-    pages = tmp_path_factory.mktemp("site")
     environment = os.environ | {"GITHUB_REPOSITORY": "someone/minirobust", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "sphinx", "-W", "-q", "docs", str(pages)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)

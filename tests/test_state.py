@@ -349,6 +349,23 @@ def test_an_array_equal_to_the_default_is_not_shown():
     assert repr(Defaults(np.zeros(30))) == "Defaults(table=<float64 array of shape (30,)>)"
 
 
+def test_arguments_of_new_are_kept_as_those_of_init():
+    class Times(mr.Layer):
+        def __new__(cls, factor):
+            layer = super().__new__(cls)
+            layer.factor = factor
+            return layer
+
+        def forward(self, x):
+            return self.factor * x
+
+        def input_gradient(self, grad_y):
+            return self.factor * grad_y
+
+    net = mr.Network([Times(3)], (2,)).copy()
+    assert (repr(net.layers[0]), net.layers[0].arguments()) == ("Times(3)", {"factor": 3})
+
+
 @pytest.mark.parametrize("constructor", ["*sizes", "**sizes"])
 def test_a_constructor_whose_arguments_have_no_names_is_refused_at_construction(constructor):
     namespace = {"mr": mr}

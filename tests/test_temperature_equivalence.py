@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minirobust as mr
-from data_loaders import Dataset, load_colour_digits
+from data_loaders import Dataset
 
 LR, EPSILON = 1e-3, 1e-8
 
@@ -65,13 +65,8 @@ def test_training_the_mlp_at_t_equals_training_it_at_one(temperature, dtype, dig
     assert_runs_are_equal(network, twin, factor, few, epochs=4)  # 40 steps
 
 
-@pytest.fixture(scope="module")
-def few_colour_digits():
-    data = load_colour_digits()
-    return Dataset(data.name, data.train[:32], data.test, data.class_names)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_equivalence_holds_for_every_sigmoid_of_the_cnn(dtype, backend, few_colour_digits):
+def test_equivalence_holds_for_every_sigmoid_of_the_cnn(dtype, backend, colour_digits):
+    few = Dataset(colour_digits.name, colour_digits.train[:16], colour_digits.test, colour_digits.class_names)
     network, twin, factor = twins(mr.models.cnn, 1 / 4, dtype=dtype, backend=backend)
-    assert_runs_are_equal(network, twin, factor, few_colour_digits, epochs=4)  # 4 steps
+    assert_runs_are_equal(network, twin, factor, few, epochs=4)  # 4 steps

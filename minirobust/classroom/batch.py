@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from minirobust.classroom import seeds
 from minirobust.classroom.assignment import Assignment, Private, find, fingerprint, marked, private_part
@@ -67,8 +68,9 @@ class Batch:
         """
         workers = min(workers, len(students))
         if workers < 2:
-            for student in students:
-                done(student, self.grade_one(student))
+            with threadpool_limits(1, "blas"):
+                for student in students:
+                    done(student, self.grade_one(student))
             return
         # Not threads, because the grader's computations for an attack would then run on only one core.
         context = multiprocessing.get_context("spawn")
@@ -153,7 +155,11 @@ _WRITING = threading.Lock()  # A worker that ends with its parent first complete
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers, and end with the parent even if it is killed."""
+    """Leave Ctrl-C to the parent, which ends the workers, and end with the parent even if it is killed.
+
+    BLAS gets one thread: the matrices are small, and its threads would take the cores from the other workers.
+    """
+    threadpool_limits(1, "blas")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -83,11 +83,11 @@ class CountedNetwork(SmallNetwork):
         Many pixels are 0 or 1. A test draws the same images for every program that it compares, so they are kept.
         """
         key = repr(draw.bit_generator.state), self.first.tobytes(), self.second.tobytes(), count
-        if key not in _IMAGES:
-            if len(_IMAGES) == MOST_IMAGES:
-                _IMAGES.clear()
-            _IMAGES[key] = *self._drawn_images(draw, count), draw.bit_generator.state
-        x, labels, draw.bit_generator.state = _IMAGES[key]
+        # The last entry is the one used last.
+        known = _IMAGES.pop(key, None) or (*self._drawn_images(draw, count), draw.bit_generator.state)
+        _IMAGES[key] = x, labels, draw.bit_generator.state = known
+        if len(_IMAGES) > MOST_IMAGES:
+            del _IMAGES[next(iter(_IMAGES))]
         return x.copy(), labels.copy()
 
     def _drawn_images(self, draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import secrets
 import signal
 import subprocess
-import threading
 import time
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from minirobust.classroom.pipes import open_pipes
 from minirobust.classroom.protocol import FRAME, ProtocolError, check_lengths, pack, unpack
 from minirobust.classroom.sandbox import ENVIRONMENT, MIB, Sandbox, end_everything_of
 
 STARTING = 10.0  # seconds
 STARVED = 5  # a call ends after this multiple of its limit, even if the machine was too busy to run it
-MAX_PRINTED = 8 * 1024
 MAX_MEMORY = 2048 * MIB  # for all processes of a child together; each process also has its own limit
 LOOK = 0.05  # seconds between two checks of the memory
 
@@ -71,17 +68,11 @@ class Stopwatch:
 
 
 class Process:
-    """A child that has started.
-
-    Attributes
-    ----------
-    printed : bytes
-        The beginning of its output.
-    """
+    """A child that has started."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.user = sandbox.new_user()
-        self.printed = b""
+        self.received = b""
         self.popen = subprocess.Popen(
             sandbox.command(self.user),
             stdin=subprocess.PIPE,
@@ -92,18 +83,16 @@ class Process:
             start_new_session=True,
             bufsize=0,
         )
-        self.outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.incoming: queue.Queue[bytes] = queue.Queue(maxsize=16)
-        self.received = b""
-        # The grader waits for queues, never for a pipe, so a child that stops reading or writing cannot block it.
-        work = {self._write: self.popen.stdin, self._read: self.popen.stdout, self._drain: self.popen.stderr}
+        self.pipes = open_pipes(self.popen)
         self.watch = Stopwatch(self.popen.pid, STARTING)
-        self.threads = [threading.Thread(target=do, args=[pipe], daemon=True) for do, pipe in work.items()]
-        for thread in self.threads:
-            thread.start()
         ready, _ = self.receive(0)
         if ready != {"ready": True}:
             raise self._refuse("protocol", "the child did not start")
+
+    @property
+    def printed(self) -> bytes:
+        """The beginning of the child's output; complete after `close`."""
+        return self.pipes.printed
 
     def ask(
         self, request: dict[str, Any], arrays: list[np.ndarray], seconds: float = 10.0, most: int = MIB
@@ -128,8 +117,8 @@ class Process:
         return nonce
 
     def send(self, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
-        """Hand a frame to the thread that writes it."""
-        self.outgoing.put(pack(header, arrays))
+        """Send a frame, without waiting until the child reads it."""
+        self.pipes.write(pack(header, arrays))
 
     def check_nonce(self, reply: dict[str, Any], nonce: str) -> None:
         """Raise `Refused` unless a reply belongs to the current request."""
@@ -149,7 +138,6 @@ class Process:
         if self.popen.returncode is not None:
             return
         self.watch.stop()
-        self.outgoing.put(None)
         descendants = _descendants(self.popen.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL) if os.name == "posix" else self.popen.kill()
@@ -159,25 +147,17 @@ class Process:
         if self.user is not None:
             end_everything_of(self.user)
         self.popen.wait()
-        self._end_threads()
-
-    def _end_threads(self) -> None:
-        """Wait for the threads; without isolation, a process that escaped may hold a pipe and so a thread."""
-        deadline = time.monotonic() + 1
-        while any(thread.is_alive() for thread in self.threads) and time.monotonic() < deadline:
-            with contextlib.suppress(queue.Empty):  # The reader waits for room in the queue.
-                self.incoming.get(timeout=0.001)
+        self.pipes.close()
 
     def _take(self, count: int) -> bytes:
         """Return exactly `count` bytes from the child."""
         while len(self.received) < count:
             if self.watch.is_over():
                 raise self._refuse("time", "no answer in time")
-            try:
-                chunk = self.incoming.get(timeout=LOOK)
-            except queue.Empty:
+            chunk = self.pipes.read(LOOK)
+            if chunk is None:
                 if self.watch.look() > MAX_MEMORY:
-                    raise self._refuse("memory", "more memory than is allowed") from None
+                    raise self._refuse("memory", "more memory than is allowed")
                 continue
             if not chunk:
                 raise self._refuse("ended", "the program ended")
@@ -189,24 +169,6 @@ class Process:
         self.close()
         return Refused(kind, sentence)
 
-    def _write(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError), pipe:
-            while (frame := self.outgoing.get()) is not None:
-                rest = memoryview(frame)
-                while rest:
-                    rest = rest[pipe.write(rest) :]
-
-    def _read(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError), pipe:
-            while chunk := pipe.read(64 * 1024):
-                self.incoming.put(chunk)
-        self.incoming.put(b"")
-
-    def _drain(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError), pipe:
-            while chunk := pipe.read(64 * 1024):
-                self.printed += chunk[: MAX_PRINTED - len(self.printed)]
-
 
 def _descendants(process: int) -> list[int]:
     """Return all processes that a process started, directly or indirectly; only on Linux."""
@@ -214,10 +176,16 @@ def _descendants(process: int) -> list[int]:
     while waiting:
         parent = waiting.pop()
         with contextlib.suppress(OSError, ValueError):
-            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            children = _proc(parent, f"task/{parent}/children").split()
             found += map(int, children)
             waiting += map(int, children)
     return found
+
+
+def _proc(process: int, name: str) -> str:
+    """Return what the system reports about a process."""
+    with open(f"/proc/{process}/{name}", encoding="utf-8", errors="replace") as file:  # faster than Path.read_text
+        return file.read()
 
 
 def _usage(process: int) -> tuple[int, float, bool]:
@@ -235,8 +203,8 @@ def _usage(process: int) -> tuple[int, float, bool]:
     pages, ticks, is_ready = 0, 0, False
     for each in [process, *_descendants(process)]:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            _, resident, shared, *_ = map(int, Path(f"/proc/{each}/statm").read_text().split())
-            state, *fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            _, resident, shared, *_ = map(int, _proc(each, "statm").split())
+            state, *fields = _proc(each, "stat").rpartition(")")[2].split()
             pages += resident - shared
             ticks += sum(map(int, fields[10:14]))
             is_ready |= state == "R"

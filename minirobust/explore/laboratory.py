@@ -235,12 +235,14 @@ class Laboratory:
 
 
 def passes(network: Network, x: np.ndarray, y: np.ndarray) -> list[list[str]]:
-    """Return the tracer's record of one forward and one backward pass: layer, array, shape, statistics."""
-    twin = network.copy()  # the passes store activations and gradients
-    with trace(twin) as record:
-        logits = twin.forward(x)
+    """Return the tracer's record of one forward and one backward pass: layer, array, shape, statistics.
+
+    The passes leave their activations and gradients in `network`.
+    """
+    with trace(network) as record:
+        logits = network.forward(x)
         _, gradient = SoftmaxCrossEntropy().value_and_gradient(logits, y)
-        twin.backward(gradient)
+        network.backward(gradient)
     return [
         [
             row.label,

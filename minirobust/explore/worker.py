@@ -141,6 +141,7 @@ def respond(worker: Worker, jobs: Jobs, job: dict[str, Any]) -> Iterator[str]:
     number = job["number"]
     end: Answer = {"end": True}
     try:
+        jobs.check(number)
         for answer in worker.answer(job["task"], job["arguments"], partial(jobs.check, number)):
             line = {"number": number, "answer": answer | {"generation": worker.generation}}
             yield json.dumps(line, allow_nan=False)

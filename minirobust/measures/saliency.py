@@ -102,8 +102,6 @@ def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10)
     ValueError
         If shapes differ, there is no sample, a number is not finite, or a label is out of range.
     """
-    from scipy.stats import pearsonr
-
     g, p = _finite(magnitudes, "magnitudes"), _finite(confidences, "confidences")
     if g.shape != p.shape:
         raise ValueError(
@@ -117,8 +115,20 @@ def by_class(magnitudes: Array, confidences: Array, y: Array, classes: int = 10)
             medians[c] = np.median(g[members])
         # Two points always lie on a line, and a constant correlates with nothing.
         if members.sum() >= 3 and np.ptp(g[members]) > 0 and np.ptp(p[members]) > 0:
-            correlations[c], p_values[c] = pearsonr(g[members], p[members])
+            correlations[c], p_values[c] = _pearson(g[members], p[members])
     return ClassSaliency(medians, correlations, p_values)
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Return the Pearson correlation of two samples and its p-value, like `scipy.stats`, which is slow to import."""
+    from scipy.special import betainc
+
+    a, b = (values - values.mean() for values in (a, b))
+    a, b = (values / abs(values).max() for values in (a, b))  # so that no square underflows or overflows
+    r = float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
+    # For independent normal samples, (1 + r) / 2 has a symmetric beta distribution.
+    shape = len(a) / 2 - 1
+    return r, 2 * float(betainc(shape, shape, (1 - abs(r)) / 2))
 
 
 def largest(magnitudes: Array, count: int) -> np.ndarray:

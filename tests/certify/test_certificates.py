@@ -20,7 +20,7 @@ seeds, epsilons = st.integers(0, 10**6), st.sampled_from([0.0, 1e-6, 0.01, 0.1, 
 
 @pytest.mark.parametrize(("name", "method"), [(n, m) for n in EVERY for m in METHODS if m == "ibp" or n in LINES])
 @given(seed=seeds, temperature=st.sampled_from(TEMPERATURES), epsilon=epsilons, scale=st.sampled_from([0.3, 2.0, 20.0]))
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_no_point_crosses_a_bound(name, method, seed, temperature, epsilon, scale):
     net = network(name, seed, temperature, scale)
     x, y = samples(net, seed)
@@ -34,7 +34,7 @@ def test_no_point_crosses_a_bound(name, method, seed, temperature, epsilon, scal
 
 @pytest.mark.parametrize("method", METHODS)
 @given(seed=seeds, temperature=st.sampled_from(TEMPERATURES), epsilon=epsilons)
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_no_image_of_a_float32_network_crosses_a_bound(method, seed, temperature, epsilon):
     net = network("sigmoid", seed, temperature, dtype="float32")
     x, y = samples(net, seed)

@@ -42,7 +42,7 @@ def test_a_line_of_any_slope_stays_on_its_side_and_touches(layer, ends, slope, s
 @pytest.mark.parametrize("side", [1.0, -1.0])
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)
 @given(ends=st.tuples(ends, ends))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_the_best_slope_is_closest_in_the_middle(layer, side, ends):
     layer = built(layer)
     low, high = (np.array([end * scale(layer)]) for end in sorted(ends))

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from minirobust.classroom import batch as batches
 from minirobust.classroom.batch import Batch
@@ -20,6 +21,7 @@ from minirobust.classroom.course import Course
 from minirobust.classroom.key import Computed
 from minirobust.classroom.process import _descendants
 from minirobust.classroom.roster import Student
+from minirobust.cores import blas_threads
 
 SECRET = b"a secret of the teacher"
 IGNORE = "times"
@@ -87,6 +89,14 @@ def test_results_do_not_depend_on_the_number_of_workers(make):
     graded(one, students, 1)
     graded(three, students, 3)
     assert without_times(one.output) == without_times(three.output)
+
+
+def test_grader_uses_one_thread_of_blas(make):
+    batch, students, _ = make()
+    threads = set()
+    with threadpool_limits(2, "blas"):
+        batch.grade_all(students[2:3], 1, lambda *_: threads.add(blas_threads()[0]))
+    assert threads == {1}
 
 
 def test_unchanged_rerun_grades_nothing(make, monkeypatch):

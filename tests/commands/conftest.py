@@ -1,18 +1,28 @@
 """Fixtures for the tests of commands: a way to run a command, and a network to run it on."""
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 import minirobust as mr
-from data_loaders import Dataset, save_hdf5
+from data_loaders import CATALOGUE, Dataset, save_hdf5
 from minirobust.cli import app
 
 
 @pytest.fixture(autouse=True)
 def _without_rehearsal(trusted_files):
     """These tests make their data sets themselves, and a child process for each reading takes a quarter of a second."""
+
+
+@pytest.fixture(autouse=True)
+def _shipped_data(monkeypatch, request):
+    """Load the shipped data sets once."""
+    for name, fixture in {"digits": "digits", "colour-digits": "colour_digits"}.items():
+        entry = replace(CATALOGUE[name], load=partial(request.getfixturevalue, fixture))
+        monkeypatch.setitem(CATALOGUE, name, entry)
 
 
 @pytest.fixture

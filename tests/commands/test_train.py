@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minirobust as mr
+from data_loaders import load_hdf5
 from minirobust.commands.train import train
 from minirobust.saving import sealed
 
@@ -22,19 +23,19 @@ def same(one, other):
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
-def test_command_trains_the_same_network_as_the_library(run, tmp_path, digits):
-    path = tmp_path / "net.h5"
+def test_command_trains_the_same_network_as_the_library(run, tmp_path, few):
+    path, data = tmp_path / "net.h5", load_hdf5(few)
     options = ["--temperature", "1/4", "--epochs", 2, "--seed", 3, "--lr", 0.002, "--batch-size", 50]
-    result = run("train", "digits", "-o", path, *options)
+    result = run("train", few, "-o", path, *options)
     assert result.exit_code == 0
     network = mr.models.mlp(0.25, seed=3)
-    losses = [epoch.loss for epoch in mr.fit(network, mr.Adam(network, lr=0.002), digits, 2, 50, seed=3)]
+    losses = [epoch.loss for epoch in mr.fit(network, mr.Adam(network, lr=0.002), data, 2, 50, seed=3)]
     saved, optimizer, epoch = mr.load(path)
     assert np.array_equal(saved.parameters, network.parameters)
     assert (epoch, optimizer.lr, saved.dtype) == (2, 0.002, "float32")
     lines = LINE.findall(result.stdout)
     assert [line[:2] for line in lines] == [("1", f"{losses[0]:.4f}"), ("2", f"{losses[1]:.4f}")]
-    accuracy = np.mean(network.predict(digits.test.pixels()) == digits.test.labels)
+    accuracy = np.mean(network.predict(data.test.pixels()) == data.test.labels)
     assert lines[-1][2] == f"{accuracy:.4f}"
 
 
@@ -110,25 +111,23 @@ def test_checkpoint_is_not_replaced_without_resume(run, tmp_path, few):
     assert mr.load(path).epoch == 1
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "values"),
-    [
+def test_other_options_are_rejected_when_resuming(run, tmp_path, few):
+    path = tmp_path / "net.h5"
+    run("train", few, "--epochs", 1, "-o", path)
+    before = path.read_bytes()
+    for option, value, values in (
         ("--temperature", 2, "1.0, got 2.0"),
         ("--seed", 1, "0, got 1"),
         ("--lr", 0.1, "0.001, got 0.1"),
         ("--batch-size", 5, "64, got 5"),
         ("--dtype", "float64", "float32, got float64"),
         ("--model", "cnn", "mlp, got cnn"),
-    ],
-)
-def test_other_options_are_rejected_when_resuming(run, tmp_path, few, option, value, values):
-    path = tmp_path / "net.h5"
-    run("train", few, "--epochs", 1, "-o", path)
-    before = path.read_bytes()
-    result = run("train", few, "--epochs", 2, "-o", path, "--resume", option, value)
-    assert result.exit_code == 2
-    assert result.stderr == f"minirobust: {option}: {path} was trained with {values}: leave the option out to resume\n"
-    assert path.read_bytes() == before
+    ):
+        result = run("train", few, "--epochs", 2, "-o", path, "--resume", option, value)
+        assert result.exit_code == 2
+        message = f"{option}: {path} was trained with {values}: leave the option out to resume"
+        assert result.stderr == f"minirobust: {message}\n"
+        assert path.read_bytes() == before
 
 
 def test_moved_data_are_accepted_and_changed_data_rejected(run, tmp_path, few):

@@ -204,7 +204,7 @@ def assert_whole(path: Path) -> None:
 def test_threads_save_to_one_path(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: save_hdf5(path, numbered(600, number)), range(100)))
+        list(pool.map(lambda number: save_hdf5(path, numbered(600, number)), range(40)))
     assert_whole(path)
 
 
@@ -215,7 +215,7 @@ import sys
 import numpy as np
 from data_loaders import Dataset, Split, save_hdf5
 split = Split(np.full((600, 2, 2, 3), int(sys.argv[2]), np.uint8), np.zeros(600, np.int64))
-for repetition in range(30):
+for repetition in range(15):
     save_hdf5(sys.argv[1], Dataset(sys.argv[2], split, split, ("a",)))
 """
     processes = [

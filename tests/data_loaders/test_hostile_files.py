@@ -46,23 +46,20 @@ def with_long_name(content: bytes, letters: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "read", [lambda path: read_idx(path, 3), read_cifar10_archive], ids=["read_idx", "read_cifar10_archive"]
-)
-@pytest.mark.parametrize(
     "content",
     [
-        lambda: with_long_name(b"", 60_000_000),
+        lambda: with_long_name(b"", 20_000_000),
         lambda: with_long_name(bytes(1 << 20), 5_000_000)[:-8],
         lambda: gzip.compress(b"") * 300_000,
-        lambda: gzip.compress(bytes(1 << 24), 9) * 64,
+        lambda: gzip.compress(bytes(1 << 22), 9) * 64,
         lambda: b"\x1f\x8b" + b"\xff" * 1_000_000,
     ],
     ids=["long name", "long name, cut", "empty members", "bomb", "nonsense"],
 )
-def test_hostile_gzip_file_is_refused(
-    tmp_path: Path, read: Callable[[Path], object], content: Callable[[], bytes]
-) -> None:
-    refused(read, tmp_path / "file.gz", content())
+def test_hostile_gzip_file_is_refused(tmp_path: Path, content: Callable[[], bytes]) -> None:
+    packed = content()
+    refused(lambda path: read_idx(path, 3), tmp_path / "file.gz", packed)
+    refused(read_cifar10_archive, tmp_path / "file.gz", packed)
 
 
 def test_gzip_file_with_a_long_name_is_read() -> None:
@@ -123,7 +120,7 @@ BATCH = f"{FOLDER}/data_batch_1.bin".encode()
         (lambda: header(b"x", 10**7, b"x") + bytes(10**7), "expected at most 1048576 bytes"),
         (lambda: header(BATCH, RECORDS * RECORD_BYTES, b"5"), "expected a folder to be empty"),
         (lambda: header(BATCH, 0, b"5") * 2, "damage"),
-        (lambda: header(f"{FOLDER}/x".encode()) * 300_000, "expected at most 100 members"),
+        (lambda: header(f"{FOLDER}/x".encode()) * 30_000, "expected at most 100 members"),
         (lambda: header(b"data_batch_1.bin", 5, prefix=b"../.."), "expected everything inside"),
         (lambda: header(b"../data_batch_1.bin", 5, prefix=FOLDER.encode()), "expected everything inside"),
         (lambda: header(f"{FOLDER}/x".encode(), 8**11 - 1), "expected at most 1048576 bytes"),
@@ -192,30 +189,28 @@ def compressed(content: bytes) -> bytes:
 LARGE = (1 << 24) // 3072 - 1  # images that fit into the limit
 
 
-@pytest.mark.parametrize("pack", [lambda content: content, compressed], ids=["plain", "compressed"])
 @pytest.mark.parametrize(
     "content",
     [
         lambda: matrix(sizes=b"\xff\xff\xff\x7f" * 1_000_000),
         lambda: matrix(sizes=b"\x01\0\0\0" * 1_000_000),
         lambda: matrix(name=b"\x1b[2J" * 1_000_000),
-        lambda: matrix(name=b"z", data=bytes(1 << 26)),
+        lambda: matrix(name=b"z", data=bytes(1 << 25)),
         lambda: element(14, element(6, bytes(1 << 25))),
         lambda: element(14, b""),
         lambda: element(14, bytes(1 << 25)),
     ],
     ids=["product of sizes", "many sizes", "long name", "other name", "many flags", "nothing", "zeros"],
 )
-def test_hostile_matlab_file_is_refused(
-    tmp_path: Path, pack: Callable[[bytes], bytes], content: Callable[[], bytes]
-) -> None:
-    magic = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
-    assert "\x1b" not in refused(read_svhn_file, tmp_path / "a.mat", magic + pack(content()))
+def test_hostile_matlab_file_is_refused_whether_compressed_or_not(tmp_path: Path, content: Callable[[], bytes]) -> None:
+    magic, plain = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM", content()
+    for packed in (plain, compressed(plain)):
+        assert "\x1b" not in refused(read_svhn_file, tmp_path / "a.mat", magic + packed)
 
 
 @pytest.mark.parametrize(
     "content",
-    [lambda: matrix() + bytes(1 << 26), lambda: matrix(name=b"z", data=bytes(1 << 26))],
+    [lambda: matrix() + bytes(1 << 24), lambda: matrix(name=b"z", data=bytes(1 << 24))],
     ids=["more than declared", "another variable"],
 )
 def test_decompression_bomb_takes_no_memory(tmp_path: Path, content: Callable[[], bytes]) -> None:

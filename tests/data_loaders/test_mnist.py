@@ -30,7 +30,7 @@ def write_four_files(folder: Path, train_labels: list[int], gzipped: bool = True
     for name, array in zip(FILE_NAMES, arrays, strict=True):
         content = idx_bytes(array)
         if gzipped:
-            (folder / name).write_bytes(gzip.compress(content))
+            (folder / name).write_bytes(gzip.compress(content, 1))
         else:
             (folder / name.removesuffix(".gz")).write_bytes(content)
 

@@ -46,6 +46,14 @@ def test_a_cancelled_job_is_dropped_and_the_next_is_answered(worker):
     assert {line["number"] for line in lines if "end" in line} == set(range(7))
 
 
+def test_a_job_that_was_cancelled_before_its_turn_is_not_computed(worker):
+    send(worker, job(0, "strongest", t=-6, e=1), job(1, "units", t=0), {"cancel": 1}, {"cancel": 0})
+    lines = []
+    while not lines or lines[-1] != {"number": 1, "end": True}:
+        lines.append(json.loads(worker.stdout.readline()))
+    assert not [line for line in lines if "answer" in line and line["number"] == 1]
+
+
 def test_a_mistake_in_one_job_leaves_the_worker_alive(worker):
     send(worker, job(0, "units", t="x"), job(1, "units", t=0))
     first, second = (json.loads(worker.stdout.readline()) for _ in range(2))

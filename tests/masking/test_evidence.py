@@ -180,7 +180,8 @@ def asked(monkeypatch):
 def test_every_attack_runs_with_the_epsilon_and_the_seed(epsilon, trained_on_the_host, sources, few, asked):
     """0.1 is also on the curve of FGSM over ε."""
     net = trained_on_the_host
-    gathered(net, few[0][:20], few[1][:20], epsilon=epsilon, sources=sources, seed=3)
+    budget = replace(QUICK, queries=10, draws=2)
+    gathered(net, few[0][:10], few[1][:10], epsilon, sources, budget, seed=3)
     curve = {("fgsm", net, step, None, None) for step in {*evidence.WIDTHS, epsilon}}
     climbs = {(name, net, epsilon, 3, steps) for name in ("pgd", "apgd") for steps in (20, 40)}
     others = {("square", net, epsilon, 3, None)}

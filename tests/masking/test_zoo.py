@@ -258,7 +258,7 @@ def flags(report):
 def test_random_defence_is_flagged_after_little_training(digits):
     """It is recognized, and FGSM leaves more than the worst case."""
     network = ZOO["dropout at test time"].build(digits, backend="numpy", epochs=4)
-    x, y = digits.test.pixels(slice(40)), digits.test.labels[:40]
+    x, y = digits.test.pixels(slice(25)), digits.test.labels[:25]
     report = mr.audit(network, x, y, epsilon=0.1, budget="quick")
     assert (report.random, report.masked) == (True, False)
     assert report.robustness["clean"].value > 0.8

@@ -1,5 +1,8 @@
 """Input gradients against hand-computed numbers and scipy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -61,6 +64,28 @@ def test_every_class_equals_scipy_on_that_class(backend, rng):
         assert found.correlations[c] == pytest.approx(expected.statistic, rel=1e-12)
         assert found.p_values[c] == pytest.approx(expected.pvalue, rel=1e-9)
         assert found.medians[c] == np.median(g[y == c].astype("float64"))
+
+
+@pytest.mark.parametrize("samples", [3, 4, 5, 40, 1000])
+@pytest.mark.parametrize("noise", [1e-3, 1.0, 30.0])
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_correlation_and_p_value_equal_scipys(samples, noise, scale, rng):
+    p = rng.random(samples)
+    g = scale * (1 - p + noise * rng.random(samples))
+    found = mr.saliency.by_class(g, p, np.zeros(samples, int), classes=1)
+    expected = stats.pearsonr(g, p)
+    assert found.correlations[0] == pytest.approx(expected.statistic, rel=1e-11, abs=1e-14)
+    assert found.p_values[0] == pytest.approx(expected.pvalue, rel=1e-6, abs=0)
+
+
+def test_correlation_does_not_import_scipy_stats():
+    """The import takes longer than all the rest that a process of the study imports."""
+    code = (
+        "import sys, numpy as np, minirobust as mr;"
+        "mr.saliency.by_class(np.arange(5.0), np.arange(5.0) ** 2, np.zeros(5, int));"
+        "sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_too_few_samples_give_nan_without_a_warning():

@@ -9,7 +9,6 @@ import functools
 import pytest
 
 import minirobust as mr
-from data_loaders import load_colour_digits
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402
@@ -65,11 +64,6 @@ def test_the_mlp_ends_at_the_weights_of_torch(temperature, steps, digits, backen
     ours, theirs = train_both(network, mlp_in_torch, temperature, digits.train, 64, steps, rng)
     for (name, value), other in zip(ours.items(), theirs, strict=True):
         assert_agrees(name, value, other)
-
-
-@pytest.fixture(scope="module")
-def colour_digits():
-    return load_colour_digits()
 
 
 @pytest.mark.parametrize(

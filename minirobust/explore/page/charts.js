@@ -10,8 +10,12 @@ function add(parent, tag, attributes, text) {
   return parent.appendChild(node);
 }
 
+const widths = new Map(); // because reading a width makes the browser lay out the page at once
+export const forgetWidths = () => widths.clear();
+
 function canvas(root, ratio) {
-  const width = Math.max(280, root.parentElement.clientWidth - 28), height = Math.min(300, Math.max(210, width * ratio));
+  if (!widths.has(root)) widths.set(root, Math.max(280, root.parentElement.clientWidth - 28));
+  const width = widths.get(root), height = Math.min(300, Math.max(210, width * ratio));
   root.setAttribute("viewBox", `0 0 ${width} ${height}`);
   root.replaceChildren();
   return [width, height];

@@ -8,8 +8,8 @@ export const diverging = value => {
 };
 
 export function paint(canvas, values, colour) {
-  const small = new ImageData(28, 28);
-  values.forEach((value, i) => small.data.set([...colour(value), 255], 4 * i));
+  const small = new ImageData(28, 28), data = small.data.fill(255);
+  values.forEach((value, i) => { [data[4 * i], data[4 * i + 1], data[4 * i + 2]] = colour(value); });
   if (canvas.width === 28) return canvas.getContext("2d").putImageData(small, 0, 0);
   const buffer = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
   buffer.getContext("2d").putImageData(small, 0, 0);

@@ -1,10 +1,14 @@
 // The page: its sliders, its requests, and what it shows.
-import { LINES, drawCurves, drawUnits, fillTable, percent } from "./charts.js";
+import { LINES, drawCurves, drawUnits, fillTable, forgetWidths, percent } from "./charts.js";
 import { diverging, drawOn, grey, paint, showBars } from "./digits.js";
 import { ask, canDraw, live, state } from "./source.js";
 
 const $ = id => document.getElementById(id);
-const bytes = (text, Kind = Uint8Array) => new Kind(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
+const bytes = (text, Kind = Uint8Array) => {
+  const raw = atob(text), array = new Kind(raw.length);
+  for (let i = 0; i < raw.length; i++) array[i] = raw.charCodeAt(i);
+  return array;
+};
 const base64 = values => btoa(String.fromCharCode(...values));
 const ATTACKS = [["fgsm", "FGSM"], ["strongest", "Strongest"]];
 
@@ -78,6 +82,7 @@ function drawOverTemperature() {
   const points = known.exponents.map(t => at(t, view.e)), place = view.t - known.exponents[0];
   const ticks = [[-6, "T/64"], [-3, "T/8"], [0, "T"], [3, "8 T"]].map(([t, text]) => [t - known.exponents[0], text]);
   drawCurves($("over-temperature"), points, ticks, place, `Robustness over temperature at epsilon ${epsilon()}. ${summary()}`, 3 - known.exponents[0]);
+  if (!$("table").parentElement.open) return;
   const share = value => value ? `${percent(value[0])} (${Math.round(100 * value[1])} to ${Math.round(100 * value[2])})` : "…";
   fillTable($("table"), [["temperature", ...LINES.map(line => line[1])], ...known.exponents.map((t, i) => [factor(t), ...LINES.map(([name]) => share(points[i]?.[name]))])]);
 }
@@ -241,13 +246,15 @@ function restore() {
   view.digit = read("digit", 0, known.labels.length - 1, known.default);
 }
 
-let pause = 0;
+let pause = 0, moves = 0;
 function moved() {
+  for (const part of ["wall", "points", "overEpsilon"]) running[part]?.abort(); // the digit must not wait for them
+  const move = ++moves;
+  if (view.pixels) askDigit().then(() => move === moves && askWall());
+  askUnits();
   say();
   redraw();
   keep();
-  if (view.pixels) askDigit().then(askWall);
-  askUnits();
   clearTimeout(pause); // the curves can wait until the slider stops
   pause = setTimeout(() => { askOverTemperature(); askOverEpsilon(); }, 80);
 }
@@ -279,10 +286,12 @@ $("play").addEventListener("click", () => {
 });
 
 addEventListener("hashchange", () => { restore(); setSliders(); moved(); choose(view.digit); });
+$("table").parentElement.addEventListener("toggle", () => known && redraw());
 let width = 0;
-new ResizeObserver(() => {
-  if (!known || width === innerWidth) return;
-  width = innerWidth;
+new ResizeObserver(([{ contentRect }]) => {
+  if (!known || width === contentRect.width) return;
+  width = contentRect.width;
+  forgetWidths();
   redraw();
   if (shownUnits) drawUnits($("units"), shownUnits);
 }).observe(document.body);

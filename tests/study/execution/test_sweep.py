@@ -113,7 +113,8 @@ def test_a_failed_training_prevents_the_audits_of_its_seed_only(run_with):
     assert sorted(audited) == [(0.25, 1), (2.0, 1)]
 
 
-def test_a_finished_study_runs_nothing(config, one_after_another):
+def test_a_finished_study_runs_nothing(config, one_after_another, monkeypatch):
+    monkeypatch.setattr(sweep, "Processes", lambda workers, devices: ThreadPoolExecutor(workers))
     before = {path: path.read_bytes() for path in one_after_another.iterdir()}
     assert run_study(config, one_after_another, workers=1, quiet=True) == []
     assert {path: path.read_bytes() for path in one_after_another.iterdir()} == before
