@@ -54,8 +54,8 @@ def cnn(
 ) -> Network:
     """Return a network for SVHN and CIFAR-10: two convolutions with pooling, one hidden layer, 10 logits.
 
-    This is a stand-in, because the study shows its network only in a figure (Fig. 1), without a description.  It
-    reaches the study's accuracy on CIFAR-10 and learns at each of its temperatures, 1/8 to 8.
+    This is a stand-in, because the study shows its network only in a figure (Fig. 1), without a description.  On
+    CIFAR-10 its accuracy is 0.63 where the study's is 0.65, and it learns at each of its temperatures, 1/8 to 8.
 
     Parameters
     ----------
