@@ -51,7 +51,7 @@ def parse_options():
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
     if options.study:
-        options.only = (*options.only, "study")
+        options.only = tuple(dict.fromkeys((*options.only, "study")))
     if options.write:
         try:
             pages.rewritten({})  # complains of wrong markers now, not when all is measured
