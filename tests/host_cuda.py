@@ -152,7 +152,8 @@ def launchers(text):
         running.emplace_back([=] {{
             blockDim.x = threads, threadIdx.x = thread;
             for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {{
-                if (thread == 0) memset(shared, 255, sizeof(shared));  // NaN: what nobody has written shows
+                // NaN everywhere, so that a read of memory that no thread has written shows.
+                if (thread == 0) memset(shared, 255, sizeof(shared));
                 __syncthreads();
                 {name}<{kind}>({passed});
                 __syncthreads();
@@ -191,6 +192,8 @@ class Library:
 
     def launch(self, name, kind, grid, block, values, shared_mem=0):
         """Runs ``name<kind>`` on `grid` blocks of `block` threads, which share as many bytes."""
+        if not all(grid):
+            raise ValueError(f"{name}: expected at least one block, got the grid {grid}")
         if shared_mem > SHARED_MEMORY:
             raise ValueError(f"{name}: expected at most {SHARED_MEMORY} shared bytes, got {shared_mem}")
         arguments = self.arguments[name]

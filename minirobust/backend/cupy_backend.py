@@ -244,7 +244,8 @@ class CupyBackend(NumpyBackend):
         geometry = map(np.int32, (rows, *x.shape[1:], *y.shape[1:], *weight.shape[:2], *start))
         arrays = self.xp.ascontiguousarray(x), self.xp.ascontiguousarray(weight), bias, y
         blocks = len(x) * math.ceil(out[0] / rows)
-        self._kernel("conv2d", x.dtype)((blocks,), (threads,), (*geometry, *arrays), shared_mem=memory)
+        if blocks:  # CUDA refuses an empty grid
+            self._kernel("conv2d", x.dtype)((blocks,), (threads,), (*geometry, *arrays), shared_mem=memory)
         return y
 
     def im2col(self, x: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:

@@ -334,9 +334,8 @@ def test_convolution_and_its_input_gradient_equal_the_reference(cuda, dtype, at,
 @pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((2, 2), (2, 2)), ((5, 3), (0, 6))], ids=str)
 @pytest.mark.parametrize("size", [(12, 14, 3, 16), (9, 30, 17, 4), (30, 9, 8, 9)], ids=str)
 def test_convolution_without_unrolling_equals_the_reference_in_layers_of_usual_size(cuda, size, padding, rng):
-    height, width, channels, filters = (
-        size  # several blocks of a sample, chunks of channels, filters past a multiple of 4
-    )
+    # Several blocks of a sample, several chunks of channels, and filters past a multiple of 4.
+    height, width, channels, filters = size
     shapes = (2, height, width, channels), (5, 4, channels, filters), filters
     x, weight, bias = (rng.standard_normal(shape) for shape in shapes)
     arguments = (5, 4), (1, 1), padding
@@ -348,6 +347,14 @@ def test_convolution_without_unrolling_equals_the_reference_in_layers_of_usual_s
     grad_x = cuda.conv2d_input_gradient(*map(cuda.asarray, (grad_y, weight)), x.shape, *arguments)
     exact = reference.conv2d_input_gradient(grad_y, weight, x.shape, *arguments)
     np.testing.assert_allclose(cuda.to_numpy(grad_x), exact, rtol=0, atol=1e-11)
+
+
+def test_convolution_of_no_samples_launches_nothing(cuda):
+    weight, bias, geometry = np.zeros((3, 3, 2, 5)), np.zeros(5), ((3, 3), (1, 1), ((0, 0), (0, 0)))
+    assert cuda.conv2d(*map(cuda.asarray, (np.zeros((0, 6, 6, 2)), weight, bias)), *geometry).shape == (0, 4, 4, 5)
+    grad_y = cuda.asarray(np.zeros((0, 4, 4, 5)))
+    grad_x = cuda.conv2d_input_gradient(grad_y, cuda.asarray(weight), (0, 6, 6, 2), *geometry)
+    assert grad_x.shape == (0, 6, 6, 2)
 
 
 @pytest.mark.parametrize("out", [(1, 1), (28, 28), (9, 64)], ids=str)
