@@ -300,8 +300,8 @@ class _Probe:
         self.output = self.forward()
         for layer, then in zip(network.layers, before, strict=True):
             for name in Layer.__annotations__:
-                if name != "draws" and vars(layer).get(name) is not then.get(name):
-                    self.expect(False, f"{layer!r}: forward overwrites self.{name}, which belongs to the library")
+                kept = name == "draws" or vars(layer).get(name) is then.get(name)
+                self.expect(kept, f"{layer!r}: forward overwrites self.{name}, which belongs to the library")
         self.cotangent = network.backend.asarray(generator.standard_normal(self.output.shape))
 
     def expect(self, condition: bool, otherwise: str) -> None:
