@@ -16,6 +16,7 @@ from data_loaders import (
     Dataset,
     Split,
     load,
+    load_colour_digits,
     load_mnist,
     save_hdf5,
     verify,
@@ -54,8 +55,9 @@ def few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("trusted_files")
-def test_load_knows_names_and_paths(tmp_path: Path, digits: Dataset) -> None:
-    assert load("digits").checksum() == digits.checksum()
+def test_load_knows_names_and_paths(tmp_path: Path) -> None:
+    assert load("digits").checksum() == load_mnist(mini=True).checksum()
+    assert load("colour-digits").checksum() == load_colour_digits().checksum()
     save_hdf5(tmp_path / "tiny.h5", tiny())
     assert load(tmp_path / "tiny.h5").name == load(str(tmp_path / "tiny.h5")).name == "tiny"
 
