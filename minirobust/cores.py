@@ -1,4 +1,4 @@
-"""`warn_of_busy_cores`: one warning per process if BLAS has more threads than there are free cores.
+"""`core_count`, and `warn_of_busy_cores`: one warning per process if BLAS has more threads than there are free cores.
 
 The threads of a matrix product wait for one another.  A thread that shares its core with another program delays the
 others by milliseconds, while the products of a small network take microseconds.
@@ -64,6 +64,11 @@ def blas_threads() -> tuple[int, str]:
             openmp = library.get("threading_layer") == "openmp"
             return library["num_threads"] or 1, f"{'OMP' if openmp else library['internal_api'].upper()}_NUM_THREADS"
     return 1, ""
+
+
+def core_count() -> int:
+    """Return how many cores this process may use: by default, as many processes share the work of one command."""
+    return int(min(len(usable_cores()), quota()))
 
 
 def usable_cores() -> Collection[int]:

@@ -238,8 +238,11 @@ def grade(
     private: PrivateFolder = None,
     course_file: CourseFile = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Number of submissions to run at the same time.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Number of submissions to grade at the same time; by default, the number of cores."
+        ),
+    ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run submissions even if they cannot be isolated.")] = False,
 ) -> None:
     """Grade a class. Unchanged submissions are not graded again.
@@ -251,6 +254,7 @@ def grade(
     from minirobust.classroom.batch import FAULT as GRADER_FAULT
     from minirobust.classroom.batch import Batch
     from minirobust.classroom.roster import read_roster
+    from minirobust.cores import core_count
 
     course = read_course(course_file)
     private = private_folder(private, course)
@@ -266,7 +270,7 @@ def grade(
     def done(student: object, status: str) -> None:
         counts[status] = counts.get(status, 0) + 1
 
-    batch.grade_all(students, workers, done)
+    batch.grade_all(students, workers or core_count(), done)
     say(context, f"{', '.join(f'{n} {status}' for status, n in sorted(counts.items()))}: {output}")
     if counts.get(GRADER_FAULT):
         raise typer.Exit(FAULT)

@@ -8,7 +8,7 @@ IMAGES, EPSILON, STEPS = 24, 0.1, 8
 
 def inputs(draw, defence):
     """Return the arguments of both functions."""
-    model = Trained(defence, int(draw.integers(1, 3)), 300 * IMAGES)
+    model = Trained(defence, int(draw.integers(1, 3)), 200 * IMAGES)
     return model, Trained("none", 0, 10**6), *model.correct_images(draw, IMAGES), EPSILON
 
 
@@ -18,23 +18,16 @@ def hidden_gradient(program, draw):
         yield program.call("diagnose", *inputs(draw, str(defence)))
 
 
-@test("a gradient that misleads", points=2, section=3)
+@test("a gradient that misleads, and one that does not", points=4, section=3)
 def misleading(program, draw):
-    misleading = draw.choice(["ripple", "thermometer code"])
-    for defence in draw.permutation(["none", misleading]):
-        yield program.call("diagnose", *inputs(draw, str(defence)))
-
-
-@test("a cold network", points=2, section=3)
-def cold(program, draw):
-    yield program.call("diagnose", *inputs(draw, "8 levels"))
-    given = inputs(draw, "cold")
-    found = program.call("diagnose", *given)
-    steps = given[0].calls["gradient"]
-    if isinstance(found, str) and found != "not masked" and steps <= STEPS:
-        name = "weak FGSM called masking" if steps <= STEPS // 2 else "PGD not converged"
-        raise Wrong("a weak attack is taken for a hidden gradient: PGD of 40 steps breaks this network", name)
-    yield found
+    for defence in draw.permutation(["cold", draw.choice(["ripple", "thermometer code"])]):
+        given = inputs(draw, str(defence))
+        found = program.call("diagnose", *given)
+        steps = given[0].calls["gradient"]
+        if defence == "cold" and isinstance(found, str) and found != "not masked" and steps <= STEPS:
+            name = "weak FGSM called masking" if steps <= STEPS // 2 else "PGD not converged"
+            raise Wrong("a weak attack is taken for a hidden gradient: PGD of 40 steps breaks this network", name)
+        yield found
 
 
 @test("attack on a drawn defence", points=3, section=4)

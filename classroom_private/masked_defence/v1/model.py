@@ -97,14 +97,14 @@ def program(faults):
         found = zeros(model, x, y, faults)
         if found:
             return found
-        if "masked for all" in faults:
-            return "misleading gradient"
         if "transfer untried" in faults:
             return "not masked"
         steps = next((SHORT[fault] for fault in faults if fault in SHORT), 40)
         # Both attacks stop when further steps cannot change the diagnosis.
         few, more = 0.1 * len(x), 0.15 * len(x)
         left = len(pgd(model, model, x, y, epsilon, cross_entropy, steps, enough=few)[1])
+        if "masked for all" in faults:
+            return "misleading gradient"
         if steps < 40:
             return "misleading gradient" if left > few else "not masked"
         if left <= more:

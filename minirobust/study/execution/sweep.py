@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirobust import backend as backends
+from minirobust.cores import core_count
 from minirobust.data import load
 from minirobust.measures.regimes import temperature_label
 from minirobust.study import store
@@ -111,7 +112,7 @@ def _executor(config: StudyConfig, workers: int | None, scheduler: str | None) -
             yield from _ended(executor)
     else:
         devices = _cuda_devices() if config.backend in ("auto", "cupy") else ()
-        yield from _ended(Processes(workers or len(devices) or os.cpu_count() or 1, devices))
+        yield from _ended(Processes(workers or len(devices) or core_count(), devices))
 
 
 def _ended(executor: Executor) -> Iterator[Executor]:

@@ -10,7 +10,7 @@ IMAGES, EPSILON = 24, 0.1
 
 def inputs(defence):
     """Return the arguments of both functions."""
-    model = Trained(defence, 1, 300 * IMAGES)
+    model = Trained(defence, 1, 200 * IMAGES)
     return model, Trained("none", 0, 10**6), *model.correct_images(np.random.default_rng(11), IMAGES), EPSILON
 
 
