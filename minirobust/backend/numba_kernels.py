@@ -291,8 +291,9 @@ SUMMED = EXACT | {"fastmath": {"contract", "reassoc"}}
 def write_logits(hidden: Any, temperature: Any, weight2: Any, bias2: Any, logits: Any) -> None:
     """Write one image's logits into `logits` (K,), given the net values of its hidden layer, which are overwritten."""
     one, least = hidden.dtype.type(1), hidden.dtype.type(-80)
+    sharpness = one / temperature
     for i in range(hidden.size):
-        scaled = hidden[i] / temperature
+        scaled = hidden[i] * sharpness
         # exp(-80) is 1.8e-35, too little to show in a logit.  Below -87 float32 is subnormal, and ten times slower.
         exponent = -abs(scaled)
         e = exp_negative(least if exponent < least else exponent)

@@ -164,7 +164,7 @@ FAULTS = {
         ("seed not passed on", "transfer.py", "made.epsilon, made.seed", "made.epsilon"),
     ],
     "pixel": [
-        ("sign kept in the score", "pixel/ranking.py", "abs(gradient).reshape", "gradient.reshape"),
+        ("sign kept in the score", "pixel/ranking.py", ".abs(gradient, out=gradient)", ".positive(gradient)"),
         ("channels forgotten", "pixel/ranking.py", ".mean(axis=2)", "[:, :, 0]"),
         (
             "the last of equal scores",
