@@ -1,7 +1,7 @@
-"""Check every number on the study's page against the stored results: `python docs/study/check_numbers.py`.
+"""Check every number of the study that is printed against the stored results: `python docs/study/check_numbers.py`.
 
-The page must print what `numbers_of_page.py` computes from docs/results/. A number that it does not list is an error,
-unless `NO_RESULTS` says that no such number is a result.
+The study's page, and the paragraph about it in the README, must print what `numbers_of_page.py` computes from
+docs/results/. A number that it does not list is an error, unless `NO_RESULTS` says that no such number is a result.
 """
 
 import re
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("index.md")
+README = PAGE.parents[2] / "README.md"
+PARAGRAPH = r"^!\[What FGSM leaves.*?(?=^`mr\.audit)"
 NUMBER = r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 
 
@@ -44,10 +46,13 @@ NO_RESULTS = (
 
 def main():
     """Print what is wrong, and return the exit code."""
-    from numbers_of_page import CONSTANTS, NUMBERS  # reads the stored results
+    from numbers_of_page import CONSTANTS, NUMBERS, NUMBERS_OF_README  # reads the stored results
 
-    wrong = check(PAGE.read_text(encoding="utf-8"), NUMBERS, CONSTANTS)
-    print("\n".join(wrong) or f"{sum(map(len, NUMBERS.values()))} numbers agree with the stored results")
+    page, readme = (path.read_text(encoding="utf-8") for path in (PAGE, README))
+    paragraph = re.search(PARAGRAPH, readme, re.MULTILINE | re.DOTALL)
+    wrong = check(page, NUMBERS, CONSTANTS) + check(paragraph[0] if paragraph else "", NUMBERS_OF_README, ())
+    count = sum(map(len, (NUMBERS | NUMBERS_OF_README).values()))
+    print("\n".join(wrong) or f"{count} numbers agree with the stored results")
     return 1 if wrong else 0
 
 

@@ -50,6 +50,8 @@ EQUIVALENT = [
     # reshape takes every negative length for "the rest", and 0 divided by any scale is 0.
     "one_step.py 17:53 2 for 1 in 1",
     "one_step.py 19:24 2 for 1 in 1",
+    # Axis 2 of four is axis -2.
+    "whole_batch.py 11:58 minus dropped in -2",
 ]
 
 
