@@ -67,7 +67,7 @@ def blas_threads() -> tuple[int, str]:
 
 
 def core_count() -> int:
-    """Return how many cores this process may use: by default, as many processes share the work of one command."""
+    """Return how many cores this process may use: the number of workers that a command starts by default."""
     return int(min(len(usable_cores()), quota()))
 
 

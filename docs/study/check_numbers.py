@@ -1,4 +1,4 @@
-"""Check every number of the study that is printed against the stored results: `python docs/study/check_numbers.py`.
+"""Check the study's numbers in the docs against the stored results: `python docs/study/check_numbers.py`.
 
 The study's page, and the paragraph about it in the README, must print what `numbers_of_page.py` computes from
 docs/results/. A number that it does not list is an error, unless `NO_RESULTS` says that no such number is a result.

@@ -1,4 +1,4 @@
-"""Where each number on the study's page, index.md, comes from.
+"""Where each number on the study's page, index.md, and in the README's paragraph about the study comes from.
 
 `NUMBERS` has pieces of the page's text, with the results in braces, and what they are computed from::
 
@@ -6,9 +6,9 @@
         "falls from {0.801} at T = 1/64 to {0.012} at T = 16": [fgsm("mnist", 1 / 64), fgsm("mnist", 16)],
     }
 
-`NUMBERS_OF_README` has pieces of the README. `CONSTANTS` has pieces of text whose numbers are not results, such as the
-number of training images.
-`python docs/study/check_numbers.py` compares both with the page, and names every number that is in neither.
+`NUMBERS_OF_README` has pieces of that paragraph. `CONSTANTS` has pieces of the page whose numbers are not results, such
+as the number of training images. `python docs/study/check_numbers.py` compares all of them with the texts, and names
+every number that is in none of them.
 """
 
 from stored import adversarial, claim, mean_over_classes, value, values, verdicts

@@ -103,7 +103,7 @@ def program(faults):
         # Both attacks stop when further steps cannot change the diagnosis.
         few, more = 0.1 * len(x), 0.15 * len(x)
         left = len(pgd(model, model, x, y, epsilon, cross_entropy, steps, enough=few)[1])
-        if "masked for all" in faults:
+        if "masked for all" in faults:  # after PGD, because a test looks at how many steps led to the diagnosis
             return "misleading gradient"
         if steps < 40:
             return "misleading gradient" if left > few else "not masked"

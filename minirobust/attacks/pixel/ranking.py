@@ -10,7 +10,10 @@ from minirobust.backend import Array, Backend
 
 
 def scores(gradient: Array) -> Array:
-    """Return the mean over channels of |∂L/∂x| for each pixel: (M, H, W, C) → (M, H·W); overwrite `gradient`."""
+    """Return the mean over channels of |∂L/∂x| for each pixel, and overwrite `gradient`.
+
+    (M, H, W, C) → (M, H·W); flat ones stay flat.
+    """
     pixels, channels = pixels_and_channels(gradient.shape[1:])
     size = backend.of(gradient).xp.abs(gradient, out=gradient).reshape(len(gradient), pixels, channels)
     return size.mean(axis=2) if channels > 1 else size[:, :, 0]  # of one number the mean would be a slow copy
